@@ -1,0 +1,1 @@
+"""Bytes to samples and back: decode, encode, resample, measure. No models here."""

@@ -1,0 +1,178 @@
+"""One tree of errors: each has a stable code, an HTTP status, and says whether trying again can help."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class StemwrightError(Exception):
+    """Base of every error that Stemwright raises on purpose."""
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    @property
+    def message(self) -> str:
+        """What to tell the user: one sentence."""
+        return str(self.args[0]) if self.args else self.__doc__ or self.code
+
+
+class InputError(StemwrightError):
+    """The recording cannot be used."""
+
+    code = "bad_input"
+    status = 422
+
+
+class NotFoundError(InputError):
+    """There is no such file."""
+
+    code = "not_found"
+    status = 404
+
+
+class EmptyInputError(InputError):
+    """The recording holds no samples."""
+
+    code = "empty"
+
+
+class NotAudioError(InputError):
+    """The file is not audio."""
+
+    code = "not_audio"
+    status = 415
+
+
+class UnsupportedInputError(InputError):
+    """The file is audio of a kind that is not supported."""
+
+    code = "unsupported"
+    status = 415
+
+
+class TooLargeError(InputError):
+    """The file has more bytes than allowed."""
+
+    code = "too_large"
+    status = 413
+
+
+class TooLongError(InputError):
+    """The recording lasts longer than allowed."""
+
+    code = "too_long"
+    status = 413
+
+
+class NoAudioStreamError(InputError):
+    """The file holds no audio stream."""
+
+    code = "no_audio_stream"
+
+
+class CorruptInputError(InputError):
+    """The recording is damaged beyond use."""
+
+    code = "corrupt"
+
+
+class DecodeTimeoutError(InputError):
+    """Decoding took longer than allowed."""
+
+    code = "decode_timeout"
+
+
+class InputChangedError(InputError):
+    """The file changed while it was being read."""
+
+    code = "input_changed"
+    status = 409
+    retryable = True
+
+
+class OptionError(StemwrightError):
+    """An option has a value that cannot be used."""
+
+    code = "bad_option"
+    status = 422
+
+
+class UnknownModelError(OptionError):
+    """There is no model of that name."""
+
+    code = "unknown_model"
+
+
+class UnknownStemError(OptionError):
+    """The model does not give that stem."""
+
+    code = "unknown_stem"
+
+
+class OutputExistsError(StemwrightError):
+    """Files of another origin are in the way."""
+
+    code = "output_exists"
+    status = 409
+
+
+class OutputError(StemwrightError):
+    """The results could not be written."""
+
+    code = "output_failed"
+
+
+class DiskFullError(OutputError):
+    """There is not enough room on the disk."""
+
+    code = "disk_full"
+    status = 507
+    retryable = True
+
+
+class SetupError(StemwrightError):
+    """Something that this machine lacks is needed."""
+
+    code = "setup"
+    status = 503
+
+
+class FfmpegMissingError(SetupError):
+    """No ffmpeg was found."""
+
+    code = "ffmpeg_missing"
+
+
+class ModelUnavailableError(SetupError):
+    """The model exists but its weights or its packages are not here."""
+
+    code = "model_unavailable"
+
+
+class WeightsError(SetupError):
+    """The weights are damaged or not what they claim to be."""
+
+    code = "bad_weights"
+
+
+class DeviceUnavailableError(SetupError):
+    """The device asked for is not there."""
+
+    code = "device_unavailable"
+
+
+class OutOfMemoryError(StemwrightError):
+    """The device's memory does not suffice."""
+
+    code = "out_of_memory"
+    status = 503
+    retryable = True
+
+
+class CancelledError(StemwrightError):
+    """The work was cancelled."""
+
+    code = "cancelled"
+    status = 409

@@ -1,0 +1,1 @@
+"""Models that take a mix apart, one file a family, behind one protocol."""

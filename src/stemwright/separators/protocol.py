@@ -1,0 +1,113 @@
+"""What a separator is: a model described by data, and one function from a chunk of mix to chunks of stems."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from stemwright.types import Digest, SampleRate, StemName
+
+Availability: TypeAlias = Literal["ready", "download", "missing"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """A model as a catalogue lists it, before it is loaded."""
+
+    name: str
+    family: str
+    summary: str
+    stems: tuple[StemName, ...]
+    licence: str
+    source: str  # where its weights come from
+    download_bytes: int = 0  # what a first use downloads, about; 0 when nothing
+    draft: bool = False  # the result is a sketch, not a final separation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """A loaded model: all that the engine needs to know to run it.
+
+    A chunk is `segment` samples long. The first and the last `context` samples of what comes out are discarded; the
+    rest is blended with its neighbours by triangular weights, `overlap` being the share that two chunks have in common.
+    """
+
+    info: ModelInfo
+    stems: tuple[StemName, ...]
+    sample_rate: SampleRate
+    channels: int
+    segment: int  # samples
+    context: int = 0  # samples
+    overlap: float = 0.25  # the default: 0 <= overlap < 1
+    shift: int = 0  # samples, the longest random delay of the shift trick; 0 when shifts do not help
+    standardise: bool = False  # the mix is scaled to mean 0 and deviation 1 over the whole song
+    weights_digest: Digest | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """How to load a model."""
+
+    device: str = "auto"  # auto, cpu, cuda, cuda:N or mps
+    repo: Path | None = None  # a local folder of weights
+    stems: tuple[StemName, ...] | None = None  # those that will be used; others may be returned as zeros
+    segment: float | None = None  # seconds; the model's own when None
+
+
+class Separator(Protocol):
+    """A loaded model."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What the engine needs to know."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """The device really used, such as `cpu` or `cuda:0`."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """How many chunks to hand over at once."""
+        ...
+
+    def separate(self, chunks: npt.NDArray[np.float32], /) -> npt.NDArray[np.float32]:
+        """Split chunks of a mix into stems.
+
+        Input: `[B, C, T]` float32, T = `spec.segment`. Output: `[B, S, C, T]` float32, stems in the order of the spec.
+        Raises `errors.OutOfMemoryError` when the device's memory does not suffice.
+        """
+        ...
+
+    def with_less_memory(self) -> Separator | None:
+        """The same model set to need less memory (smaller batch, then half the segment), or None when at the end."""
+        ...
+
+
+class Family(Protocol):
+    """A kind of models that one back end runs, registered under the entry point group `stemwright.separators`."""
+
+    @property
+    def name(self) -> str:
+        """The family's name."""
+        ...
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        """The models that this family knows by name."""
+        ...
+
+    def availability(self, name: str, /, *, repo: Path | None = None) -> Availability:
+        """Whether a model can be used now (`ready`), after a `download`, or lacks packages or files (`missing`)."""
+        ...
+
+    def load(self, name: str, /, options: LoadOptions) -> Separator:
+        """Load a model.
+
+        Raises `ModelUnavailableError`, `WeightsError`, `DeviceUnavailableError`, `UnknownModelError`.
+        """
+        ...
