@@ -176,3 +176,9 @@ class CancelledError(StemwrightError):
 
     code = "cancelled"
     status = 409
+
+
+class ModelFailedError(StemwrightError):
+    """The model gave something that is no sound."""
+
+    code = "model_failed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -12,3 +13,11 @@ SampleRate: TypeAlias = int
 StemName: TypeAlias = str
 Digest: TypeAlias = str  # lower-case hexadecimal SHA-256
 Samples: TypeAlias = npt.NDArray[np.float32]  # [C, T] unless stated otherwise, full scale at ±1
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that the user must be told, though the work went on."""
+
+    code: str  # stable, such as `truncated`
+    message: str

@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from typing import IO, TYPE_CHECKING
 
 from stemwright.errors import FfmpegMissingError
@@ -34,6 +36,18 @@ def find_ffmpeg() -> str:
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except (ImportError, RuntimeError) as error:
         raise FfmpegMissingError("no ffmpeg on this machine: install it, or `pip install imageio-ffmpeg`") from error
+
+
+def ffmpeg_version() -> str:
+    """The version of the ffmpeg in use, such as `5.1.9-0+deb12u1`. Raises `FfmpegMissingError`."""
+    return _version_of(find_ffmpeg())
+
+
+@cache
+def _version_of(path: str) -> str:
+    first = subprocess.run([path, "-version"], capture_output=True, text=True, check=False).stdout.partition("\n")[0]
+    words = first.split()
+    return words[2] if len(words) > 2 else "unknown"
 
 
 @dataclass(slots=True)
@@ -116,10 +130,8 @@ class FfmpegChild:
         self._drain.join(timeout=5)
         for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
-                try:
+                with suppress(BrokenPipeError):  # what was left unwritten goes nowhere
                     pipe.close()
-                except BrokenPipeError:  # what was left unwritten goes nowhere
-                    pass
 
     def _limit(self, *, memory_bytes: int, cpu_seconds: int) -> None:
         if sys.platform != "linux":

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    from pathlib import Path
 
-from stemwright.types import Digest, SampleRate, StemName
+    import numpy as np
+    import numpy.typing as npt
+
+    from stemwright.types import Digest, SampleRate, StemName
 
 Availability: TypeAlias = Literal["ready", "download", "missing"]
 

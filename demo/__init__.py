@@ -1,0 +1,1 @@
+"""Our own demo song: composed, sung, played and encoded by the modules of this folder."""

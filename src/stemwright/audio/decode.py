@@ -1,0 +1,223 @@
+"""Any recording to blocks of samples, by one hardened ffmpeg child.
+
+The file's first bytes choose the only demuxer that may run; decoders are audio only; the child sees a private folder
+with nothing but a link to the file, has no network protocol, and is limited in memory, processor time and wall clock.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import struct
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stemwright.audio._ffmpeg import FfmpegChild
+from stemwright.audio.sniff import Demuxer, sniff
+from stemwright.errors import (
+    CorruptInputError,
+    DecodeTimeoutError,
+    EmptyInputError,
+    NoAudioStreamError,
+    TooLargeError,
+    TooLongError,
+    UnsupportedInputError,
+)
+from stemwright.types import Notice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from stemwright.types import SampleRate, Samples, Seconds
+
+BLOCK = 65536  # samples of each channel in a block
+MIN_RATE, MAX_RATE = 4_000, 384_000
+MAX_CHANNELS = 8
+_LOUDEST = 1e6  # ±120 dB over full scale: beyond it is no music, and single precision would overflow
+_SLACK = 0.1  # seconds that a header may promise too much before the file counts as truncated
+
+_DECODERS = ",".join(
+    [
+        *("flac", "mp3float", "mp3", "mp2float", "mp2", "mp1float", "mp1", "vorbis", "opus", "aac", "alac"),
+        *("ac3", "eac3", "wmav1", "wmav2", "wmapro", "wmalossless", "pcm_alaw", "pcm_mulaw", "adpcm_ms"),
+        *("adpcm_ima_wav", "adpcm_ima_qt", "pcm_u8", "pcm_s8", "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be"),
+        *(f"pcm_s{bits}{order}" for bits in (16, 24, 32) for order in ("le", "be")),
+    ]
+)
+_DURATION = re.compile(r"^\s+Duration: (\d+):(\d\d):(\d\d\.\d+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodeLimits:
+    """What a recording may cost."""
+
+    duration: Seconds = 3600.0
+    size_bytes: int = 4 << 30
+    wall_clock: Seconds = 120.0  # spent waiting for the decoder
+    memory_bytes: int = 1 << 30  # address space of the decoder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioInfo:
+    """What a recording is, as its decoder says."""
+
+    container: Demuxer
+    sample_rate: SampleRate
+    channels: int
+    speaker_mask: int  # WAVE_FORMAT_EXTENSIBLE's; 0 when unknown
+
+
+class AudioStream:
+    """The samples of a recording, block by block; what was wrong with it is known at the end."""
+
+    def __init__(self, child: FfmpegChild, *, name: str, container: Demuxer, limits: DecodeLimits) -> None:
+        self._child = child
+        self._name = name
+        self._limits = limits
+        self._waited = 0.0
+        self.frames = 0
+        self.notices: list[Notice] = []
+        self.info = self._read_header(container)
+
+    def __iter__(self) -> Iterator[Samples]:
+        """Yield blocks `[C, T]` float32, T <= `BLOCK`, at the recording's own rate and channels.
+
+        Raises `CorruptInputError` (NaN, infinity, nothing decodes), `TooLongError`, `DecodeTimeoutError`,
+        `EmptyInputError`.
+        """
+        channels = self.info.channels
+        longest = int(self._limits.duration * self.info.sample_rate)
+        while data := self._read(BLOCK * channels * 4):
+            usable = len(data) - len(data) % (4 * channels)
+            block = np.frombuffer(data[:usable], "<f4").reshape(-1, channels).T
+            # A comparison with NaN is false, so one test finds NaN, infinity and absurd values.
+            if block.size and not max(block.max(), -block.min()) < _LOUDEST:
+                raise CorruptInputError(f"{self._name}: holds samples that are not finite numbers")
+            self.frames += block.shape[1]
+            if self.frames > longest:
+                raise TooLongError(f"{self._name}: lasts longer than the limit of {self._limits.duration:g} s")
+            yield block
+        self._finish()
+
+    def _read(self, size: int) -> bytearray:
+        """Up to `size` bytes; fewer only at the end."""
+        pipe = self._child.stdout.fileno()  # not the buffered reader: `select` knows the pipe only
+        data = bytearray(size)
+        view, filled = memoryview(data), 0
+        while filled < size:
+            start = time.monotonic()
+            left = self._limits.wall_clock - self._waited
+            ready, _, _ = select.select([pipe], [], [], max(left, 0))
+            self._waited += time.monotonic() - start
+            if not ready:
+                raise DecodeTimeoutError(f"{self._name}: decoding took over {self._limits.wall_clock:g} s")
+            count = os.readv(pipe, [view[filled:]])
+            if not count:
+                break
+            filled += count
+        view.release()
+        del data[filled:]
+        return data
+
+    def _read_header(self, container: Demuxer) -> AudioInfo:
+        """The head of the WAV stream that the child writes."""
+        riff = self._read(12)
+        if riff[:4] != b"RIFF":
+            raise self._nothing_decoded()
+        channels = rate = mask = 0
+        while len(head := self._read(8)) == 8:
+            kind, size = struct.unpack("<4sI", head)
+            if kind == b"data":
+                break
+            body = self._read(size + size % 2)
+            if kind == b"fmt ":
+                _, channels, rate = struct.unpack_from("<HHI", body)
+                mask = struct.unpack_from("<I", body, 20)[0] if size >= 40 else 0
+        if not MIN_RATE <= rate <= MAX_RATE:
+            raise UnsupportedInputError(f"{self._name}: {rate} Hz is outside {MIN_RATE}–{MAX_RATE} Hz")
+        if not 1 <= channels <= MAX_CHANNELS:
+            raise UnsupportedInputError(f"{self._name}: {channels} channels; at most {MAX_CHANNELS} are supported")
+        return AudioInfo(container=container, sample_rate=rate, channels=channels, speaker_mask=mask)
+
+    def _nothing_decoded(self) -> Exception:
+        self._wait()
+        text = "\n".join(line for _, line in self._child.log.lines)
+        if "matches no streams" in text:
+            return NoAudioStreamError(f"{self._name}: holds no audio stream")
+        if "not on whitelist" in text or "Decoder not found" in text or "no decoder found" in text:
+            return UnsupportedInputError(f"{self._name}: its codec is not supported")
+        return CorruptInputError(f"{self._name}: cannot be decoded")
+
+    def _wait(self) -> int:
+        try:
+            return self._child.wait(max(self._limits.wall_clock - self._waited, 1))
+        except subprocess.TimeoutExpired as error:
+            raise DecodeTimeoutError(f"{self._name}: decoding took over {self._limits.wall_clock:g} s") from error
+
+    def _finish(self) -> None:
+        """Judge the whole once the last block is out."""
+        code, log = self._wait(), self._child.log
+        faults = [
+            text for level, text in log.lines if level in {"error", "fatal", "panic"} and "not on whitelist" not in text
+        ]
+        if self.frames == 0:
+            if faults or code:
+                raise CorruptInputError(f"{self._name}: cannot be decoded")
+            raise EmptyInputError(f"{self._name}: holds no samples")
+        decoded = self.frames / self.info.sample_rate
+        declared = self._declared_duration()
+        if declared is not None and declared > decoded + _SLACK:
+            message = f"the header promises {declared:.2f} s, {decoded:.2f} s decoded: the file is cut short or damaged"
+            self.notices.append(Notice("truncated", message))
+        if faults or code:
+            message = f"parts of the file are damaged ({max(len(faults), 1)} decoding errors); {decoded:.2f} s decoded"
+            self.notices.append(Notice("damaged", message))
+
+    def _declared_duration(self) -> Seconds | None:
+        lines = [line for _, line in self._child.log.lines]
+        if any("Estimating duration from bitrate" in line for line in lines):
+            return None
+        for line in lines:
+            if match := _DURATION.match(line):
+                hours, minutes, seconds = match.groups()
+                return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        return None
+
+
+@contextmanager
+def open_audio(path: Path, *, limits: DecodeLimits | None = None) -> Iterator[AudioStream]:
+    """Decode a recording; leaving the context ends the decoder, read to the end or not.
+
+    Raises `NotFoundError`, `EmptyInputError`, `NotAudioError`, `UnsupportedInputError`, `TooLargeError`,
+    `NoAudioStreamError`, `CorruptInputError`, `DecodeTimeoutError`, `FfmpegMissingError`.
+    """
+    limits = limits or DecodeLimits()
+    demuxer = sniff(path)
+    if (size := path.stat().st_size) > limits.size_bytes:
+        raise TooLargeError(f"{path.name}: {size} bytes; at most {limits.size_bytes} are allowed")
+    with tempfile.TemporaryDirectory(prefix="stemwright-") as name:
+        folder = Path(name)
+        (folder / "input").symlink_to(path.resolve())
+        child = FfmpegChild(
+            [
+                *("-protocol_whitelist", "file", "-codec_whitelist", _DECODERS, "-threads", "1", "-f", demuxer),
+                *("-i", "file:input", "-map", "0:a:0", "-map_metadata", "-1", "-map_chapters", "-1"),
+                *("-t", f"{limits.duration + 1:g}", "-c:a", "pcm_f32le", "-bitexact", "-f", "wav", "pipe:1"),
+            ],
+            folder=folder,
+            writes=True,
+            memory_bytes=limits.memory_bytes,
+            cpu_seconds=int(limits.wall_clock * 4),
+        )
+        try:
+            yield AudioStream(child, name=path.name, container=demuxer, limits=limits)
+        finally:
+            child.kill()

@@ -1,0 +1,226 @@
+"""Blocks of samples to an audio file, by one ffmpeg child; decoded again they are as many, and in their place."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from stemwright.audio._containers import append_wav_chunk, id3_size, set_mp3_length
+from stemwright.audio._ffmpeg import FfmpegChild
+from stemwright.audio._tag_writing import TagArguments, add_mp4_tags, tag_arguments
+from stemwright.audio.formats import parse_format
+from stemwright.errors import DiskFullError, OutputError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from stemwright.audio.formats import Format
+    from stemwright.audio.tags import Tags
+    from stemwright.types import SampleRate, Samples
+
+# Bit-exact: no version and no time stamp of the encoder. -xerror: without it ffmpeg 5.1 ends well on a full disk.
+COMMON_OPTIONS = ("-y", "-xerror")
+BIT_EXACT = ("-flags:a", "+bitexact", "-fflags", "+bitexact")
+
+
+class Encoder:
+    """An audio file in the making, at `path`, which is overwritten.
+
+    Use as a context: leaving it closes the file; leaving it by an exception removes the file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        format: Format,  # noqa: A002
+        sample_rate: SampleRate,
+        channels: int,
+        bitrate: int | None = None,
+        tags: Tags | None = None,
+    ) -> None:
+        """Start ffmpeg; `sample_rate` in Hz, `bitrate` in bits/s (the format's own when None).
+
+        Raises `OptionError` for what the format cannot carry, and `FfmpegMissingError`.
+        """
+        format.check_channels(channels)
+        format.check_rate(sample_rate)
+        bitrate = format.check_bitrate(bitrate)
+        self.path = path
+        self.frames = 0
+        self._format = format
+        self._channels = channels
+        self._sample_rate = sample_rate
+        self._tags = tags
+        self._closed = False
+        self._folder = tempfile.TemporaryDirectory(prefix="stemwright-")
+        try:
+            self._child = FfmpegChild(self._arguments(bitrate), folder=Path(self._folder.name), reads=True)
+        except BaseException:
+            self._folder.cleanup()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def write(self, block: Samples) -> None:
+        """Append `[C, T]` float32, full scale at ±1; integer formats round half to even, and limit what is beyond.
+
+        Raises `OutputError`, `DiskFullError`; ValueError for a block of another shape.
+        """
+        if block.ndim != 2 or block.shape[0] != self._channels:
+            raise ValueError(f"a block of shape {block.shape} for {self._channels} channels")
+        if not block.size:
+            return
+        bits = self._format.bits
+        samples = np.asarray(block.T, dtype="<f4") if bits is None else quantise(block.T, bits=bits)
+        try:
+            self._child.stdin.write(np.ascontiguousarray(samples).data)
+        except BrokenPipeError:  # it has ended; why, its exit code and its log tell
+            self._check_exit()
+            self.abort()
+            raise OutputError(f"{self.path}: ffmpeg ended before all was written") from None
+        self.frames += block.shape[1]
+
+    def close(self) -> None:
+        """End the file and see it on the disk; a second call does nothing.
+
+        Raises `OutputError` with ffmpeg's own words, `DiskFullError`; the file is removed then.
+        """
+        if self._closed:
+            return
+        try:
+            with contextlib.suppress(BrokenPipeError):  # the exit code tells
+                self._child.stdin.close()
+            self._check_exit()
+            if not self.frames and not self._format.can_be_empty:
+                raise OutputError(f"{self.path}: {self._format.name} cannot hold a recording of no samples")
+            self._complete()
+        except BaseException:
+            self.abort()
+            raise
+        self._release()
+
+    def abort(self) -> None:
+        """End ffmpeg and remove the file; after `close`, do nothing."""
+        if self._closed:
+            return
+        self._release()
+        self.path.unlink(missing_ok=True)
+
+    def _arguments(self, bitrate: int | None) -> list[str]:
+        form = self._format
+        raw = {None: "f32le", 16: "s16le", 24: "s32le"}[form.bits]
+        extra = TagArguments(inputs=[], output=["-map_metadata", "-1"])
+        if self._tags:
+            extra = tag_arguments(self._tags, container=form.container, folder=Path(self._folder.name), inputs=1)
+        return [
+            *COMMON_OPTIONS,
+            *("-f", raw, "-ar", str(self._sample_rate), "-ac", str(self._channels), "-i", "pipe:0"),
+            *extra.inputs,
+            *("-map", "0:a", *extra.output),
+            *encoder_options(form, sample_rate=self._sample_rate, bitrate=bitrate),
+            *(*BIT_EXACT, "-f", form.muxer, f"file:{self.path.absolute()}"),
+        ]
+
+    def _check_exit(self) -> None:
+        """Raise `OutputError` or `DiskFullError`, the file removed, unless ffmpeg ended well."""
+        try:
+            check_exit(self._child, path=self.path)
+        except OutputError:
+            self.abort()
+            raise
+
+    def _complete(self) -> None:
+        """Add what ffmpeg cannot write, and see it all on the disk."""
+        try:
+            if self._format.container == "mp3":
+                set_mp3_length(self.path, frames=self.frames)
+            elif self._tags and self._format.container == "mp4":
+                add_mp4_tags(self.path, self._tags)
+            elif self._tags and self._format.container == "wav" and self.frames:  # behind no data it would be sound
+                append_wav_chunk(self.path, name=b"id3 ", body=id3_tag(self._tags))
+            sync(self.path)
+        except ValueError as error:
+            raise OutputError(f"{self.path}: {error}") from error
+        except OSError as error:
+            raise as_output_error(error, path=self.path) from error
+
+    def _release(self) -> None:
+        self._closed = True
+        self._child.kill()
+        self._folder.cleanup()
+
+
+def quantise(samples: Samples, *, bits: int) -> npt.NDArray[np.int16 | np.int32]:
+    """Round float32 of any shape, full scale at ±1, to integers: int16 for 16 bits, else int32 with the low bits zero.
+
+    Half to even, and limited to the range, so that the same samples give the same bytes under any ffmpeg.
+    """
+    full = np.float32(2 ** (bits - 1))
+    whole = np.clip(np.rint(samples * full), -full, full - 1)
+    return whole.astype(np.dtype("<i2")) if bits == 16 else whole.astype(np.int32) << np.int32(32 - bits)
+
+
+def encoder_options(form: Format, *, sample_rate: SampleRate, bitrate: int | None) -> list[str]:
+    """What ffmpeg is told of the encoder and of the container."""
+    options = ["-c:a", form.codec, *form.options]
+    if form.sample_fmt:
+        options += ["-sample_fmt", form.sample_fmt, "-bits_per_raw_sample", str(form.bits)]
+    if bitrate:
+        options += ["-b:a", str(bitrate)]
+    if form.container == "mp4":  # else edit lists count in milliseconds, and lengths are rounded to them
+        options += ["-movie_timescale", str(sample_rate)]
+    return options
+
+
+def check_exit(child: FfmpegChild, *, path: Path) -> None:
+    """Wait for an ffmpeg that writes `path`. Raises `DiskFullError`, `OutputError` unless it ended well."""
+    code = child.wait()
+    lines = [text for level, text in child.log.lines if level in {"error", "fatal", "panic"}]
+    if any("No space left on device" in line for line in lines):
+        raise DiskFullError(f"{path}: the disk is full")
+    if code:
+        words = next((line for line in lines if "not on whitelist" not in line), f"ended with {code}")
+        raise OutputError(f"{path}: ffmpeg: {words}")
+
+
+def id3_tag(tags: Tags) -> bytes:
+    """An ID3v2.3 tag, as ffmpeg writes it at the head of an MP3. Raises `OutputError`, `DiskFullError`."""
+    with tempfile.TemporaryDirectory(prefix="stemwright-") as name:
+        path = Path(name) / "tag.mp3"
+        with Encoder(path, format=parse_format("mp3"), sample_rate=44100, channels=1, tags=tags) as encoder:
+            encoder.write(np.zeros((1, 1), np.float32))
+        data = path.read_bytes()
+    return data[: id3_size(data)]
+
+
+def sync(path: Path) -> None:
+    """See a file's bytes on the disk. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def as_output_error(error: OSError, *, path: Path) -> OutputError:
+    """The error of ours that says the same."""
+    if error.errno == errno.ENOSPC:
+        return DiskFullError(f"{path}: the disk is full")
+    return OutputError(f"{path}: {error.strerror}")

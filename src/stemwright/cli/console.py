@@ -1,0 +1,160 @@
+"""What people see: progress on standard error, results on standard output, and nothing of it twice."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from stemwright.cli.songs import Found
+    from stemwright.engine.separate import OnProgress, SongResult, Stage
+    from stemwright.errors import StemwrightError
+
+_SHARES: dict[Stage, tuple[float, float]] = {  # where each stage begins and ends on the bar, in percent
+    "reading": (0, 3),
+    "separating": (3, 92),
+    "encoding": (92, 100),
+}
+
+
+class Reporter:
+    """Says what becomes of each song: bars and words to people, lines to programs."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._json = as_json
+        self._out = Console(highlight=False, soft_wrap=True)
+        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._rows: list[tuple[str, str, str]] = []  # (song, outcome, detail)
+        self._progress: Progress | None = None
+        self._count = self._number = 0
+        self.failures = 0
+
+    def refuse(self, error: StemwrightError) -> None:
+        """The command cannot be run as typed."""
+        if self._json:
+            self._line({"status": "failed", "error": {"code": error.code, "message": error.message}})
+        self._say(f"[red]error[/] ({error.code}): {escape(error.message)}")
+
+    def interrupted(self) -> None:
+        """Ctrl-C."""
+        self._say("stopped; nothing half-written is left")
+
+    @contextmanager
+    def batch(self, found: Found) -> Iterator[None]:
+        """Frame all songs: the bar before, the table after."""
+        self._count = len(found.tasks)
+        if not found.tasks:
+            self._say("no song was found")
+        bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._err,
+            transient=True,
+            disable=self._json or not self._err.is_terminal,
+        )
+        with bar:
+            self._progress = bar
+            yield
+        self._progress = None
+        if found.ignored:
+            self._say(f"{found.ignored} other file{'s' * (found.ignored > 1)} in the folders passed over: no audio")
+        if self._count > 1 and not self._json:
+            self._table()
+
+    @contextmanager
+    def song(self, song: Path) -> Iterator[OnProgress]:
+        """Frame one song; gives what the engine is to tell its progress to."""
+        self._number += 1
+        assert self._progress is not None  # noqa: S101
+        progress, place = self._progress, f"{self._number}/{self._count} " if self._count > 1 else ""
+        name = escape(song.name if len(song.name) <= 40 else f"{song.name[:39]}…")
+        row = progress.add_task(f"{place}{name}", total=100)
+
+        def on_progress(stage: Stage, fraction: float | None) -> None:
+            begin, end = _SHARES[stage]
+            percent = begin + (end - begin) * (fraction or 0)
+            progress.update(row, completed=percent, description=f"{place}{name} · {stage}")
+
+        try:
+            yield on_progress
+        finally:
+            progress.remove_task(row)
+
+    def done(self, song: Path, result: SongResult) -> None:
+        """One song is finished, or had been."""
+        receipt = result.receipt
+        status = "skipped" if result.skipped else "done"
+        if self._json:
+            files = {stem: str(path) for stem, path in result.files().items()}
+            body = {"status": status, "song": str(song), "folder": str(result.root), "files": files}
+            self._line(body | {"receipt": receipt.model_dump(mode="json")})
+        elif self._out.is_terminal:
+            self._paragraph(song, result)
+        else:
+            for path in dict.fromkeys(result.files().values()):
+                self._out.print(str(path), markup=False)
+        for warning in receipt.warnings:
+            self._say(f"[yellow]{escape(song.name)}[/] ({warning.code}): {escape(warning.message)}")
+        self._rows.append((song.name, status, f"{len(receipt.stems)} stems by {_model(result)}"))
+
+    def failed(self, song: Path, *, code: str, message: str, trace: bool = False) -> None:
+        """One song could not be done."""
+        self.failures += 1
+        if self._json:
+            self._line({"status": "failed", "song": str(song), "error": {"code": code, "message": message}})
+        if trace:
+            self._err.print(traceback.format_exc(), markup=False)
+        self._say(f"[red]{escape(song.name)}[/] ({code}): {escape(message)}")
+        self._rows.append((song.name, "failed", f"{code}: {message}"))
+
+    def _paragraph(self, song: Path, result: SongResult) -> None:
+        receipt = result.receipt
+        if result.skipped:
+            self._out.print(f"[bold]{escape(song.name)}[/] was done before with these settings; --force does it again")
+        else:
+            speed = f"{1 / receipt.real_time_factor:.1f}× real time" if receipt.real_time_factor else ""
+            how = f"{_model(result)} on {receipt.device} in {receipt.elapsed:.1f} s"
+            self._out.print(f"[bold]{escape(song.name)}[/] by {how}, {speed}")
+        table = Table.grid(padding=(0, 2))
+        for stem, path in zip(receipt.stems, result.files().values(), strict=True):
+            lufs = stem.loudness.integrated_lufs
+            loudness = "silent" if lufs is None else f"{lufs:.1f} LUFS"
+            table.add_row("", escape(stem.name), loudness, escape(str(path)))
+        self._out.print(table)
+
+    def _table(self) -> None:
+        table = Table("song", "outcome", "", box=None, pad_edge=False)
+        colours = {"failed": "red", "skipped": "dim", "done": "green"}
+        for song, outcome, detail in self._rows:
+            table.add_row(escape(song), f"[{colours[outcome]}]{outcome}[/]", escape(detail))
+        self._err.print(table)
+        done = sum(outcome == "done" for _, outcome, _ in self._rows)
+        skipped = sum(outcome == "skipped" for _, outcome, _ in self._rows)
+        self._say(f"{done} done, {skipped} done before, {self.failures} failed")
+
+    def _say(self, text: str) -> None:
+        self._err.print(text)
+
+    def _line(self, body: dict[str, object]) -> None:
+        sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+
+def _model(result: SongResult) -> str:
+    model = result.receipt.model
+    return f"{model.name} (a draft)" if model.draft else model.name

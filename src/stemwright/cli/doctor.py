@@ -1,0 +1,130 @@
+"""`stemwright doctor`: what this machine has, and what it lacks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ENCODERS = ("pcm_s16le", "pcm_s24le", "pcm_f32le", "flac", "libmp3lame", "libopus", "aac", "alac")
+_ROOM = 5 << 30  # bytes: an hour of four stereo stems at 44.1 kHz, as samples
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at."""
+
+    name: str
+    state: Literal["ok", "note", "fault"]  # a fault keeps Stemwright from working
+    text: str
+
+
+def doctor(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder whose disk is looked at.")
+    ] = Path(),
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+) -> None:
+    """Check ffmpeg, devices, extras, weights and disk; the exit code is 1 when something needed is missing."""
+    checks = [*_base(), *_ffmpeg(), *_devices(), *_models(), *_disk(output)]
+    if as_json:
+        typer.echo(json.dumps([asdict(check) for check in checks], indent=2))
+    else:
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.table import Table
+
+        marks = {"ok": "[green]✓[/]", "note": "[yellow]–[/]", "fault": "[red]✗[/]"}
+        table = Table.grid(padding=(0, 1))
+        for check in checks:
+            table.add_row(marks[check.state], f"[bold]{check.name}[/]", escape(check.text))
+        Console(highlight=False).print(table)
+    if any(check.state == "fault" for check in checks):
+        raise typer.Exit(1)
+
+
+def _base() -> Iterator[Check]:
+    import os
+    import platform
+
+    from stemwright import __version__
+
+    yield Check("stemwright", "ok", f"{__version__} on Python {platform.python_version()}, {platform.platform()}")
+    yield Check("processor", "ok", f"{os.cpu_count()} threads")
+
+
+def _ffmpeg() -> Iterator[Check]:
+    import subprocess
+
+    from stemwright.audio._ffmpeg import ffmpeg_version, find_ffmpeg
+    from stemwright.errors import FfmpegMissingError
+
+    try:
+        path = find_ffmpeg()
+    except FfmpegMissingError as error:
+        yield Check("ffmpeg", "fault", error.message)
+        return
+    yield Check("ffmpeg", "ok", f"{ffmpeg_version()} at {path}")
+    listing = subprocess.run([path, "-hide_banner", "-encoders"], capture_output=True, text=True, check=False).stdout
+    present = {words[1] for line in listing.splitlines() if len(words := line.split()) > 1}
+    lacking = [encoder for encoder in _ENCODERS if encoder not in present]
+    if lacking:
+        yield Check("encoders", "note", f"this ffmpeg lacks {', '.join(lacking)}: those formats cannot be written")
+    else:
+        yield Check("encoders", "ok", "wav, flac, mp3, opus, aac, alac")
+
+
+def _devices() -> Iterator[Check]:
+    import importlib.util
+
+    if importlib.util.find_spec("torch") is None:
+        yield Check("devices", "ok", "cpu (cuda and mps need torch, which stemwright[demucs] brings)")
+        return
+    import torch
+
+    devices = ["cpu"]
+    devices += [f"cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(torch.cuda.device_count())]
+    devices += ["mps"] if torch.backends.mps.is_available() else []
+    yield Check("devices", "ok", ", ".join(devices))
+
+
+def _models() -> Iterator[Check]:
+    import importlib.util
+    from importlib import metadata
+
+    from stemwright.separators import catalogue
+
+    if importlib.util.find_spec("demucs") is None:
+        yield Check("demucs", "note", "not installed: pip install 'stemwright[demucs]'")
+    else:
+        yield Check("demucs", "ok", metadata.version("demucs"))
+    for family, info in catalogue.list_models():
+        match family.availability(info.name):
+            case "ready":
+                yield Check(info.name, "ok", "ready")
+            case "download":
+                yield Check(
+                    info.name, "note", f"weights are downloaded at first use ({info.download_bytes / 1e6:.0f} MB)"
+                )
+            case "missing":
+                yield Check(info.name, "note", f"needs stemwright[{info.family}]")
+    for problem in catalogue.problems():
+        yield Check("separators", "fault", problem)
+
+
+def _disk(output: Path) -> Iterator[Check]:
+    import shutil
+    import tempfile
+
+    for name, folder in (("output disk", output), ("temporary disk", Path(tempfile.gettempdir()))):
+        place = next(path for path in (folder.resolve(), *folder.resolve().parents) if path.exists())
+        free = shutil.disk_usage(place).free
+        state: Literal["ok", "note"] = "ok" if free > _ROOM else "note"
+        hint = "" if state == "ok" else ": an hour of music needs about 5 GB while it is separated"
+        yield Check(name, state, f"{free / 1e9:.0f} GB free at {place}{hint}")

@@ -1,0 +1,194 @@
+"""`stemwright separate`: songs and folders in, stems out."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from stemwright.cli.console import Reporter
+    from stemwright.cli.songs import Task
+    from stemwright.engine.options import PeaksFormat, SeparateOptions
+    from stemwright.engine.separate import Engine
+
+DEFAULT_OUTPUT = Path("stems")
+_STEM_MP4 = {"stem.mp4": "m4a", "stem.mp4-alac": "alac16"}
+
+
+class PeaksChoice(StrEnum):
+    """Which waveform overviews to write."""
+
+    none = "none"
+    json = "json"
+    dat = "dat"
+    both = "both"
+
+
+_PEAKS: dict[PeaksChoice, tuple[PeaksFormat, ...]] = {
+    PeaksChoice.none: (),
+    PeaksChoice.json: ("json",),
+    PeaksChoice.dat: ("dat",),
+    PeaksChoice.both: ("json", "dat"),
+}
+
+
+def separate(  # noqa: PLR0913, PLR0917  (one parameter an option of the command)
+    songs: Annotated[list[Path], typer.Argument(metavar="SONG|FOLDER...", help="Recordings, or folders of them.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the stems go.")] = DEFAULT_OUTPUT,
+    model: Annotated[str, typer.Option("--model", "-m", metavar="NAME", help="See `stemwright models`.")] = "auto",
+    repo: Annotated[Path | None, typer.Option(metavar="DIR", help="A folder of weights in Demucs' layout.")] = None,
+    stems: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Only these; `no_vocals` is the mix without the vocals. Default: all."),
+    ] = None,
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            help="wav16, wav24, wav32f, flac16, flac24, mp3, opus, m4a, alac16, alac24, stem.mp4 or stem.mp4-alac.",
+        ),
+    ] = "flac",
+    bitrate: Annotated[str | None, typer.Option(metavar="KBPS", help="Of mp3, opus and m4a, such as 192.")] = None,
+    sample_rate: Annotated[
+        int | None, typer.Option(metavar="HZ", help="Of the stems. Default: the song's own.")
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    name_template: Annotated[
+        str,
+        typer.Option(metavar="TEXT", help="File names from {song} {stem} {ext} {artist} {title} {album} {model}."),
+    ] = "{song}/{stem}.{ext}",
+    overlap: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Of two chunks of the song, 0–0.99. Default: the model's.")
+    ] = None,
+    shifts: Annotated[
+        int, typer.Option(metavar="N", help="Average N randomly shifted runs: a little better, N times slower.")
+    ] = 0,
+    segment: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Length of a chunk; less needs less memory.")
+    ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact/--no-exact", help="Add what the model leaves over to `other`.")
+    ] = True,
+    peaks: Annotated[PeaksChoice, typer.Option(help="Waveform overviews as audiowaveform files.")] = PeaksChoice.none,
+    picture: Annotated[bool, typer.Option("--picture", help="Draw the waveforms as an SVG.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a song, and nothing else, on standard output.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Do it again though it is done; overwrite files that are in the way.")
+    ] = False,
+    max_duration: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Refuse longer recordings. Default: one hour.")
+    ] = None,
+) -> None:
+    """Take songs apart.
+
+    Each song becomes a folder of stems with a receipt.json that says how they were made. A song that was done before
+    with the same settings is skipped. A folder goes on after a song that fails, and the exit code is 1 then.
+    """
+    from stemwright.cli.console import Reporter
+    from stemwright.cli.songs import find_songs
+    from stemwright.engine.separate import Engine
+    from stemwright.errors import StemwrightError
+
+    reporter = Reporter(as_json=as_json)
+    try:
+        options = _options(
+            model=model,
+            repo=repo,
+            stems=stems,
+            format_=format_,
+            bitrate=bitrate,
+            sample_rate=sample_rate,
+            device=device,
+            template=name_template,
+            overlap=overlap,
+            shifts=shifts,
+            segment=segment,
+            exact=exact,
+            peaks=peaks,
+            picture=picture,
+            force=force,
+            max_duration=max_duration,
+        )
+        engine = Engine(options)
+    except StemwrightError as error:
+        reporter.refuse(error)
+        raise typer.Exit(2) from error
+    try:
+        found = find_songs(songs, output)
+        with reporter.batch(found):
+            for task in found.tasks:
+                _one(engine, task, reporter)
+    except KeyboardInterrupt:
+        reporter.interrupted()
+        raise typer.Exit(130) from None
+    if reporter.failures or not found.tasks:
+        raise typer.Exit(1)
+
+
+def _one(engine: Engine, task: Task, reporter: Reporter) -> None:
+    """Separate one song and say what became of it."""
+    from stemwright.errors import StemwrightError
+
+    try:
+        with reporter.song(task.song) as on_progress:
+            result = engine.separate(task.song, task.root, on_progress=on_progress)
+    except StemwrightError as error:
+        reporter.failed(task.song, code=error.code, message=error.message)
+    except Exception as error:  # noqa: BLE001  (the edge of a job: the other songs go on)
+        reporter.failed(task.song, code="internal", message=f"{type(error).__name__}: {error}", trace=True)
+    else:
+        reporter.done(task.song, result)
+
+
+def _options(
+    *,
+    format_: str,
+    bitrate: str | None,
+    stems: str | None,
+    template: str,
+    peaks: PeaksChoice,
+    max_duration: float | None,
+    **same: Any,
+) -> SeparateOptions:
+    """What was typed, as options of the engine. Raises `OptionError`."""
+    from dataclasses import replace
+
+    from stemwright.app.settings import load_settings
+    from stemwright.audio.formats import parse_format
+    from stemwright.engine.options import SeparateOptions
+    from stemwright.engine.output import NameTemplate
+
+    limits = load_settings().limits()
+    if max_duration is not None:
+        limits = replace(limits, duration=max_duration)
+    word = format_.strip().lower().removeprefix(".")
+    codec = _STEM_MP4.get(word)
+    return SeparateOptions(
+        format=parse_format(codec or word),
+        stem_mp4=codec is not None,
+        bitrate=_bits(bitrate),
+        stems=None if stems is None else tuple(stem.strip() for stem in stems.split(",")),
+        template=NameTemplate(template),
+        peaks=_PEAKS[peaks],
+        limits=limits,
+        **same,
+    )
+
+
+def _bits(text: str | None) -> int | None:
+    """`192` or `192k` as bits a second. Raises `OptionError`."""
+    from stemwright.errors import OptionError
+
+    if text is None:
+        return None
+    digits = text.strip().lower().removesuffix("k")
+    if not digits.isdecimal():
+        raise OptionError(f"bit rate {text!r}: give kbit/s, such as 192")
+    return int(digits) * 1000

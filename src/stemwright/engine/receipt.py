@@ -1,0 +1,125 @@
+"""The receipt: what was done to a song, with what, and how it came out."""
+
+from __future__ import annotations
+
+import platform
+from datetime import UTC, datetime
+from importlib import metadata
+
+from pydantic import BaseModel, ConfigDict, Field
+
+import stemwright
+from stemwright.types import Digest, Notice, SampleRate, Seconds, StemName  # noqa: TC001  (pydantic reads them)
+
+PIPELINE = 1  # raised when the same song, model and settings would give other samples
+
+_PACKAGES = ("numpy", "scipy", "soxr", "torch", "demucs")
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Loudness(_Record):
+    """How loud a recording is."""
+
+    integrated_lufs: float | None = Field(description="BS.1770-4; null when there is nothing above the gate")
+    true_peak_dbtp: float | None = Field(description="BS.1770-4; null for digital silence")
+
+
+class InputRecord(_Record):
+    """The song that went in."""
+
+    name: str
+    digest: Digest = Field(description="SHA-256 over the decoded samples, the rate and the number of channels")
+    size_bytes: int
+    container: str
+    sample_rate: SampleRate
+    channels: int
+    frames: int = Field(description="samples of each channel")
+    duration: Seconds
+    loudness: Loudness
+
+
+class ModelRecord(_Record):
+    """The model that was used."""
+
+    requested: str
+    name: str
+    family: str
+    licence: str
+    draft: bool
+    weights_digest: Digest | None
+
+
+class SettingsRecord(_Record):
+    """The settings that were in force, defaults filled in."""
+
+    stems: tuple[StemName, ...]
+    overlap: float
+    shifts: int
+    segment: Seconds
+    exact: bool
+    format: str
+    bitrate: int | None = Field(description="bits/s")
+    sample_rate: SampleRate
+
+
+class StemRecord(_Record):
+    """One stem that came out."""
+
+    name: StemName
+    file: str = Field(description="relative to the output folder")
+    size_bytes: int
+    sample_rate: SampleRate
+    channels: int
+    frames: int
+    digest: Digest = Field(description="as the input's, over the samples handed to the encoder")
+    gain_db: float
+    loudness: Loudness
+
+
+class NoticeRecord(_Record):
+    """Something that the user must know."""
+
+    code: str
+    message: str
+
+    @classmethod
+    def of(cls, notice: Notice) -> NoticeRecord:
+        """The record of a notice."""
+        return cls(code=notice.code, message=notice.message)
+
+
+class Receipt(_Record):
+    """Everything about one separation."""
+
+    version: int = 1
+    key: Digest = Field(description="equal for equal samples in, model, weights, settings and pipeline")
+    created_at: datetime = Field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+    input: InputRecord
+    model: ModelRecord
+    device: str
+    settings: SettingsRecord
+    gain_db: float = Field(description="one gain for all stems, 0 unless one would clip")
+    residual_db: float | None = Field(
+        description="level of what the model's stems leave of the mix, relative to the mix; null when nothing is left"
+    )
+    residual_added_to: StemName | None
+    elapsed: Seconds
+    real_time_factor: float = Field(description="elapsed / duration")
+    versions: dict[str, str]
+    warnings: tuple[NoticeRecord, ...]
+    stems: tuple[StemRecord, ...]
+    files: tuple[str, ...] = Field(description="all that was written, relative to the output folder")
+
+
+def versions(ffmpeg: str) -> dict[str, str]:
+    """Versions of what took part, of the packages only those that are installed."""
+    found = {"stemwright": stemwright.__version__, "python": platform.python_version(), "ffmpeg": ffmpeg}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,266 @@
+"""Spooled stems to finished files: one gain, encoded side by side, measured on the way."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stemwright.audio.digest import PcmDigest
+from stemwright.audio.encode import Encoder, quantise
+from stemwright.audio.loudness import LoudnessMeter
+from stemwright.audio.peaks import PeakData, Peaks
+from stemwright.audio.picture import Track, waveform_svg
+from stemwright.engine.receipt import Loudness, StemRecord
+from stemwright.errors import CancelledError
+from stemwright.types import Notice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path, PurePosixPath
+
+    from stemwright.audio.formats import Format
+    from stemwright.audio.tags import Tags
+    from stemwright.engine.options import SeparateOptions
+    from stemwright.engine.output import Staging
+    from stemwright.engine.spool import Spool
+    from stemwright.types import SampleRate, Samples, StemName
+
+MIX = "mix"
+RECEIPT = "receipt"
+PICTURE = "waveforms"
+STEM_EXTENSION = "stem.mp4"
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Where the files of a song go, relative to the output folder."""
+
+    song: str
+    of: Callable[[str, str], PurePosixPath]  # (stem, extension)
+    stems: tuple[StemName, ...]
+    options: SeparateOptions
+
+    @property
+    def receipt(self) -> PurePosixPath:
+        """The receipt."""
+        return self.of(RECEIPT, "json")
+
+    @property
+    def picture(self) -> PurePosixPath:
+        """The picture of the waveforms."""
+        return self.of(PICTURE, "svg")
+
+    def stem(self, stem: StemName) -> PurePosixPath:
+        """The file that holds a stem."""
+        if self.options.stem_mp4:
+            return self.of(self.song, STEM_EXTENSION)
+        return self.of(stem, self.options.format.extension.removeprefix("."))
+
+    def peaks(self, track: str, kind: str) -> PurePosixPath:
+        """The waveform overview of a stem or of the mix."""
+        return self.of(f"{track}.peaks", kind)
+
+    def all(self) -> list[PurePosixPath]:
+        """Every file but the receipt."""
+        names = [self.stem(stem) for stem in self.stems]
+        names += [self.peaks(track, kind) for track in (MIX, *self.stems) for kind in self.options.peaks]
+        names += [self.picture] if self.options.picture else []
+        return list(dict.fromkeys(names))
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What is known of a recording after one pass over it."""
+
+    loudness: Loudness
+    peaks: Peaks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendering:
+    """Finished files in the staging folder, by the names that they will have."""
+
+    files: dict[PurePosixPath, Path]
+    stems: tuple[StemRecord, ...]
+    gain_db: float
+    notices: tuple[Notice, ...]
+
+
+class Meter:
+    """Loudness and peaks of a stream in one pass."""
+
+    def __init__(self, sample_rate: SampleRate, channels: int) -> None:
+        self._loudness = LoudnessMeter(sample_rate, channels=channels)
+        self._peaks = Peaks(sample_rate)
+
+    def add(self, block: Samples) -> None:
+        """Take the next samples. Input: `[C, T]` float32."""
+        self._loudness.add(block)
+        self._peaks.add(block)
+
+    def measured(self) -> Measured:
+        """What was found."""
+        loudness = Loudness(
+            integrated_lufs=_rounded(self._loudness.integrated_lufs()),
+            true_peak_dbtp=_rounded(self._loudness.true_peak_dbtp()),
+        )
+        return Measured(loudness, self._peaks)
+
+
+class Renderer:
+    """Encodes all stems of a song."""
+
+    def __init__(
+        self,
+        names: Names,
+        *,
+        stage: Staging,
+        tags: Tags,
+        sample_rate: SampleRate,
+        on_progress: Callable[[float], None],
+    ) -> None:
+        self._names, self._stage, self._tags, self._rate = names, stage, tags, sample_rate
+        self._options = names.options
+        self._on_progress = on_progress
+
+    def render(self, spools: Mapping[StemName, Spool], *, mix: Spool | None, measured_mix: Measured) -> Rendering:
+        """Write everything but the receipt into the staging folder; `mix` is needed for a `.stem.mp4` only.
+
+        Raises `OutputError`, `DiskFullError`, `OptionError`, and what `on_progress` raises.
+        """
+        gain, notices = self._gain([*spools.values(), *([mix] if mix else [])])
+        measured = self._each(spools, gain)
+        files = {self._names.stem(stem): self._staged(stem) for stem in spools if not self._options.stem_mp4}
+        if mix:
+            from stemwright.audio.stem_mp4 import write_stem_mp4
+
+            path = self._stage.new_file("song.stem.mp4")
+            write_stem_mp4(
+                path,
+                mix=mix.path,
+                stems={stem: spool.path for stem, spool in spools.items()},
+                sample_rate=self._rate,
+                channels=mix.channels,
+                format=self._options.format,
+                bitrate=self._options.bitrate,
+                gain=gain,
+                tags=self._tags,
+            )
+            files[self._names.of(self._names.song, STEM_EXTENSION)] = path
+        gain_db = round(20 * float(np.log10(gain)), 4) + 0.0
+        records = tuple(
+            StemRecord(
+                name=stem,
+                file=str(self._names.stem(stem)),
+                size_bytes=files[self._names.stem(stem)].stat().st_size,
+                sample_rate=self._rate,
+                channels=spool.channels,
+                frames=spool.frames,
+                digest=measured[stem][1],
+                gain_db=gain_db,
+                loudness=measured[stem][0].loudness,
+            )
+            for stem, spool in spools.items()
+        )
+        files |= self._overviews({MIX: measured_mix} | {stem: found for stem, (found, _) in measured.items()})
+        return Rendering(files=files, stems=records, gain_db=gain_db, notices=notices)
+
+    def _gain(self, spools: Sequence[Spool]) -> tuple[float, tuple[Notice, ...]]:
+        """One gain for the whole song: 1 unless a stem would clip."""
+        loudest = max(spool.peak for spool in spools)
+        if loudest <= 1 or not self._options.format.clips:
+            return 1.0, ()
+        gain = 1 / loudest
+        text = f"all stems were lowered by {-20 * np.log10(gain):.2f} dB so that none clips"
+        return gain, (Notice("gain", text),)
+
+    def _each(self, spools: Mapping[StemName, Spool], gain: float) -> dict[StemName, tuple[Measured, str]]:
+        """Encode and measure the stems side by side."""
+        done, total, lock = 0, max(1, sum(spool.frames for spool in spools.values())), threading.Lock()
+        stop = threading.Event()
+
+        def advance(frames: int) -> None:
+            nonlocal done
+            with lock:
+                done += frames
+
+        with ThreadPoolExecutor(min(len(spools), os.cpu_count() or 1)) as pool:
+            jobs = {stem: pool.submit(self._one, stem, spool, gain, advance, stop) for stem, spool in spools.items()}
+            try:
+                while wait(jobs.values(), timeout=0.1).not_done:
+                    self._on_progress(done / total)
+                return {stem: job.result() for stem, job in jobs.items()}
+            except BaseException:
+                stop.set()
+                raise
+
+    def _one(
+        self, stem: StemName, spool: Spool, gain: float, advance: Callable[[int], None], stop: threading.Event
+    ) -> tuple[Measured, str]:
+        """Encode one stem, unless it goes into a `.stem.mp4`; what it measures, and its digest."""
+        meter, digest = Meter(self._rate, spool.channels), PcmDigest(self._rate, spool.channels)
+        try:
+            with nullcontext() if self._options.stem_mp4 else self._encoder(stem, spool.channels) as encoder:
+                for block in spool.blocks():
+                    if stop.is_set():
+                        raise CancelledError("another stem failed")
+                    scaled = block * np.float32(gain) if gain != 1 else block
+                    meter.add(scaled)
+                    digest.update(_as_stored(scaled, self._options.format))
+                    if encoder:
+                        encoder.write(scaled)
+                    advance(block.shape[1])
+        except BaseException:
+            stop.set()
+            raise
+        return meter.measured(), digest.hexdigest()
+
+    def _encoder(self, stem: StemName, channels: int) -> Encoder:
+        return Encoder(
+            self._staged(stem),
+            format=self._options.format,
+            sample_rate=self._rate,
+            channels=channels,
+            bitrate=self._options.bitrate,
+            tags=self._tags.for_stem(stem, fallback=self._names.song),
+        )
+
+    def _overviews(self, tracks: Mapping[str, Measured]) -> dict[PurePosixPath, Path]:
+        """The peaks of mix and stems, as files and as a picture, where asked for."""
+        files: dict[PurePosixPath, Path] = {}
+        data: dict[str, PeakData] = {track: found.peaks.data(bits=16) for track, found in tracks.items()}
+        for kind in self._options.peaks:
+            for track, peaks in data.items():
+                path = self._stage.new_file(f"{track}.peaks.{kind}")
+                (peaks.write_json if kind == "json" else peaks.write_dat)(path)
+                files[self._names.peaks(track, kind)] = path
+        if self._options.picture:
+            lanes = [
+                Track(label=name, peaks=peaks, lufs=tracks[name].loudness.integrated_lufs)
+                for name, peaks in data.items()
+            ]
+            path = self._stage.new_file("waveforms.svg")
+            path.write_text(waveform_svg(lanes, title=self._names.song), encoding="utf-8")
+            files[self._names.picture] = path
+        return files
+
+    def _staged(self, stem: StemName) -> Path:
+        return self._stage.new_file(f"{stem}{self._options.format.extension}")
+
+
+def _as_stored(block: Samples, form: Format) -> Samples:
+    """The samples as a lossless file gives them back, so that the digest can be checked against the file."""
+    if form.bits is None:
+        return block
+    stored = quantise(block, bits=form.bits)
+    return stored.astype(np.float32) / np.float32(-float(np.iinfo(stored.dtype).min))
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)

@@ -1,0 +1,80 @@
+"""The first reading of a song: is it usable, which one is it, how long, how loud on the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stemwright.audio.channels import describe, to_stereo
+from stemwright.audio.decode import AudioInfo, AudioStream, DecodeLimits, open_audio
+from stemwright.audio.digest import PcmDigest
+from stemwright.engine.unmix import SongShape
+from stemwright.errors import InputChangedError
+from stemwright.types import Digest, Notice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from stemwright.types import Samples
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """What one reading of a song tells."""
+
+    info: AudioInfo
+    shape: SongShape
+    digest: Digest
+    notices: tuple[Notice, ...]
+
+
+def scan(path: Path, *, limits: DecodeLimits, on_block: Callable[[], None] | None = None) -> Scan:
+    """Read a song once, in flat memory.
+
+    Raises what `open_audio` and its stream raise.
+    """
+    with open_audio(path, limits=limits) as stream:
+        info = stream.info
+        digest = PcmDigest(info.sample_rate, info.channels)
+        total = squares = 0.0
+        for block in stream:
+            digest.update(block)
+            mean = _mixable(block, info).mean(axis=0, dtype=np.float64)
+            total += float(mean.sum())
+            squares += float(mean @ mean)
+            if on_block:
+                on_block()
+        frames = stream.frames
+        notices = list(stream.notices)
+    average = total / frames
+    variance = (squares - frames * average**2) / max(frames - 1, 1)
+    if info.channels > 2:
+        notices.append(Notice("downmixed", describe(info.channels, mask=info.speaker_mask)))
+    shape = SongShape(
+        sample_rate=info.sample_rate,
+        channels=min(info.channels, 2),
+        frames=frames,
+        mean=average,
+        deviation=float(np.sqrt(max(variance, 0.0))),
+    )
+    return Scan(info=info, shape=shape, digest=digest.hexdigest(), notices=tuple(notices))
+
+
+def song_blocks(stream: AudioStream, *, expected: Digest) -> Iterator[Samples]:
+    """Read a song again, as mono or stereo `[1|2, T]` float32 blocks.
+
+    Raises `InputChangedError` at the end if it was not the same song, and what the stream raises.
+    """
+    digest = PcmDigest(stream.info.sample_rate, stream.info.channels)
+    for block in stream:
+        digest.update(block)
+        yield _mixable(block, stream.info)
+    if digest.hexdigest() != expected:
+        raise InputChangedError("the file changed while it was being separated")
+
+
+def _mixable(block: Samples, info: AudioInfo) -> Samples:
+    return block if info.channels <= 2 else to_stereo(block, mask=info.speaker_mask)

@@ -1,0 +1,319 @@
+"""One song to its stems on disk: scan, separate, encode, publish, and a receipt of it all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+import numpy as np
+
+from stemwright.audio._ffmpeg import ffmpeg_version
+from stemwright.audio.decode import open_audio
+from stemwright.audio.resample import Resampler, resampled_length
+from stemwright.audio.tags import Tags, read_tags
+from stemwright.engine import output
+from stemwright.engine.mixing import StemMixer
+from stemwright.engine.receipt import (
+    PIPELINE,
+    InputRecord,
+    ModelRecord,
+    NoticeRecord,
+    Receipt,
+    SettingsRecord,
+    versions,
+)
+from stemwright.engine.render import Measured, Meter, Names, Renderer, Rendering
+from stemwright.engine.scan import Scan, scan, song_blocks
+from stemwright.engine.spool import Spool
+from stemwright.engine.unmix import Unmixer
+from stemwright.errors import OptionError, OutOfMemoryError
+from stemwright.separators import catalogue
+from stemwright.separators.protocol import LoadOptions, Separator
+from stemwright.types import Notice
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stemwright.engine.options import SeparateOptions
+    from stemwright.engine.output import Staging
+    from stemwright.types import Digest, SampleRate, StemName
+
+Stage: TypeAlias = Literal["reading", "separating", "encoding"]
+
+
+class OnProgress(Protocol):
+    """Is told how far a song is; may raise, `CancelledError` for instance, to stop within one chunk."""
+
+    def __call__(self, stage: Stage, fraction: float | None, /) -> None:
+        """Take the share of the stage that is done, 0–1, or None where it cannot be known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SongResult:
+    """What became of one song."""
+
+    root: Path
+    receipt: Receipt
+    skipped: bool = False  # it had been done before, with the same settings
+
+    def files(self) -> dict[StemName, Path]:
+        """The stems' files."""
+        return {stem.name: self.root / stem.file for stem in self.receipt.stems}
+
+
+@dataclass(slots=True, kw_only=True)
+class _Separated:
+    """The stems as samples, and what was measured on the way."""
+
+    separator: Separator
+    sample_rate: SampleRate
+    spools: dict[StemName, Spool]
+    mix: Spool | None
+    measured_mix: Measured
+    residual_db: float | None
+    notices: tuple[Notice, ...]
+
+
+class Engine:
+    """Separates songs with one set of options; the model stays loaded from one song to the next."""
+
+    def __init__(self, options: SeparateOptions) -> None:
+        """Check what can be checked without loading anything heavy. Raises `UnknownModelError`, `UnknownStemError`."""
+        self.options = options
+        self._separator: Separator | None = None
+        self._choice: tuple[Notice, ...] = ()
+        self._needed: tuple[StemName, ...] | None = None
+        if options.model != "auto":
+            info = catalogue.find_model(options.model, repo=options.repo)[1]
+            if info.stems:
+                self._needed = StemMixer(info, wanted=options.stems, exact=options.exact).needed
+
+    def separate(self, song: Path, root: Path, *, on_progress: OnProgress | None = None) -> SongResult:
+        """Separate one song into files below `root`.
+
+        Raises the `InputError`s of decoding, the `SetupError`s of loading a model, `UnknownStemError`,
+        `OutputExistsError`, `OutputError`, `OutOfMemoryError`, and what `on_progress` raises; then nothing is left.
+        """
+        started = time.monotonic()
+        options, report = self.options, on_progress or _silent
+        report("reading", None)
+        found = scan(song, limits=options.limits, on_block=lambda: report("reading", None))
+        separator = self._load()
+        stems = self._mixer(separator).stems
+        tags, tag_notices = read_tags(song, demuxer=found.info.container)
+        names = self._names(song, tags, stems, model=separator.spec.info.name)
+        key = self._key(found, separator, stems)
+        earlier = output.earlier_receipt(root / names.receipt)
+        if earlier and earlier.key == key and not options.force and output.is_whole(earlier, root):
+            return SongResult(root=root, receipt=earlier, skipped=True)
+        stale = output.check_free(root, names.all(), receipt=names.receipt, digest=found.digest, force=options.force)
+        with output.staging(root) as stage:
+            separated = self._separate(song, found, separator, stage, report)
+            rendering = Renderer(
+                names,
+                stage=stage,
+                tags=tags,
+                sample_rate=separated.sample_rate,
+                on_progress=lambda fraction: report("encoding", fraction),
+            ).render(separated.spools, mix=separated.mix, measured_mix=separated.measured_mix)
+            receipt = self._receipt(
+                song, found, separated, rendering, names, key=key, extra=tag_notices, elapsed=time.monotonic() - started
+            )
+            draft = stage.new_file("receipt.json")
+            draft.write_text(receipt.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            stage.publish(rendering.files | {names.receipt: draft}, receipt=names.receipt)
+        output.remove_stale(root, stale, kept={*receipt.files})
+        return SongResult(root=root, receipt=receipt)
+
+    def _load(self) -> Separator:
+        """The separator, loaded once."""
+        if self._separator is None:
+            options = self.options
+            how = LoadOptions(device=options.device, repo=options.repo, segment=options.segment, stems=self._needed)
+            if options.model == "auto":
+                self._separator, reason = catalogue.choose_auto(how)
+                if self._separator.spec.info.draft:
+                    self._choice = (Notice("draft", reason),)
+            else:
+                self._separator = catalogue.load(options.model, options=how)
+        return self._separator
+
+    def _mixer(self, separator: Separator) -> StemMixer:
+        return StemMixer(separator.spec.info, wanted=self.options.stems, exact=self.options.exact)
+
+    def _names(self, song: Path, tags: Tags, stems: tuple[StemName, ...], *, model: str) -> Names:
+        """Where the song's files go."""
+        if self.options.stem_mp4 and len(stems) != 4:
+            raise OptionError(f"a .stem.mp4 holds four stems, not {len(stems)} ({', '.join(stems)})")
+        name = output.safe_name(song.stem)
+        fields = {
+            "song": name,
+            "model": model,
+            **{field: tags.text.get(field, "") for field in ("artist", "title", "album")},
+        }
+        template = self.options.template
+        return Names(
+            song=name,
+            of=lambda stem, extension: template.path(fields, stem=stem, ext=extension),
+            stems=stems,
+            options=self.options,
+        )
+
+    def _key(self, found: Scan, separator: Separator, stems: tuple[StemName, ...]) -> Digest:
+        """Everything that can change what is written, in one digest."""
+        spec = separator.spec
+        parts = {
+            "pipeline": PIPELINE,
+            "input": found.digest,
+            "model": [spec.info.family, spec.info.name, spec.weights_digest],
+            "settings": self._settings(separator, stems, found.shape.sample_rate).model_dump(mode="json"),
+            "peaks": self.options.peaks,
+            "picture": self.options.picture,
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def _settings(self, separator: Separator, stems: tuple[StemName, ...], rate: SampleRate) -> SettingsRecord:
+        options, spec = self.options, separator.spec
+        return SettingsRecord(
+            stems=stems,
+            overlap=spec.overlap if options.overlap is None else options.overlap,
+            shifts=options.shifts if spec.shift else 0,
+            segment=spec.segment / spec.sample_rate,
+            exact=options.exact,
+            format=f"stem.mp4 ({options.format.name})" if options.stem_mp4 else options.format.name,
+            bitrate=options.format.check_bitrate(options.bitrate),
+            sample_rate=self._output_rate(rate),
+        )
+
+    def _output_rate(self, rate: SampleRate) -> SampleRate:
+        return self.options.format.nearest_rate(self.options.sample_rate or rate)
+
+    def _separate(
+        self, song: Path, found: Scan, separator: Separator, stage: Staging, report: OnProgress
+    ) -> _Separated:
+        """Run the model; where its memory does not suffice, again with less."""
+        shape, rate = found.shape, self._output_rate(found.shape.sample_rate)
+        streams = len(self._mixer(separator).stems) + self.options.stem_mp4
+        samples = streams * shape.channels * resampled_length(shape.frames, in_rate=shape.sample_rate, out_rate=rate)
+        stage.require(samples * 8)  # float32 between the steps, and at most as much again for the files
+        notices: list[Notice] = []
+        while True:
+            try:
+                return self._attempt(song, found, separator, stage, report, notices=notices)
+            except OutOfMemoryError:
+                smaller = separator.with_less_memory()
+                if smaller is None:
+                    raise
+                self._separator = separator = smaller
+                seconds = separator.spec.segment / separator.spec.sample_rate
+                text = f"the device's memory did not suffice: started again with segments of {seconds:.2f} s"
+                notices.append(Notice("less_memory", f"{text}, {separator.batch_size} at once"))
+
+    def _attempt(
+        self,
+        song: Path,
+        found: Scan,
+        separator: Separator,
+        stage: Staging,
+        report: OnProgress,
+        *,
+        notices: list[Notice],
+    ) -> _Separated:
+        options, shape = self.options, found.shape
+        rate = self._output_rate(shape.sample_rate)
+        mixer, meter = self._mixer(separator), Meter(shape.sample_rate, shape.channels)
+        streams = [*mixer.stems, *(["mix"] if options.stem_mp4 else [])]
+        spools = {name: Spool(stage.new_file(f"{name}.f32"), shape.channels) for name in streams}
+        resampler = Resampler(shape.sample_rate, rate, channels=len(streams) * shape.channels)
+
+        def write(flat: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
+            for spool, block in zip(spools.values(), flat.reshape(len(streams), shape.channels, -1), strict=True):
+                spool.write(block)
+
+        unmixer = Unmixer(
+            separator,
+            shape,
+            overlap=options.overlap,
+            shifts=options.shifts,
+            on_progress=lambda fraction: report("separating", fraction),
+        )
+        with open_audio(song, limits=options.limits) as stream:
+            for mix, estimates in unmixer.run(song_blocks(stream, expected=found.digest)):
+                meter.add(mix)
+                stems = mixer.mix(mix, estimates)
+                block = np.concatenate([stems, mix[None]]) if options.stem_mp4 else stems
+                write(resampler.push(block.reshape(-1, block.shape[-1])))
+        write(resampler.finish())
+        for spool in spools.values():
+            spool.close()
+        return _Separated(
+            separator=separator,
+            sample_rate=rate,
+            mix=spools.pop("mix") if options.stem_mp4 else None,
+            spools=spools,
+            measured_mix=meter.measured(),
+            residual_db=mixer.residual_db(),
+            notices=tuple(notices),
+        )
+
+    def _receipt(
+        self,
+        song: Path,
+        found: Scan,
+        separated: _Separated,
+        rendering: Rendering,
+        names: Names,
+        *,
+        key: Digest,
+        extra: tuple[Notice, ...],
+        elapsed: float,
+    ) -> Receipt:
+        separator, shape, info = separated.separator, found.shape, found.info
+        spec, mixer = separator.spec, self._mixer(separator)
+        duration = shape.frames / shape.sample_rate
+        rates: tuple[Notice, ...] = ()
+        wanted = self.options.sample_rate or shape.sample_rate
+        if separated.sample_rate != wanted:
+            text = f"{self.options.format.name} cannot carry {wanted} Hz: the stems are at {separated.sample_rate} Hz"
+            rates = (Notice("resampled", text),)
+        notices = (*self._choice, *found.notices, *extra, *separated.notices, *rates, *rendering.notices)
+        return Receipt(
+            key=key,
+            input=InputRecord(
+                name=song.name,
+                digest=found.digest,
+                size_bytes=song.stat().st_size,
+                container=info.container,
+                sample_rate=info.sample_rate,
+                channels=info.channels,
+                frames=shape.frames,
+                duration=duration,
+                loudness=separated.measured_mix.loudness,
+            ),
+            model=ModelRecord(
+                requested=self.options.model,
+                name=spec.info.name,
+                family=spec.info.family,
+                licence=spec.info.licence,
+                draft=spec.info.draft,
+                weights_digest=spec.weights_digest,
+            ),
+            device=separator.device,
+            settings=self._settings(separator, mixer.stems, shape.sample_rate),
+            gain_db=rendering.gain_db,
+            residual_db=None if separated.residual_db is None else round(separated.residual_db, 2),
+            residual_added_to=mixer.remainder,
+            elapsed=round(elapsed, 3),
+            real_time_factor=round(elapsed / duration, 5),
+            versions=versions(ffmpeg_version()),
+            warnings=tuple(NoticeRecord.of(notice) for notice in notices),
+            stems=rendering.stems,
+            files=tuple(sorted({*map(str, rendering.files), str(names.receipt)})),
+        )
+
+
+def _silent(_stage: Stage, _fraction: float | None, /) -> None:
+    """Report to nobody."""

@@ -1,0 +1,243 @@
+"""Demucs' weights: where they are, whether they are what they claim to be, and the networks made from them.
+
+A file of weights can be made to run code when it is opened. So pickles are read with torch's restricted reader and a
+short list of classes, and the class that a safetensors file names must be one of Demucs' own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import pickle
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from stemwright.errors import ModelUnavailableError, WeightsError
+
+if TYPE_CHECKING:
+    from stemwright.types import Digest
+
+Network: TypeAlias = Any  # an HTDemucs, HDemucs or Demucs of the `demucs` package
+_Finder: TypeAlias = Callable[[str], Path]  # a signature to its file
+
+_PROBE_SECONDS = 3.0
+_DAMAGE = (  # what damaged or hostile bytes make torch, safetensors and Demucs' constructors raise
+    pickle.UnpicklingError,
+    RuntimeError,
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bag:
+    """Networks whose estimates are averaged: the files, and Demucs' settings for them."""
+
+    files: tuple[Path, ...]  # one a network
+    definition: Path | None = None  # the yaml; None for a network alone
+    weights: tuple[tuple[float, ...], ...] | None = None  # [network][source]
+    segment: float | None = None  # seconds
+
+
+def find_in_folder(name: str, *, folder: Path) -> Bag:
+    """The bag or the network called `name` in a local folder, in the layouts that Demucs reads.
+
+    Raises `ModelUnavailableError` when it is not there, `WeightsError` when its definition makes no sense.
+    """
+    if not folder.is_dir():
+        raise ModelUnavailableError(f"{folder} is not a folder")
+    entries = sorted(folder.iterdir())
+    networks = [path for path in entries if path.suffix in {".th", ".safetensors"}]
+
+    def find(signature: str) -> Path:
+        found = [path for path in networks if _signature(path) == signature]
+        if not found:
+            raise ModelUnavailableError(f"{signature}, a part of {name}, is not in {folder}")
+        if len(found) > 1:
+            raise WeightsError(f"{folder} has {signature} more than once; delete all but one")
+        return found[0]
+
+    if any(_signature(path) == name for path in networks):  # as in Demucs, before a bag of that name
+        return Bag(files=(find(name),))
+    for path in entries:
+        if path.suffix == ".yaml" and path.stem == name:
+            return _read_bag(path, find)
+    has = sorted({_signature(path) for path in networks} | {path.stem for path in entries if path.suffix == ".yaml"})
+    raise ModelUnavailableError(f"{name} is not in {folder}, which has: {', '.join(has) or 'no models'}")
+
+
+def find_in_cache(name: str, *, hub: str) -> Bag | None:
+    """The bag from the Hugging Face cache, or None when a file of it is missing. Uses no network.
+
+    Raises `WeightsError` when its definition makes no sense.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    def find(file: str) -> Path:
+        path = try_to_load_from_cache(hub, file)
+        if not isinstance(path, str):
+            raise ModelUnavailableError(f"{file} of {hub} is not in the cache")
+        return Path(path)
+
+    try:
+        return _read_bag(find(f"{name}.yaml"), lambda signature: find(f"{signature}.safetensors"))
+    except ModelUnavailableError:
+        return None
+
+
+def download(name: str, *, hub: str) -> Bag:
+    """The bag from the Hugging Face hub, into its cache.
+
+    Raises `ModelUnavailableError` when the hub cannot be had (after seconds: the library's own retries would take
+    half a minute a file), `WeightsError` when the bag's definition makes no sense.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.errors import HfHubHTTPError
+
+    # HfHubHTTPError derives from the base error of the HTTP library, which differs between versions.
+    failures: tuple[type[Exception], ...] = (
+        OSError,
+        RuntimeError,
+        *(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception)),
+    )
+    try:
+        get_hf_file_metadata(hf_hub_url(hub, f"{name}.yaml"), timeout=_PROBE_SECONDS)  # one try
+        return _read_bag(
+            Path(hf_hub_download(hub, f"{name}.yaml")),
+            lambda signature: Path(hf_hub_download(hub, f"{signature}.safetensors")),
+        )
+    except failures as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ModelUnavailableError(
+            f"the weights of {name} are not on this machine and could not be downloaded from {hub} on the Hugging Face"
+            f" hub ({reason[0]}); connect once, or copy the files of that repository into a folder and give it as the"
+            " repo, or use another model"
+        ) from error
+
+
+def digest_and_check(bag: Bag) -> Digest:
+    """SHA-256 over the bag's definition and its files, in the bag's order; it does not depend on where they are.
+
+    Raises `WeightsError` when a file `signature-checksum.th` does not have that checksum.
+    """
+    total = hashlib.sha256()
+    for path in (bag.definition, *bag.files):
+        if path is None:
+            continue
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if path.suffix == ".th" and "-" in path.stem:
+            checksum = path.stem.rpartition("-")[2]
+            if not digest.startswith(checksum):
+                raise WeightsError(f"{path.name} is damaged: its checksum is {digest[: len(checksum) or 8]}")
+        total.update(digest.encode())
+    return total.hexdigest()
+
+
+def load_network(path: Path) -> Network:
+    """The network of one file, on the CPU and in evaluation mode, made by Demucs' own loader.
+
+    Raises `WeightsError` when the file is damaged, holds anything but weights, or is quantised with diffq.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        network = _from_safetensors(path) if path.suffix == ".safetensors" else _from_pickle(path)
+        _check(network, path)
+    except (*_DAMAGE, SafetensorError) as error:
+        if "diffq" in str(error):
+            raise _quantised(path) from error
+        if isinstance(error, pickle.UnpicklingError) and "nsupported" in str(error):
+            raise WeightsError(f"{path.name} is refused: it holds more than weights, and could run code") from error
+        raise WeightsError(f"{path.name} is damaged, or no Demucs model: {error}") from error
+    return network.eval()
+
+
+def _from_pickle(path: Path) -> Network:
+    from fractions import Fraction
+
+    import torch
+    from demucs.states import load_model
+
+    classes = _classes()
+    old_name = (classes["demucs.hdemucs.HDemucs"], "demucs.wdemucs.WDemucs")
+    with torch.serialization.safe_globals([*classes.values(), Fraction, old_name]):
+        package = torch.load(path, map_location="cpu", weights_only=True)
+    if not any(package["klass"] is known for known in classes.values()):
+        raise WeightsError(f"{path.name} is refused: its class is not one of Demucs'")
+    if package["state"].get("__quantized"):
+        raise _quantised(path)
+    return load_model(package)  # type: ignore[no-untyped-call]
+
+
+def _from_safetensors(path: Path) -> Network:
+    from demucs.hf import load_safetensors_model
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+    if metadata["klass"] not in _classes():  # Demucs would import and call whatever is named here
+        raise WeightsError(f"{path.name} is refused: its class is not one of Demucs'")
+    if "structure" in metadata:  # only quantised models have one; it can name any class
+        raise _quantised(path)
+    return load_safetensors_model(path)
+
+
+def _classes() -> dict[str, type]:
+    from demucs.demucs import Demucs
+    from demucs.hdemucs import HDemucs
+    from demucs.htdemucs import HTDemucs
+
+    return {f"{known.__module__}.{known.__qualname__}": known for known in (Demucs, HDemucs, HTDemucs)}
+
+
+def _quantised(path: Path) -> WeightsError:
+    return WeightsError(
+        f"{path.name} is quantised with diffq, which is not supported; use the model that is not (no _q)"
+    )
+
+
+def _check(network: Network, path: Path) -> None:
+    """What the engine relies on; names of stems become names of files."""
+    sources = network.sources
+    named = isinstance(sources, (list, tuple)) and all(re.fullmatch(r"\w[\w -]*", source) for source in sources)
+    if not named or not sources or len(set(sources)) != len(sources):
+        raise WeightsError(f"{path.name} has no usable names of stems")
+    if not (isinstance(network.samplerate, int) and network.samplerate > 0 and network.audio_channels in {1, 2}):
+        raise WeightsError(f"{path.name} has no usable sample rate or channels")
+    if not (math.isfinite(network.segment) and network.segment > 0):
+        raise WeightsError(f"{path.name} has no usable segment")
+
+
+def _signature(path: Path) -> str:
+    return path.stem.rsplit("-", 1)[0] if path.suffix == ".th" else path.stem
+
+
+def _read_bag(path: Path, find: _Finder) -> Bag:
+    import yaml
+
+    try:
+        bag = yaml.safe_load(path.read_text(encoding="utf-8"))
+        signatures, weights, segment = bag["models"], bag.get("weights"), bag.get("segment")
+        if not signatures or not all(isinstance(signature, str) for signature in signatures):
+            raise ValueError("`models` must be a list of signatures")
+        if weights is not None:
+            weights = tuple(tuple(float(weight) for weight in row) for row in weights)
+            if len(weights) != len(signatures) or not all(0 <= w < math.inf for row in weights for w in row):
+                raise ValueError("`weights` must be one list of numbers a model")
+        if segment is not None and not 0 < float(segment) < math.inf:
+            raise ValueError("`segment` must be positive")
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise WeightsError(f"{path.name} is no definition of a bag of models: {error}") from error
+    return Bag(
+        files=tuple(find(signature) for signature in signatures), definition=path, weights=weights, segment=segment
+    )

@@ -1,0 +1,103 @@
+"""All models by name: those of every family registered under the entry point group `stemwright.separators`.
+
+Our own families are registered exactly as a third party's would be.
+"""
+
+from __future__ import annotations
+
+import difflib
+from importlib import metadata
+from typing import TYPE_CHECKING, Final
+
+from stemwright.errors import ModelUnavailableError, UnknownModelError
+from stemwright.separators.protocol import Family, LoadOptions, ModelInfo, Separator
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GROUP: Final = "stemwright.separators"
+_BEST: Final = "htdemucs"
+_DRAFT: Final = "sketch"
+_NEEDED: Final = ("name", "models", "availability", "load")
+
+
+def families() -> dict[str, Family]:
+    """The families that work, by name, in the order of their names. Raises nothing for one that does not work."""
+    return _discover()[0]
+
+
+def problems() -> list[str]:
+    """One sentence for each registered family that does not work."""
+    return _discover()[1]
+
+
+def list_models() -> list[tuple[Family, ModelInfo]]:
+    """Every model that a family knows by name, with its family."""
+    return [(family, info) for family in families().values() for info in family.models()]
+
+
+def find_model(name: str, *, repo: Path | None = None) -> tuple[Family, ModelInfo]:
+    """The model called `name`; with a `repo` (a local folder of weights), also one that only that folder has.
+
+    The stems of a model that only the folder has are not known before it is loaded: its info has none.
+    Raises `UnknownModelError`, naming those that are called nearly so.
+    """
+    models = list_models()
+    for family, info in models:
+        if info.name == name:
+            return family, info
+    if repo is not None:
+        for family in families().values():
+            if family.availability(name, repo=repo) == "ready" != family.availability(name):
+                source = str(repo)
+                summary = f"model from the folder {repo.name}"
+                return family, ModelInfo(
+                    name=name, family=family.name, summary=summary, stems=(), licence="unknown", source=source
+                )
+    names = sorted(info.name for _, info in models)
+    close = difflib.get_close_matches(name, names)
+    place = f" (nor in {repo})" if repo else ""
+    hint = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(names)}"
+    raise UnknownModelError(f"there is no model {name!r}{place}; {hint}")
+
+
+def load(name: str, *, options: LoadOptions) -> Separator:
+    """Load a model by name.
+
+    Raises `UnknownModelError`, `ModelUnavailableError`, `WeightsError`, `DeviceUnavailableError`, and `OptionError`
+    when the model does not take an option.
+    """
+    family, _ = find_model(name, repo=options.repo)
+    return family.load(name, options)
+
+
+def choose_auto(options: LoadOptions) -> tuple[Separator, str]:
+    """Load the model that `auto` stands for, and say which and why in a sentence for the user.
+
+    It is `htdemucs` when its weights are here or could be downloaded now, else `sketch`. Raises as `load` does, except
+    that `htdemucs` is not available.
+    """
+    try:
+        return load(_BEST, options=options), f"auto uses {_BEST}, whose weights are here"
+    except (UnknownModelError, ModelUnavailableError) as error:
+        reason = error.message
+    return load(_DRAFT, options=options), f"auto uses {_DRAFT}, a draft, because {reason}"
+
+
+def _discover() -> tuple[dict[str, Family], list[str]]:
+    found: dict[str, Family] = {}
+    wrong: list[str] = []
+    origins: dict[str, str] = {}
+    for entry in sorted(metadata.entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
+        try:
+            family: Family = entry.load()
+        except Exception as error:  # noqa: BLE001  (somebody else's code may fail in any way)
+            wrong.append(f"the separator family {entry.name} ({entry.value}) does not load: {error}")
+            continue
+        if lacking := [needed for needed in _NEEDED if not hasattr(family, needed)]:
+            wrong.append(f"the separator family {entry.name} ({entry.value}) lacks {', '.join(lacking)}")
+        elif origins.setdefault(family.name, entry.value) != entry.value:
+            wrong.append(f"the separator family {family.name} is registered twice; {entry.value} is left out")
+        else:
+            found[family.name] = family
+    return found, wrong
