@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 FRAMES = round(LENGTH_SECONDS * RATE)
 GAIN_DB = {"vocals": 1.4, "drums": 1.6, "bass": 2.6, "other": 1.4}
-VORBIS_QUALITY = {"song": 5.3, "vocals": 2.9, "drums": 2.9, "bass": 0.0, "other": 1.9}
+VORBIS_QUALITY = {"song": 5.3, "vocals": 3.0, "drums": 3.0, "bass": 0.0, "other": 1.9}
 TAGS = {
     "title": TITLE,
     "artist": "Stemwright",

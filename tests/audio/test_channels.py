@@ -8,6 +8,11 @@ from stemwright.errors import UnsupportedInputError
 
 HALF_POWER = 0.5**0.5
 
+FIVE_ONE = (
+    "5.1 downmixed to stereo (ITU-R BS.775: centre and surrounds -3 dB, LFE dropped; "
+    "then all -7.7 dB so that nothing clips)"
+)
+
 # Default layouts of ffmpeg, each speaker with its gains before the mix is made safe from clipping.
 FRONT = [(1.0, 0.0), (0.0, 1.0)]
 CENTRE, LFE, REAR = (HALF_POWER, HALF_POWER), (0.0, 0.0), (0.5, 0.5)
@@ -84,14 +89,7 @@ def test_blocks_of_any_size_give_the_same_samples() -> None:
         (1, 0, "mono, not downmixed"),
         (2, 0, "stereo, not downmixed"),
         (3, 0x0B, "2.1 downmixed to stereo (ITU-R BS.775: LFE dropped)"),
-        (
-            6,
-            0x60F,
-            (
-                "5.1 downmixed to stereo (ITU-R BS.775: centre and surrounds -3 dB, LFE dropped; then all -7.7 dB so that "
-                "nothing clips)"
-            ),
-        ),
+        (6, 0x60F, FIVE_ONE),
         (4, 0x33, "quad downmixed to stereo (ITU-R BS.775: surrounds -3 dB; then all -4.6 dB so that nothing clips)"),
         (
             3,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stemwright.audio.loudness import LoudnessMeter, k_weighting
+from stemwright.audio.loudness import LoudnessMeter, _phase, k_weighting
 
 
 def measured(samples: npt.NDArray[np.floating], rate: int, *, block: int = 50_000) -> LoudnessMeter:
@@ -115,6 +115,14 @@ def test_true_peak_is_that_of_an_oversampled_signal(rate: int, factor: int) -> N
     wave = fine[::factor]  # periodic, so three periods hold one without edges
     found = measured(np.tile(wave, 3)[None], rate).true_peak_dbtp()
     assert found == pytest.approx(20 * np.log10(0.5), abs=0.15)
+
+
+@pytest.mark.parametrize("level", [0.2, 1.0])
+def test_true_peak_equals_plain_interpolation(level: float) -> None:
+    rng = np.random.default_rng(10)
+    wave = (rng.standard_normal(20_000) * np.sin(np.arange(20_000) / 900) * level).astype(np.float32)
+    plain = max(float(np.abs(np.convolve(wave, _phase(shift)[::-1])).max()) for shift in (0.25, 0.5, 0.75))
+    assert measured(wave[None], 8_000).true_peak_dbtp() == pytest.approx(20 * np.log10(plain), abs=1e-4)
 
 
 def test_a_peak_across_the_border_of_a_second_is_seen() -> None:

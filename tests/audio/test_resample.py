@@ -135,7 +135,7 @@ def test_a_higher_rate_adds_no_images(pair: tuple[int, int]) -> None:
 
 def test_there_and_back_gives_the_same_samples() -> None:
     tones = [tone(hertz, 44_100, 30_000, fade=2000) for hertz in (50, 440, 3000, 15_000)]
-    band = np.mean(tones, axis=0, dtype=np.float32)
+    band: Samples = np.stack(tones).mean(axis=0, dtype=np.float32)
     for rate in (48_000, 96_000, 44_101):
         back = resample(resample(band, 44_100, rate), rate, 44_100)
         assert back.shape[1] >= 30_000

@@ -61,21 +61,26 @@ def append_wav_chunk(path: Path, *, name: bytes, body: bytes) -> None:
 
 
 def _make_rf64(file: IO[bytes], size: int) -> None:
-    """Turn RIFF into RF64. Source: EBU Tech 3306."""
-    at, block_align = 12, 1
+    """Turn RIFF into RF64: `ds64` first, for the room that a `JUNK` chunk kept. Source: EBU Tech 3306."""
+    at, others, junk, block_align = 12, b"", 0, 1
     while True:
         file.seek(at)
         name, length = struct.unpack("<4sI", file.read(8))
-        if at == 12 and (name, length) != (b"JUNK", 28):
-            raise ValueError("the WAV file has no room for the sizes of RF64")
-        if name == b"fmt ":
-            block_align = struct.unpack("<H", file.read(14)[12:])[0]
         if name == b"data":
             break
-        at += 8 + length + length % 2
-    _write_at(file, at + 4, struct.pack("<I", _UINT32_MAX))
-    _write_at(file, 12, struct.pack("<4sIQQQI", b"ds64", 28, size, length, length // block_align, 0))
-    _write_at(file, 0, struct.pack("<4sI", b"RF64", _UINT32_MAX))
+        body = file.read(length + length % 2)
+        if name == b"JUNK":
+            junk = length
+        else:
+            others += struct.pack("<4sI", name, length) + body
+        if name == b"fmt ":
+            block_align = struct.unpack_from("<H", body, 12)[0]
+        at += 8 + len(body)
+    if junk != 28:
+        raise ValueError("the WAV file has no room for the sizes of RF64")
+    ds64 = struct.pack("<4sIQQQI", b"ds64", 28, size, length, length // block_align, 0)
+    head = struct.pack("<4sI4s", b"RF64", _UINT32_MAX, b"WAVE")
+    _write_at(file, 0, head + ds64 + others + struct.pack("<4sI", b"data", _UINT32_MAX))
 
 
 def id3_size(head: bytes) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import resource
 import shutil
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-_KEPT_LINES = 400
+_KEPT_LINES = 400  # of faults, and as many of all else
+_FAULTS = frozenset({"error", "fatal", "panic"})
 _LEVEL = re.compile(r"^(?:\[[^\]]* @ 0x[0-9a-f]+\] )?\[(?P<level>info|warning|error|fatal|panic)\] ?(?P<text>.*)")
 
 
@@ -29,7 +31,7 @@ def find_ffmpeg() -> str:
     Raises `FfmpegMissingError`.
     """
     if found := shutil.which("ffmpeg"):
-        return found
+        return os.path.abspath(found)  # noqa: PTH100  (children run in another folder; a link must stay one)
     try:
         import imageio_ffmpeg
 
@@ -52,22 +54,34 @@ def _version_of(path: str) -> str:
 
 @dataclass(slots=True)
 class Log:
-    """What an ffmpeg child wrote, as far as it is kept."""
+    """What an ffmpeg child wrote, as far as it is kept: a file that makes it write without end fills no memory."""
 
     lines: list[tuple[str, str]] = field(default_factory=list)  # (level, text)
-    errors: int = 0
+    errors: int = 0  # all of them, kept or not
+    _others: int = 0
 
     def add(self, line: str) -> None:
         """Take one line."""
         match = _LEVEL.match(line)
         level, text = (match["level"], match["text"]) if match else ("info", line)
-        self.errors += level in {"error", "fatal", "panic"}
-        if len(self.lines) < _KEPT_LINES:
+        if level in _FAULTS:
+            self.errors += 1
+            kept = self.errors
+        elif text.startswith("    "):  # tags: lyrics must not push out, nor pass for, what ffmpeg itself says
+            return
+        else:
+            self._others += 1
+            kept = self._others
+        if kept <= _KEPT_LINES:
             self.lines.append((level, text))
+
+    def faults(self) -> list[str]:
+        """The lines that are errors, the first ones."""
+        return [text for level, text in self.lines if level in _FAULTS]
 
     def first_error(self) -> str:
         """The first line that is an error, or an empty string."""
-        return next((text for level, text in self.lines if level in {"error", "fatal", "panic"}), "")
+        return next(iter(self.faults()), "")
 
 
 class FfmpegChild:
@@ -80,23 +94,30 @@ class FfmpegChild:
         folder: Path,
         reads: bool = False,
         writes: bool = False,
+        inherits: Sequence[int] = (),
         memory_bytes: int = 2 << 30,
         cpu_seconds: int = 3600,
     ) -> None:
         """Start it in `folder`; `reads` gives it a pipe as standard input, `writes` one as standard output.
 
-        Raises `FfmpegMissingError`.
+        It has the open files `inherits` under the same numbers. `memory_bytes` counts what it writes to: heap, stacks
+        and data, not the text of its libraries. Raises `FfmpegMissingError`.
         """
         self.log = Log()
-        self._process = subprocess.Popen(
-            [find_ffmpeg(), "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info", *arguments],
-            cwd=folder,
-            env={"LC_ALL": "C"},
-            stdin=subprocess.PIPE if reads else subprocess.DEVNULL,
-            stdout=subprocess.PIPE if writes else subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,  # a Ctrl-C in the terminal is ours to handle
-        )
+        command = [find_ffmpeg(), "-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info", *arguments]
+        try:
+            self._process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env={"LC_ALL": "C"},
+                stdin=subprocess.PIPE if reads else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if writes else subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=inherits,
+                start_new_session=True,  # a Ctrl-C in the terminal is ours to handle
+            )
+        except OSError as error:
+            raise FfmpegMissingError(f"{command[0]} cannot be run: {error.strerror}") from error
         self._limit(memory_bytes=memory_bytes, cpu_seconds=cpu_seconds)
         self._drain = threading.Thread(target=self._read_log, daemon=True)
         self._drain.start()
@@ -137,15 +158,15 @@ class FfmpegChild:
         if sys.platform != "linux":
             return
         limits = {
-            resource.RLIMIT_AS: memory_bytes,
+            resource.RLIMIT_DATA: memory_bytes,  # not RLIMIT_AS: libraries and untouched arenas count there
             resource.RLIMIT_CPU: cpu_seconds,
             resource.RLIMIT_CORE: 0,
         }
-        try:
+        with suppress(ProcessLookupError):  # it has ended already
             for kind, value in limits.items():
-                resource.prlimit(self._process.pid, kind, (value, value))
-        except ProcessLookupError:  # it has ended already
-            return
+                _, hard = resource.prlimit(self._process.pid, kind)
+                lowest = value if hard == resource.RLIM_INFINITY else min(value, hard)
+                resource.prlimit(self._process.pid, kind, (lowest, lowest))
 
     def _read_log(self) -> None:
         assert self._process.stderr is not None  # noqa: S101

@@ -43,8 +43,9 @@ def tag_arguments(tags: Tags, *, container: Container, folder: Path, inputs: int
     if tags.cover and container in _WITH_PICTURE_STREAM:
         (folder / "cover").write_bytes(tags.cover.data)
         size = f"{tags.cover.width}x{tags.cover.height}"  # told, for the picture is not to be decoded
-        given += ["-protocol_whitelist", "file", "-codec_whitelist", "none", "-f", f"{tags.cover.kind}_pipe"]
-        given += ["-video_size", size, "-i", "file:cover"]
+        decoder = "mjpeg" if tags.cover.kind == "jpeg" else "png"
+        given += ["-protocol_whitelist", "file", "-codec_whitelist", "none", "-f", "image2", "-pattern_type", "none"]
+        given += ["-c:v", decoder, "-video_size", size, "-i", "file:cover"]
         output += ["-map", f"{inputs + 1}:v:0", "-c:v", "copy", "-disposition:v:0", "attached_pic"]
         output += ["-metadata:s:v:0", "comment=Cover (front)"]
     return TagArguments(inputs=given, output=output)
@@ -56,10 +57,13 @@ def add_mp4_tags(path: Path, tags: Tags) -> None:
     if not others:
         return
     at, moov = _mp4.read_moov(path)
-    ilst = next(moov.find(b"udta", b"meta", b"ilst"), None)
-    if ilst is None:
-        raise ValueError("the MP4 file has no list of tags")
-    ilst.children += _mp4.freeform_tags({_MP4_FREE_NAMES.get(name, name): others[name] for name in others})
+    meta = moov.child(b"udta").child(b"meta")
+    if not meta.children:
+        meta.head = bytes(4)
+        meta.children.append(_mp4.Box(b"hdlr", bytes(8) + b"mdirappl" + bytes(9)))
+    meta.child(b"ilst").children += _mp4.freeform_tags(
+        {_MP4_FREE_NAMES.get(name, name): others[name] for name in others}
+    )
     _mp4.write_moov(path, moov, at=at)
 
 

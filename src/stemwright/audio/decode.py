@@ -1,7 +1,8 @@
 """Any recording to blocks of samples, by one hardened ffmpeg child.
 
 The file's first bytes choose the only demuxer that may run; decoders are audio only; the child sees a private folder
-with nothing but a link to the file, has no network protocol, and is limited in memory, processor time and wall clock.
+with nothing but a link to the file that was checked (it is opened once, so that nothing can be put in its place), has
+no network protocol, and is limited in memory, processor time and wall clock.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import signal
 import struct
 import subprocess
 import tempfile
@@ -20,13 +22,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stemwright.audio._ending import has_tag_behind, is_cut
 from stemwright.audio._ffmpeg import FfmpegChild
-from stemwright.audio.sniff import Demuxer, sniff
+from stemwright.audio.sniff import Demuxer, open_regular, sniff_file
 from stemwright.errors import (
     CorruptInputError,
     DecodeTimeoutError,
     EmptyInputError,
+    InputError,
     NoAudioStreamError,
+    SetupError,
     TooLargeError,
     TooLongError,
     UnsupportedInputError,
@@ -42,7 +47,8 @@ BLOCK = 65536  # samples of each channel in a block
 MIN_RATE, MAX_RATE = 4_000, 384_000
 MAX_CHANNELS = 8
 _LOUDEST = 1e6  # ±120 dB over full scale: beyond it is no music, and single precision would overflow
-_SLACK = 0.1  # seconds that a header may promise too much before the file counts as truncated
+_SLACK = 0.1  # seconds that a header may promise too much before the file counts as truncated, or
+_PADDING = 4096  # samples: headers may count what gapless decoding takes off
 
 _DECODERS = ",".join(
     [
@@ -52,7 +58,10 @@ _DECODERS = ",".join(
         *(f"pcm_s{bits}{order}" for bits in (16, 24, 32) for order in ("le", "be")),
     ]
 )
-_DURATION = re.compile(r"^\s+Duration: (\d+):(\d\d):(\d\d\.\d+)")
+_DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+)")
+_STREAM = re.compile(r"^  Stream #(?!.*\(attached pic\)).*: (Audio|Video|Subtitle|Data)")
+_GUESSES = ("Estimating duration from bitrate", "using bitrate for duration")
+_JUNK = ("Header missing", "Invalid data found when processing input")  # what no frame begins with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +71,7 @@ class DecodeLimits:
     duration: Seconds = 3600.0
     size_bytes: int = 4 << 30
     wall_clock: Seconds = 120.0  # spent waiting for the decoder
-    memory_bytes: int = 1 << 30  # address space of the decoder
+    memory_bytes: int = 160 << 20  # of the decoder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +87,25 @@ class AudioInfo:
 class AudioStream:
     """The samples of a recording, block by block; what was wrong with it is known at the end."""
 
-    def __init__(self, child: FfmpegChild, *, name: str, container: Demuxer, limits: DecodeLimits) -> None:
+    def __init__(
+        self,
+        child: FfmpegChild,
+        *,
+        name: str,
+        container: Demuxer,
+        limits: DecodeLimits,
+        cut: bool = False,
+        ignore_junk: bool = False,
+    ) -> None:
+        """Read the header. `cut`: the end of the file is missing. `ignore_junk`: what is no frame is a tag, no damage.
+
+        Raises as `open_audio`.
+        """
         self._child = child
         self._name = name
         self._limits = limits
+        self._cut = cut
+        self._ignored = ("not on whitelist", *(_JUNK if ignore_junk else ()))
         self._waited = 0.0
         self.frames = 0
         self.notices: list[Notice] = []
@@ -109,13 +133,15 @@ class AudioStream:
 
     def _read(self, size: int) -> bytearray:
         """Up to `size` bytes; fewer only at the end."""
-        pipe = self._child.stdout.fileno()  # not the buffered reader: `select` knows the pipe only
+        pipe = self._child.stdout.fileno()  # not the buffered reader: `poll` knows the pipe only
+        poll = select.poll()  # not `select`: it refuses numbers above 1023
+        poll.register(pipe, select.POLLIN)
         data = bytearray(size)
         view, filled = memoryview(data), 0
         while filled < size:
             start = time.monotonic()
             left = self._limits.wall_clock - self._waited
-            ready, _, _ = select.select([pipe], [], [], max(left, 0))
+            ready = poll.poll(max(left, 0) * 1000)
             self._waited += time.monotonic() - start
             if not ready:
                 raise DecodeTimeoutError(f"{self._name}: decoding took over {self._limits.wall_clock:g} s")
@@ -138,9 +164,13 @@ class AudioStream:
             if kind == b"data":
                 break
             body = self._read(size + size % 2)
+            if len(body) < size:
+                break
             if kind == b"fmt ":
                 _, channels, rate = struct.unpack_from("<HHI", body)
                 mask = struct.unpack_from("<I", body, 20)[0] if size >= 40 else 0
+        if not channels:
+            raise self._nothing_decoded()
         if not MIN_RATE <= rate <= MAX_RATE:
             raise UnsupportedInputError(f"{self._name}: {rate} Hz is outside {MIN_RATE}–{MAX_RATE} Hz")
         if not 1 <= channels <= MAX_CHANNELS:
@@ -152,40 +182,50 @@ class AudioStream:
         text = "\n".join(line for _, line in self._child.log.lines)
         if "matches no streams" in text:
             return NoAudioStreamError(f"{self._name}: holds no audio stream")
-        if "not on whitelist" in text or "Decoder not found" in text or "no decoder found" in text:
+        if "annot allocate memory" in text:
+            return TooLargeError(f"{self._name}: needs more than {self._limits.memory_bytes >> 20} MiB to decode")
+        if any(words in text for words in ("not on whitelist", "Decoder not found", "no decoder found")):
             return UnsupportedInputError(f"{self._name}: its codec is not supported")
         return CorruptInputError(f"{self._name}: cannot be decoded")
 
     def _wait(self) -> int:
         try:
-            return self._child.wait(max(self._limits.wall_clock - self._waited, 1))
+            code = self._child.wait(max(self._limits.wall_clock - self._waited, 1))
         except subprocess.TimeoutExpired as error:
             raise DecodeTimeoutError(f"{self._name}: decoding took over {self._limits.wall_clock:g} s") from error
+        if code in {-signal.SIGKILL, -signal.SIGXCPU}:  # not by us: what it gave must not pass for the whole
+            raise DecodeTimeoutError(f"{self._name}: the system ended the decoder, which used too much of it")
+        return code
 
     def _finish(self) -> None:
         """Judge the whole once the last block is out."""
         code, log = self._wait(), self._child.log
-        faults = [
-            text for level, text in log.lines if level in {"error", "fatal", "panic"} and "not on whitelist" not in text
-        ]
+        ignored = sum(any(words in text for words in self._ignored) for text in log.faults())
+        faults = max(log.errors - ignored, int(code != 0))
         if self.frames == 0:
-            if faults or code:
+            if faults:
                 raise CorruptInputError(f"{self._name}: cannot be decoded")
             raise EmptyInputError(f"{self._name}: holds no samples")
         decoded = self.frames / self.info.sample_rate
         declared = self._declared_duration()
-        if declared is not None and declared > decoded + _SLACK:
+        if declared is not None and declared > decoded + max(_SLACK, _PADDING / self.info.sample_rate):
             message = f"the header promises {declared:.2f} s, {decoded:.2f} s decoded: the file is cut short or damaged"
             self.notices.append(Notice("truncated", message))
-        if faults or code:
-            message = f"parts of the file are damaged ({max(len(faults), 1)} decoding errors); {decoded:.2f} s decoded"
+        elif self._cut:
+            message = f"{decoded:.2f} s decoded: the end of the file is missing"
+            self.notices.append(Notice("truncated", message))
+        if faults:
+            message = f"parts of the file are damaged ({faults} decoding errors); {decoded:.2f} s decoded"
             self.notices.append(Notice("damaged", message))
 
     def _declared_duration(self) -> Seconds | None:
+        """What the header promises; None where it says nothing, or may speak of a film that outlasts its sound."""
         lines = [line for _, line in self._child.log.lines]
-        if any("Estimating duration from bitrate" in line for line in lines):
+        of_input = lines[: next((n for n, line in enumerate(lines) if line.startswith("Stream mapping:")), len(lines))]
+        guessed = any(guess in line for line in of_input for guess in _GUESSES)
+        if guessed or sum(bool(_STREAM.match(line)) for line in of_input) > 1:
             return None
-        for line in lines:
+        for line in of_input:
             if match := _DURATION.match(line):
                 hours, minutes, seconds = match.groups()
                 return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
@@ -196,28 +236,46 @@ class AudioStream:
 def open_audio(path: Path, *, limits: DecodeLimits | None = None) -> Iterator[AudioStream]:
     """Decode a recording; leaving the context ends the decoder, read to the end or not.
 
-    Raises `NotFoundError`, `EmptyInputError`, `NotAudioError`, `UnsupportedInputError`, `TooLargeError`,
-    `NoAudioStreamError`, `CorruptInputError`, `DecodeTimeoutError`, `FfmpegMissingError`.
+    Raises `NotFoundError`, `InputError` (cannot be read), `EmptyInputError`, `NotAudioError`, `UnsupportedInputError`,
+    `TooLargeError`, `NoAudioStreamError`, `CorruptInputError`, `DecodeTimeoutError`, `SetupError` (no ffmpeg, no
+    temporary folder).
     """
     limits = limits or DecodeLimits()
-    demuxer = sniff(path)
-    if (size := path.stat().st_size) > limits.size_bytes:
-        raise TooLargeError(f"{path.name}: {size} bytes; at most {limits.size_bytes} are allowed")
-    with tempfile.TemporaryDirectory(prefix="stemwright-") as name:
-        folder = Path(name)
-        (folder / "input").symlink_to(path.resolve())
+    with open_regular(path) as file, _private_folder() as folder:
+        size = os.fstat(file.fileno()).st_size
+        if size > limits.size_bytes:
+            raise TooLargeError(f"{path.name}: {size} bytes; at most {limits.size_bytes} are allowed")
+        demuxer = sniff_file(file, name=path.name)
+        try:
+            cut = is_cut(file, demuxer=demuxer, size=size)
+            tag_behind = demuxer == "mp3" and has_tag_behind(file, size=size)
+        except OSError as error:
+            raise InputError(f"{path.name}: {error.strerror}") from error
+        file.seek(0)
+        (folder / "input").symlink_to(f"/dev/fd/{file.fileno()}")
         child = FfmpegChild(
             [
-                *("-protocol_whitelist", "file", "-codec_whitelist", _DECODERS, "-threads", "1", "-f", demuxer),
-                *("-i", "file:input", "-map", "0:a:0", "-map_metadata", "-1", "-map_chapters", "-1"),
-                *("-t", f"{limits.duration + 1:g}", "-c:a", "pcm_f32le", "-bitexact", "-f", "wav", "pipe:1"),
+                *("-protocol_whitelist", "file", "-codec_whitelist", _DECODERS, "-err_detect", "crccheck"),
+                *("-threads", "1", "-f", demuxer, "-i", "file:input", "-map", "0:a:0", "-map_metadata", "-1"),
+                *("-map_chapters", "-1", "-c:a", "pcm_f32le", "-bitexact", "-f", "wav", "pipe:1"),
             ],
             folder=folder,
             writes=True,
+            inherits=[file.fileno()],
             memory_bytes=limits.memory_bytes,
-            cpu_seconds=int(limits.wall_clock * 4),
+            cpu_seconds=int(limits.wall_clock * 4) + 1,
         )
         try:
-            yield AudioStream(child, name=path.name, container=demuxer, limits=limits)
+            yield AudioStream(child, name=path.name, container=demuxer, limits=limits, cut=cut, ignore_junk=tag_behind)
         finally:
             child.kill()
+
+
+@contextmanager
+def _private_folder() -> Iterator[Path]:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="stemwright-")
+    except OSError as error:
+        raise SetupError(f"no temporary folder can be made: {error.strerror}") from error
+    with folder as name:
+        yield Path(name)

@@ -7,7 +7,7 @@ import errno
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from stemwright.types import SampleRate, Samples
 
 # Bit-exact: no version and no time stamp of the encoder. -xerror: without it ffmpeg 5.1 ends well on a full disk.
-COMMON_OPTIONS = ("-y", "-xerror")
-BIT_EXACT = ("-flags:a", "+bitexact", "-fflags", "+bitexact")
+_COMMON_OPTIONS = ("-y", "-xerror")
+_BIT_EXACT = ("-flags:a", "+bitexact", "-fflags", "+bitexact")
 
 
 class Encoder:
@@ -35,6 +35,8 @@ class Encoder:
 
     Use as a context: leaving it closes the file; leaving it by an exception removes the file.
     """
+
+    _tracks: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -56,7 +58,7 @@ class Encoder:
         self.path = path
         self.frames = 0
         self._format = format
-        self._channels = channels
+        self._channels = channels * self._tracks
         self._sample_rate = sample_rate
         self._tags = tags
         self._closed = False
@@ -92,7 +94,7 @@ class Encoder:
         try:
             self._child.stdin.write(np.ascontiguousarray(samples).data)
         except BrokenPipeError:  # it has ended; why, its exit code and its log tell
-            self._check_exit()
+            self._end()
             self.abort()
             raise OutputError(f"{self.path}: ffmpeg ended before all was written") from None
         self.frames += block.shape[1]
@@ -107,10 +109,10 @@ class Encoder:
         try:
             with contextlib.suppress(BrokenPipeError):  # the exit code tells
                 self._child.stdin.close()
-            self._check_exit()
             if not self.frames and not self._format.can_be_empty:
                 raise OutputError(f"{self.path}: {self._format.name} cannot hold a recording of no samples")
-            self._complete()
+            self._end()
+            self._complete_and_sync()
         except BaseException:
             self.abort()
             raise
@@ -130,36 +132,45 @@ class Encoder:
         if self._tags:
             extra = tag_arguments(self._tags, container=form.container, folder=Path(self._folder.name), inputs=1)
         return [
-            *COMMON_OPTIONS,
+            *_COMMON_OPTIONS,
             *("-f", raw, "-ar", str(self._sample_rate), "-ac", str(self._channels), "-i", "pipe:0"),
             *extra.inputs,
-            *("-map", "0:a", *extra.output),
-            *encoder_options(form, sample_rate=self._sample_rate, bitrate=bitrate),
-            *(*BIT_EXACT, "-f", form.muxer, f"file:{self.path.absolute()}"),
+            *(*self._streams(), *extra.output),
+            *_encoder_options(form, sample_rate=self._sample_rate, bitrate=bitrate),
+            *(*_BIT_EXACT, "-f", form.muxer, f"file:{self.path.absolute()}"),
         ]
 
-    def _check_exit(self) -> None:
+    def _streams(self) -> list[str]:
+        """Tell ffmpeg what to make of the channels it is sent."""
+        return ["-map", "0:a"]
+
+    def _end(self) -> None:
         """Raise `OutputError` or `DiskFullError`, the file removed, unless ffmpeg ended well."""
         try:
-            check_exit(self._child, path=self.path)
+            _check_exit(self._child, path=self.path)
         except OutputError:
             self.abort()
             raise
 
     def _complete(self) -> None:
-        """Add what ffmpeg cannot write, and see it all on the disk."""
+        """Add to the file what ffmpeg cannot write. Raises ValueError, OSError."""
+        if self._format.container == "mp3":
+            set_mp3_length(self.path, frames=self.frames)
+        elif self._tags and self._format.container == "mp4":
+            add_mp4_tags(self.path, self._tags)
+        elif self._tags and self._format.container == "wav" and self.frames:  # behind no data it would be sound
+            append_wav_chunk(self.path, name=b"id3 ", body=_id3_tag(self._tags))
+
+    def _complete_and_sync(self) -> None:
         try:
-            if self._format.container == "mp3":
-                set_mp3_length(self.path, frames=self.frames)
-            elif self._tags and self._format.container == "mp4":
-                add_mp4_tags(self.path, self._tags)
-            elif self._tags and self._format.container == "wav" and self.frames:  # behind no data it would be sound
-                append_wav_chunk(self.path, name=b"id3 ", body=id3_tag(self._tags))
-            sync(self.path)
+            self._complete()
+            _sync(self.path)
         except ValueError as error:
             raise OutputError(f"{self.path}: {error}") from error
         except OSError as error:
-            raise as_output_error(error, path=self.path) from error
+            if error.errno == errno.ENOSPC:
+                raise DiskFullError(f"{self.path}: the disk is full") from error
+            raise OutputError(f"{self.path}: {error.strerror}") from error
 
     def _release(self) -> None:
         self._closed = True
@@ -173,11 +184,13 @@ def quantise(samples: Samples, *, bits: int) -> npt.NDArray[np.int16 | np.int32]
     Half to even, and limited to the range, so that the same samples give the same bytes under any ffmpeg.
     """
     full = np.float32(2 ** (bits - 1))
-    whole = np.clip(np.rint(samples * full), -full, full - 1)
-    return whole.astype(np.dtype("<i2")) if bits == 16 else whole.astype(np.int32) << np.int32(32 - bits)
+    whole: npt.NDArray[np.float32] = np.clip(np.rint(samples * full), -full, full - 1)
+    if bits == 16:
+        return whole.astype(np.int16)
+    return whole.astype(np.int32) << np.int32(32 - bits)
 
 
-def encoder_options(form: Format, *, sample_rate: SampleRate, bitrate: int | None) -> list[str]:
+def _encoder_options(form: Format, *, sample_rate: SampleRate, bitrate: int | None) -> list[str]:
     """What ffmpeg is told of the encoder and of the container."""
     options = ["-c:a", form.codec, *form.options]
     if form.sample_fmt:
@@ -189,7 +202,7 @@ def encoder_options(form: Format, *, sample_rate: SampleRate, bitrate: int | Non
     return options
 
 
-def check_exit(child: FfmpegChild, *, path: Path) -> None:
+def _check_exit(child: FfmpegChild, *, path: Path) -> None:
     """Wait for an ffmpeg that writes `path`. Raises `DiskFullError`, `OutputError` unless it ended well."""
     code = child.wait()
     lines = [text for level, text in child.log.lines if level in {"error", "fatal", "panic"}]
@@ -200,7 +213,7 @@ def check_exit(child: FfmpegChild, *, path: Path) -> None:
         raise OutputError(f"{path}: ffmpeg: {words}")
 
 
-def id3_tag(tags: Tags) -> bytes:
+def _id3_tag(tags: Tags) -> bytes:
     """An ID3v2.3 tag, as ffmpeg writes it at the head of an MP3. Raises `OutputError`, `DiskFullError`."""
     with tempfile.TemporaryDirectory(prefix="stemwright-") as name:
         path = Path(name) / "tag.mp3"
@@ -210,17 +223,10 @@ def id3_tag(tags: Tags) -> bytes:
     return data[: id3_size(data)]
 
 
-def sync(path: Path) -> None:
+def _sync(path: Path) -> None:
     """See a file's bytes on the disk. Raises OSError."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def as_output_error(error: OSError, *, path: Path) -> OutputError:
-    """The error of ours that says the same."""
-    if error.errno == errno.ENOSPC:
-        return DiskFullError(f"{path}: the disk is full")
-    return OutputError(f"{path}: {error.strerror}")

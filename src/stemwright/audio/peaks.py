@@ -85,8 +85,9 @@ class Peaks:
 
     Channels are averaged into one waveform, or kept apart with `split`. Floats are scaled as audiowaveform does: times
     32767, cut at 16 bits, fraction dropped towards zero; for 8 bits that is divided by 256, fraction dropped again. A
-    last incomplete pixel is kept. (audiowaveform drops fractions before it averages, so a value of a stereo file made
-    mono can differ by 1.) Memory holds the result only: 2.5 MB an hour of 44.1 kHz mono at 256 samples a pixel.
+    last incomplete pixel is kept. (audiowaveform drops fractions before it averages, and takes the integers of a 16-bit
+    file as they are, so its values can differ from these by 1.) Memory holds the result only: 2.5 MB an hour
+    of 44.1 kHz mono at 256 samples a pixel.
 
     Raises ValueError for fewer than 2 samples a pixel.
     """

@@ -31,7 +31,7 @@ _COLOURS: Final = {
 _MORE_COLOURS: Final = ("#3f8cf4", "#c99a17", "#b05fd0", "#5aa845", "#d8574a")
 
 _WIDTH: Final = 960
-_LEFT: Final = 144
+_LEFT: Final = 140
 _RIGHT: Final = 852
 _TOP: Final = 64
 _FIRST_HEIGHT: Final = 92
@@ -47,6 +47,7 @@ _STYLE: Final = """\
 .tick{stroke:#dfe4ec}
 .title{fill:#1b2230;font-size:19px;font-weight:600}
 .name{fill:#1b2230;font-size:14px;font-weight:600}
+.long{font-size:11px}
 .small{fill:#697386;font-size:11.5px}
 text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;\
 font-variant-numeric:tabular-nums}
@@ -107,8 +108,8 @@ def waveform_svg(tracks: Sequence[Track], *, title: str, subtitle: str = "", col
         f"<desc>{_text(f'Waveforms, one above the other: {names}', 400)}</desc>",
         f"<style>{_STYLE}</style>",
         f'<rect class="card" x=".5" y=".5" width="{_WIDTH - 1}" height="{bottom + _AXIS_HEIGHT - 1}" rx="14"/>',
-        f'<text class="title" x="24" y="40">{_text(title, 58)}</text>',
-        f'<text class="small" x="{_WIDTH - 24}" y="40" text-anchor="end">{_text(subtitle, 60)}</text>',
+        f'<text class="title" x="24" y="40">{_text(title, 48)}</text>',
+        f'<text class="small" x="{_WIDTH - 24}" y="40" text-anchor="end">{_text(subtitle, 40)}</text>',
         *lanes,
         *_axis(seconds, bottom=bottom),
         "</svg>",
@@ -120,10 +121,11 @@ def _surroundings(track: Track, *, colour: str, top: int, height: int) -> str:
     """Draw what is around a wave: its bed, its name, its loudness."""
     middle = top + height / 2
     right = f'x="{_WIDTH - 24}" text-anchor="end"'
-    lines = [
-        f'<rect class="bed" x="{_LEFT}" y="{top}" width="{_RIGHT - _LEFT}" height="{height}" rx="6"/>',
+    style = "name" if len(track.label) <= 10 else "name long"
+    lines = [  # the bed comes after the name, so that it hides what is too wide
         f'<rect x="24" y="{middle - 11:g}" width="4" height="22" rx="2" fill="{colour}"/>',
-        f'<text class="name" x="38" y="{middle + 5:g}">{_text(track.label, 13)}</text>',
+        f'<text class="{style}" x="38" y="{middle + 5:g}">{_text(track.label, 13)}</text>',
+        f'<rect class="bed" x="{_LEFT}" y="{top}" width="{_RIGHT - _LEFT}" height="{height}" rx="6"/>',
     ]
     if track.lufs is None:
         word = "\N{EN DASH}" if _loudest(track.peaks) else "silent"

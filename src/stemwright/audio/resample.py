@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    import soxr
+
     from stemwright.types import SampleRate, Samples
 
 MIN_RATE: Final[SampleRate] = 4_000
@@ -60,7 +62,7 @@ class Resampler:
         self._taken += block.shape[1]
         if self._stream is None:
             return block
-        ready = self._run(block, last=False)
+        ready = _run(self._stream, block, last=False)
         self._given += ready.shape[1]
         return ready
 
@@ -77,9 +79,10 @@ class Resampler:
         left = resampled_length(self._taken, in_rate=self._in_rate, out_rate=self._out_rate) - self._given
         # soxr ends at round(n * out / in) samples; two output samples' worth of silence makes it give the one more.
         silence = np.zeros((self._channels, 2 * self._in_rate // self._out_rate + 2), dtype=np.float32)
-        return self._run(silence, last=True)[:, :left]
+        return _run(self._stream, silence, last=True)[:, :left]
 
-    def _run(self, block: Samples, *, last: bool) -> Samples:
-        assert self._stream is not None  # noqa: S101
-        frames = np.ascontiguousarray(block.T, dtype=np.float32)
-        return np.ascontiguousarray(self._stream.resample_chunk(frames, last=last).T)
+
+def _run(stream: soxr.ResampleStream, block: Samples, *, last: bool) -> Samples:
+    """Pass a block through soxr, which wants [T, C]."""
+    frames = np.ascontiguousarray(block.T, dtype=np.float32)
+    return np.ascontiguousarray(stream.resample_chunk(frames, last=last).T)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+import os
+import stat
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias
 
 from stemwright.errors import (
     EmptyInputError,
@@ -19,9 +21,15 @@ if TYPE_CHECKING:
 Demuxer: TypeAlias = Literal["wav", "w64", "flac", "mp3", "ogg", "mov", "aac", "aiff", "matroska", "asf"]
 
 _HEAD = 64 * 1024
+_TAGS = 4  # ID3 tags in front of the audio
 _FRAMES = 3  # consecutive MPEG frames that make an MP3
-_ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
-_W64 = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+_MAGIC: dict[bytes, Demuxer] = {
+    b"fLaC": "flac",
+    b"OggS": "ogg",
+    b"\x1aE\xdf\xa3": "matroska",
+    bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"): "asf",
+    bytes.fromhex("726966662e91cf11a5d628db04c10000"): "w64",
+}
 _QUICKTIME_BOXES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"}
 _KNOWN_BUT_NOT_READ = {
     b"MThd": "MIDI holds notes, not sound",
@@ -32,6 +40,12 @@ _KNOWN_BUT_NOT_READ = {
     b"FRM8": "DSD is not supported: convert it to FLAC",
     b"#!AM": "AMR is not supported: convert it to WAV or FLAC",
     b".snd": "AU is not supported: convert it to WAV or FLAC",
+    b"RIFX": "big-endian WAV is not supported: convert it to WAV or FLAC",
+    b"TTA1": "TTA is not supported: convert it to FLAC",
+    b"MPCK": "Musepack is not supported: convert it to WAV or FLAC",
+    b"MP+\x07": "Musepack is not supported: convert it to WAV or FLAC",
+    b"FLV\x01": "FLV is not supported: convert it to MP4",
+    b"\x00\x00\x01\xba": "MPEG program streams are not supported: convert it to MP4 or Matroska",
 }
 _MPEG_BITRATES = {  # kbit/s by (MPEG-1?, layer); ISO/IEC 11172-3 and 13818-3
     (True, 1): (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -47,55 +61,69 @@ _MPEG_RATES = {0: (11025, 12000, 8000), 2: (22050, 24000, 16000), 3: (44100, 480
 def sniff(path: Path) -> Demuxer:
     """Name of the one demuxer that may read this file.
 
-    Raises `NotFoundError`, `EmptyInputError` (no bytes), `UnsupportedInputError`, `NotAudioError`.
+    Raises `NotFoundError`, `InputError` (cannot be read), `EmptyInputError` (no bytes), `UnsupportedInputError`,
+    `NotAudioError`.
     """
-    if not path.exists():
-        raise NotFoundError(f"{path}: no such file")
-    if not path.is_file():
-        raise NotAudioError(f"{path}: not a regular file")
+    with open_regular(path) as file:
+        return sniff_file(file, name=path.name)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading; anything but a regular file is refused, and a FIFO does not block.
+
+    Raises `NotFoundError`, `InputError` (cannot be read), `NotAudioError`.
+    """
     try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-            if not head:
-                raise EmptyInputError(f"{path.name}: the file is empty")
-            if head[:3] == b"ID3":
-                file.seek(_id3_size(head))
-                head = file.read(_HEAD)
-                return _after_id3(head, path)
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotFoundError(f"{path}: no such file") from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
-    return _by_magic(head, path)
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return os.fdopen(handle, "rb", buffering=0)
+    os.close(handle)
+    raise NotAudioError(f"{path}: not a regular file")
 
 
-def _by_magic(head: bytes, path: Path) -> Demuxer:
-    demuxer: Demuxer | None = None
-    if head[:4] in {b"RIFF", b"RF64", b"BW64"} and head[8:12] == b"WAVE":
-        demuxer = "wav"
-    elif head[:16] == _W64:
-        demuxer = "w64"
-    elif head[:4] == b"FORM" and head[8:12] in {b"AIFF", b"AIFC"}:
-        demuxer = "aiff"
-    elif head[4:8] in _QUICKTIME_BOXES:
-        demuxer = "mov"
-    elif head[:16] == _ASF:
-        demuxer = "asf"
-    elif magic := {b"fLaC": "flac", b"OggS": "ogg", b"\x1aE\xdf\xa3": "matroska"}.get(head[:4]):
-        demuxer = magic  # type: ignore[assignment]
-    elif reason := _KNOWN_BUT_NOT_READ.get(head[:4]):
-        raise UnsupportedInputError(f"{path.name}: {reason}")
-    else:
-        demuxer = _mpeg(head)
-    if demuxer is None:
-        raise NotAudioError(f"{path.name}: not an audio file")
-    return demuxer
+def sniff_file(file: BinaryIO, *, name: str) -> Demuxer:
+    """Name of the one demuxer that may read this open file, called `name` in messages.
 
-
-def _after_id3(head: bytes, path: Path) -> Demuxer:
-    if head[:4] == b"fLaC":
-        return "flac"
-    if demuxer := _mpeg(head):
+    Raises `EmptyInputError` (no bytes), `UnsupportedInputError`, `NotAudioError`, `InputError` (cannot be read).
+    """
+    start, tags = 0, 0
+    try:
+        head = _head(file, start)
+        while head[:3] == b"ID3" and tags < _TAGS:  # some writers put a tag in front of a tag
+            start += _id3_size(head)
+            head, tags = _head(file, start), tags + 1
+    except OSError as error:
+        raise InputError(f"{name}: {error.strerror}") from error
+    if not head and not start:
+        raise EmptyInputError(f"{name}: the file is empty")
+    if demuxer := _mpeg(head) if tags and head[:4] != b"fLaC" else _by_magic(head, name):
         return demuxer
-    raise NotAudioError(f"{path.name}: an ID3 tag with no audio behind it")
+    raise NotAudioError(f"{name}: {'an ID3 tag with no audio behind it' if tags else 'not an audio file'}")
+
+
+def _head(file: BinaryIO, start: int) -> bytes:
+    file.seek(start)
+    return file.read(_HEAD)
+
+
+def _by_magic(head: bytes, name: str) -> Demuxer | None:
+    if head[:4] in {b"RIFF", b"RF64", b"BW64"} and head[8:12] == b"WAVE":
+        return "wav"
+    if head[:4] == b"FORM" and head[8:12] in {b"AIFF", b"AIFC"}:
+        return "aiff"
+    if head[4:8] in _QUICKTIME_BOXES and (head[0] < 0x20 or head[4:8] == b"mdat"):  # no letter: "duty free" is text
+        return "mov"
+    if demuxer := _MAGIC.get(head[:4]) or _MAGIC.get(head[:16]):
+        return demuxer
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        raise UnsupportedInputError(f"{name}: AVI is not supported: convert it to MP4 or Matroska")
+    if reason := _KNOWN_BUT_NOT_READ.get(head[:4]):
+        raise UnsupportedInputError(f"{name}: {reason}")
+    return _mpeg(head)
 
 
 def _id3_size(head: bytes) -> int:
@@ -126,8 +154,8 @@ def _frames_follow(head: bytes, start: int, length_of: Callable[[bytes], int]) -
             return False
         position += length
         frames += 1
-        if start == 0 and position >= len(head) and len(head) < _HEAD:  # a file of one or two frames
-            return position == len(head)
+        if start == 0 and position >= len(head) and len(head) < _HEAD:  # a file of one whole frame, or two and a half
+            return position == len(head) or frames > 1
     return True
 
 

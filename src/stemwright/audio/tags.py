@@ -51,7 +51,7 @@ _USUAL = {
 _TECHNICAL = re.compile(  # true of the file it was read from, wrong for a stem
     "|".join(
         [
-            *("encod(er|ing).*", "tsse", "software", "(source)?_?duration.*", "tlen", "length", "major_brand"),
+            *("encod(er|ed|ing).*", "tsse", "software", "(source)?_?duration.*", "tlen", "length", "major_brand"),
             *("minor_version", "compatible_brands", "creation_time", "handler_name", "vendor_id", "timecode"),
             *("replaygain_.*", "r128_.*", "mp3gain_.*", "itun.*", "gapless_playback", "id3v2_priv\\..*", "cuesheet"),
             *("metadata_block_picture", "coverart.*", "waveformatextensible_channel_mask", "acoustid_fingerprint"),

@@ -19,7 +19,7 @@ class OverlapAdd:
 
     Chunk k gives the samples from `k * stride` to `k * stride + usable`, usable = segment − 2·context and
     stride = ⌊(1 − overlap)·usable⌋. What it sees beyond them on either side is real sound, or silence outside of the
-    song. The last chunk is centred in its segment. Weights rise and fall as a triangle over the usable samples. With
+    song. The last chunk is centred in its segment, or shorter if the model can do that. Weights rise and fall as a triangle over the usable samples. With
     context 0 this is exactly what `demucs.apply.apply_model` does, at the cost of one segment instead of the song.
     """
 
@@ -38,7 +38,7 @@ class OverlapAdd:
         spec = separator.spec
         self._separator = separator
         self._segment = spec.segment
-        self._context = spec.context
+        self._context, self._shorter = spec.context, spec.shorter
         self._usable = spec.segment - 2 * spec.context
         self._stride = max(1, int((1 - (spec.overlap if overlap is None else overlap)) * self._usable))
         self._weight = _triangle(self._usable)
@@ -69,9 +69,10 @@ class OverlapAdd:
 
     def _enqueue(self, usable: int) -> None:
         """Cut the next chunk out of the input."""
-        begin = self._offset - (self._segment - usable) // 2
-        chunk = np.zeros((self._input.shape[0], self._segment), np.float32)
-        first, last = max(begin, self._start), min(begin + self._segment, self._pushed)
+        length = usable + 2 * self._context if self._shorter else self._segment
+        begin = self._offset - (length - usable) // 2
+        chunk = np.zeros((self._input.shape[0], length), np.float32)
+        first, last = max(begin, self._start), min(begin + length, self._pushed)
         chunk[:, first - begin : last - begin] = self._input[:, first - self._start : last - self._start]
         self._waiting.append((usable, chunk))
         self._offset += self._stride
@@ -81,15 +82,20 @@ class OverlapAdd:
 
     def _run(self, *, at_least: int) -> Iterator[Samples]:
         while len(self._waiting) >= at_least and self._waiting:
-            count = min(self._separator.batch_size, len(self._waiting))
-            batch = [self._waiting.popleft() for _ in range(count)]
+            batch = [self._waiting.popleft()]
+            while (
+                self._waiting
+                and len(batch) < self._separator.batch_size
+                and self._waiting[0][1].shape == batch[0][1].shape
+            ):
+                batch.append(self._waiting.popleft())
             stems = self._separator.separate(np.stack([chunk for _, chunk in batch]))
             for (usable, _), estimate in zip(batch, stems, strict=True):
                 yield self._add(estimate, usable)
 
     def _add(self, estimate: Samples, usable: int) -> Samples:
         """Blend one chunk in; the samples that no later chunk touches."""
-        skip = (self._segment - usable) // 2
+        skip = (estimate.shape[-1] - usable) // 2
         self._sum[..., :usable] += self._weight[:usable] * estimate[..., skip : skip + usable]
         self._weight_sum[:usable] += self._weight[:usable]
         done = min(self._stride, usable)

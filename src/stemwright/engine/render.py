@@ -16,6 +16,7 @@ from stemwright.audio.encode import Encoder, quantise
 from stemwright.audio.loudness import LoudnessMeter
 from stemwright.audio.peaks import PeakData, Peaks
 from stemwright.audio.picture import Track, waveform_svg
+from stemwright.audio.stem_mp4 import StemTrack, write_stem_mp4
 from stemwright.engine.receipt import Loudness, StemRecord
 from stemwright.errors import CancelledError
 from stemwright.types import Notice
@@ -138,13 +139,11 @@ class Renderer:
         measured = self._each(spools, gain)
         files = {self._names.stem(stem): self._staged(stem) for stem in spools if not self._options.stem_mp4}
         if mix:
-            from stemwright.audio.stem_mp4 import write_stem_mp4
-
             path = self._stage.new_file("song.stem.mp4")
             write_stem_mp4(
                 path,
                 mix=mix.path,
-                stems={stem: spool.path for stem, spool in spools.items()},
+                stems=[StemTrack(name=stem, path=spool.path) for stem, spool in spools.items()],
                 sample_rate=self._rate,
                 channels=mix.channels,
                 format=self._options.format,

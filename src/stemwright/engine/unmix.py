@@ -139,9 +139,9 @@ class _Fifo:
 
 
 def _delays(longest: int, shifts: int) -> list[int]:
-    """Silence before the song for each shift, in samples; no shifts is one run without any."""
+    """Silence before the song for each shift, in samples, as Demucs draws it; no shifts is one run without any."""
     rng = random.Random(_SHIFT_SEED)  # noqa: S311  (not for secrets)
-    return [rng.randint(0, longest) for _ in range(shifts if longest else 0)] or [0]
+    return [longest - rng.randint(0, longest) for _ in range(shifts if longest else 0)] or [0]
 
 
 def _with_channels(samples: Samples, channels: int) -> Samples:

@@ -53,9 +53,10 @@ def find_in_folder(name: str, *, folder: Path) -> Bag:
 
     Raises `ModelUnavailableError` when it is not there, `WeightsError` when its definition makes no sense.
     """
-    if not folder.is_dir():
-        raise ModelUnavailableError(f"{folder} is not a folder")
-    entries = sorted(folder.iterdir())
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise ModelUnavailableError(f"the folder {folder} cannot be read: {error.strerror}") from error
     networks = [path for path in entries if path.suffix in {".th", ".safetensors"}]
 
     def find(signature: str) -> Path:
@@ -127,14 +128,17 @@ def download(name: str, *, hub: str) -> Bag:
 def digest_and_check(bag: Bag) -> Digest:
     """SHA-256 over the bag's definition and its files, in the bag's order; it does not depend on where they are.
 
-    Raises `WeightsError` when a file `signature-checksum.th` does not have that checksum.
+    Raises `WeightsError` when a file cannot be read, or is called `signature-checksum.th` and has another checksum.
     """
     total = hashlib.sha256()
     for path in (bag.definition, *bag.files):
         if path is None:
             continue
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise WeightsError(f"{path.name} cannot be read: {error.strerror}") from error
         if path.suffix == ".th" and "-" in path.stem:
             checksum = path.stem.rpartition("-")[2]
             if not digest.startswith(checksum):
@@ -236,7 +240,7 @@ def _read_bag(path: Path, find: _Finder) -> Bag:
                 raise ValueError("`weights` must be one list of numbers a model")
         if segment is not None and not 0 < float(segment) < math.inf:
             raise ValueError("`segment` must be positive")
-    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:
+    except (OSError, yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise WeightsError(f"{path.name} is no definition of a bag of models: {error}") from error
     return Bag(
         files=tuple(find(signature) for signature in signatures), definition=path, weights=weights, segment=segment

@@ -120,6 +120,7 @@ class DemucsFamily:
             sample_rate=first.samplerate,
             channels=first.audio_channels,
             segment=_segment(members, options.segment),
+            shorter=not any(_is_transformer(member.network) for member in members),
             shift=int(0.5 * first.samplerate),
             standardise=True,
             weights_digest=digest,
@@ -185,7 +186,9 @@ class DemucsSeparator:
         Input: `[B, C, T]` float32, T = `spec.segment`. Output: `[B, S, C, T]` float32.
         Raises `errors.OutOfMemoryError`.
         """
-        if chunks.shape[1:] != (self.spec.channels, self.spec.segment):
+        _, channels, length = chunks.shape
+        fits = length <= self.spec.segment if self.spec.shorter else length == self.spec.segment
+        if channels != self.spec.channels or not fits:
             raise ValueError(
                 f"chunks of {self.spec.channels} by {self.spec.segment} samples wanted, not {chunks.shape}"
             )

@@ -43,6 +43,7 @@ class ModelSpec:
     sample_rate: SampleRate
     channels: int
     segment: int  # samples
+    shorter: bool = False  # the last chunk is handed over as long as it is, not centred in a segment
     context: int = 0  # samples
     overlap: float = 0.25  # the default: 0 <= overlap < 1
     shift: int = 0  # samples, the longest random delay of the shift trick; 0 when shifts do not help
@@ -81,7 +82,8 @@ class Separator(Protocol):
     def separate(self, chunks: npt.NDArray[np.float32], /) -> npt.NDArray[np.float32]:
         """Split chunks of a mix into stems.
 
-        Input: `[B, C, T]` float32, T = `spec.segment`. Output: `[B, S, C, T]` float32, stems in the order of the spec.
+        Input: `[B, C, T]` float32, T = `spec.segment`, or less if `spec.shorter`. Output: `[B, S, C, T]` float32, stems
+        in the order of the spec.
         Raises `errors.OutOfMemoryError` when the device's memory does not suffice.
         """
         ...

@@ -78,6 +78,7 @@ class Sketch:
         sample_rate=_RATE,
         channels=2,
         segment=_FRAMES * _HOP,
+        shorter=True,
         context=_CONTEXT,
         overlap=0.02,
     )
@@ -92,7 +93,9 @@ class Sketch:
 
     def separate(self, chunks: npt.NDArray[np.float32], /) -> npt.NDArray[np.float32]:
         """Split chunks. Input: `[B, 2, T]` float32. Output: `[B, 4, 2, T]` float32."""
-        return np.stack([self._separate(chunk) for chunk in chunks])
+        length = chunks.shape[-1]
+        whole = np.pad(chunks, ((0, 0), (0, 0), (0, -length % _HOP)))  # the transform takes whole hops
+        return np.stack([self._separate(chunk) for chunk in whole])[..., :length]
 
     def with_less_memory(self) -> None:
         """It has no larger setting to come down from."""

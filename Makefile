@@ -1,0 +1,57 @@
+# Everything installs into .venv; no target needs anything done by hand before.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Debian packages that the tests use: a second ffmpeg beside the one of imageio-ffmpeg.
+DEBIAN := ffmpeg
+
+.PHONY: demo test check bench song clean
+
+demo: $(VENV)/base  ## take our own song apart
+	@$(BIN)/stemwright separate demo/song.ogg --output out --model sketch --picture --force
+	@echo
+	@echo "The stems are in out/song, with a receipt and a picture of their waveforms (waveforms.svg)."
+
+test: $(VENV)/all debian check  ## lint, types, and every test
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: $(VENV)/all
+	$(BIN)/ruff format --check --quiet src tests benchmarks demo
+	$(BIN)/ruff check --quiet src tests benchmarks demo
+	$(BIN)/mypy
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src
+
+bench: $(VENV)/all debian  ## speed and memory beside the demucs command; writes benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks.run
+
+song:  ## compose and render the demo song again; needs fluidsynth and fluid-soundfont-gm
+	$(BIN)/python -m demo.compose
+
+clean:
+	rm -rf $(VENV) out
+
+$(VENV)/python:
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/base: $(VENV)/python pyproject.toml
+	$(PIP) --editable .
+	@touch $@
+
+# The torch that the tests are known to pass with; a plain `torch` may bring gigabytes of CUDA.
+$(VENV)/all: $(VENV)/base
+	$(PIP) torch==2.13.0
+	$(PIP) --editable '.[demucs,dev]'
+	@touch $@
+
+.PHONY: debian
+debian:
+	@for package in $(DEBIAN); do \
+	  dpkg -s $$package >/dev/null 2>&1 && continue; \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing $$package"; \
+	    (apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$package) >/dev/null \
+	      || echo "could not install $$package: tests that need it are skipped with a reason"; \
+	  else echo "$$package is missing and cannot be installed here: tests that need it are skipped with a reason"; fi; \
+	done

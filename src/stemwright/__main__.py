@@ -1,0 +1,5 @@
+"""`python -m stemwright`."""
+
+from stemwright.cli.main import main
+
+main()

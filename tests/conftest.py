@@ -1,0 +1,21 @@
+"""What all tests may use."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def known_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Register the separators for tests as an installed package of a third party would."""
+    package = tmp_path / "site" / "known_separators-1.dist-info"
+    package.mkdir(parents=True)
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: known-separators\nVersion: 1\n")
+    (package / "entry_points.txt").write_text("[stemwright.separators]\nknown = separators_for_tests:FAMILY\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(package.parent)])

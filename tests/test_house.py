@@ -1,0 +1,92 @@
+"""The floors of the house: what may import what, and how large a module may grow."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "stemwright"
+FLOORS = [
+    {"errors", "types"},
+    {"audio", "storage", "library"},
+    {"separators", "drums", "analysis"},
+    {"engine"},
+    {"jobs"},
+    {"studio"},
+    {"web"},
+    {"app"},
+    {"cli"},
+]
+FLOOR_OF = {name: number for number, names in enumerate(FLOORS) for name in names}
+MODULES = sorted(SOURCE.rglob("*.py"))
+TOP = {"__init__", "__main__"}  # the package itself: its version, and the way in
+
+
+def imported(path: Path) -> set[str]:
+    """First names below `stemwright` that a module imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    parts = [name.split(".") for name in names]
+    return {part[1] for part in parts if part[0] == "stemwright" and len(part) > 1} & FLOOR_OF.keys()
+
+
+def home(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def test_there_is_no_room_that_is_on_no_floor() -> None:
+    assert {home(path) for path in MODULES} - TOP <= FLOOR_OF.keys()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_module_imports_only_floors_below_its_own(path: Path) -> None:
+    own = home(path)
+    if own in TOP:
+        return
+    for other in imported(path) - {own}:
+        assert FLOOR_OF[other] < FLOOR_OF[own] or {own, other} == {"errors", "types"}, f"{own} imports {other}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_module_stays_small(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def test_only_the_app_reads_the_environment() -> None:
+    for path in MODULES:
+        text = path.read_text(encoding="utf-8")
+        if home(path) not in {"app"}:
+            assert "os.environ" not in text, path
+            assert "getenv" not in text, path
+
+
+def test_nothing_imports_the_training_or_the_tests() -> None:
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert (node.module or "").split(".")[0] not in {"training", "tests", "demo", "benchmarks"}, path
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = {"numpy", "scipy", "torch", "soxr", "pydantic", "rich.progress", "demucs"}
+    code = "import sys, stemwright.cli.main; print(*sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert not heavy & {*loaded}
+
+
+def test_separating_by_sketch_does_not_load_torch() -> None:
+    code = (
+        "import sys; from stemwright.engine.separate import Engine;"
+        "from stemwright.engine.options import SeparateOptions;"
+        "Engine(SeparateOptions(model='sketch'))._load(); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
