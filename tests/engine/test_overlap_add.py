@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SEGMENT = 4410
 
 
-def run(separator: Separator, mix: Samples, *, block: int = 3000, **options: float | int) -> Samples:
+def run(separator: Separator, mix: Samples, *, block: int = 3000, **options: float) -> Samples:
     loop = OverlapAdd(separator, **options)  # type: ignore[arg-type]
     parts = [out for at in range(0, mix.shape[1], block) for out in loop.push(mix[:, at : at + block])]
     parts += loop.finish()

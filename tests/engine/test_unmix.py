@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from stemwright.separators.protocol import Separator
 
 
-def run(separator: Separator, mix: Samples, rate: int, *, block: int = 5000, **options: int | float) -> Samples:
+def run(separator: Separator, mix: Samples, rate: int, *, block: int = 5000, **options: float) -> Samples:
     mono = mix.mean(axis=0, dtype=np.float64)
     shape = SongShape(
         sample_rate=rate,

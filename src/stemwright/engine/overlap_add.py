@@ -19,8 +19,9 @@ class OverlapAdd:
 
     Chunk k gives the samples from `k * stride` to `k * stride + usable`, usable = segment − 2·context and
     stride = ⌊(1 − overlap)·usable⌋. What it sees beyond them on either side is real sound, or silence outside of the
-    song. The last chunk is centred in its segment, or shorter if the model can do that. Weights rise and fall as a triangle over the usable samples. With
-    context 0 this is exactly what `demucs.apply.apply_model` does, at the cost of one segment instead of the song.
+    song. The last chunk is centred in its segment, or shorter if the model can do that. Weights rise and fall as a
+    triangle over the usable samples. With context 0 this is exactly what `demucs.apply.apply_model` does, at the cost
+    of one segment instead of the song.
     """
 
     def __init__(

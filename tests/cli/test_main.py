@@ -1,0 +1,93 @@
+"""The command itself, `models` and `doctor`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import stemwright
+from cli.command import STEMWRIGHT, run
+from tiny_demucs import make_repo
+
+
+def test_version_is_the_packages() -> None:
+    assert run("--version").stdout == f"stemwright {stemwright.__version__}\n"
+
+
+def test_help_takes_no_more_than_a_few_starts_of_python() -> None:
+    def seconds(command: list[str]) -> float:
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            subprocess.run(command, check=True, capture_output=True)
+            times.append(time.perf_counter() - start)
+        return statistics.median(times)
+
+    bare = seconds([sys.executable, "-c", "import email.message, inspect"])
+    assert seconds([*STEMWRIGHT, "--help"]) < 8 * bare  # 0.3 s where Python starts in 0.04 s
+
+
+@pytest.mark.parametrize("command", ["separate", "models", "doctor"])
+def test_every_command_explains_itself(command: str) -> None:
+    assert "--help" in run(command, "--help").stdout
+
+
+def test_models_tells_what_is_here_and_what_can_be_had() -> None:
+    listed = {model["name"]: model for model in json.loads(run("models", "--json").stdout)}
+    assert {"sketch", "htdemucs", "htdemucs_ft", "htdemucs_6s", "hdemucs_mmi"} <= listed.keys()
+    assert listed["sketch"]["state"] == "ready"
+    assert listed["htdemucs"]["state"] in {"ready", "download"}
+    assert listed["htdemucs"]["download_bytes"] > 10e6
+    assert listed["htdemucs_6s"]["stems"] == ["drums", "bass", "other", "vocals", "guitar", "piano"]
+    text = run("models").stdout
+    assert all(name in text for name in listed)
+    assert "MIT" in text
+
+
+def test_models_finds_weights_in_a_folder(tmp_path: Path) -> None:
+    make_repo(tmp_path / "repo", name="htdemucs", samplerate=8000)
+    listed = {
+        model["name"]: model["state"]
+        for model in json.loads(run("models", "--repo", tmp_path / "repo", "--json").stdout)
+    }
+    assert listed["htdemucs"] == "ready"
+
+
+def test_doctor_finds_this_machine_well() -> None:
+    checks = {check["name"]: check for check in json.loads(run("doctor", "--json").stdout)}
+    assert {"ffmpeg", "encoders", "devices", "demucs", "sketch", "htdemucs", "output disk"} <= checks.keys()
+    assert "fault" not in {check["state"] for check in checks.values()}
+    assert "ffmpeg" in run("doctor").stdout
+
+
+def test_doctor_says_what_is_missing(tmp_path: Path) -> None:
+    """A folder in front of all others hides imageio-ffmpeg, and an empty PATH the system's ffmpeg."""
+    (tmp_path / "imageio_ffmpeg.py").write_text("raise ImportError('hidden')\n")
+    env = {"PATH": str(tmp_path), "PYTHONPATH": str(tmp_path), "HOME": os.environ.get("HOME", "/")}
+    done = subprocess.run([*STEMWRIGHT, "doctor"], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "no ffmpeg" in done.stdout
+
+
+def test_works_without_a_system_ffmpeg(tmp_path: Path) -> None:
+    from sounds import sound, write_wav
+
+    song = write_wav(tmp_path / "song.wav", sound("noise", seconds=0.3))
+    python = shutil.which(sys.executable) or sys.executable
+    done = subprocess.run(
+        [python, "-m", "stemwright", "separate", song, "-m", "sketch", "-o", tmp_path / "out", "-f", "mp3", "--json"],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["receipt"]["versions"]["ffmpeg"] != "5.1.9-0+deb12u1"
