@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from signals import FFMPEGS, choose, decode, decode_whole, ffmpeg_major, lag, noise
 
+from signals import FFMPEGS, choose, decode, decode_whole, ffmpeg_major, lag, noise
 from stemwright.audio import _mp4
 from stemwright.audio._containers import append_wav_chunk, set_mp3_length
 from stemwright.audio.encode import Encoder, quantise

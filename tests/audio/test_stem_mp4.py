@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from signals import FFMPEGS, choose, decode_tracks, ffmpeg_major, lag, noise, png
 
+from signals import FFMPEGS, choose, decode_tracks, ffmpeg_major, lag, noise, png
 from stemwright.audio import _mp4
 from stemwright.audio.encode import quantise
 from stemwright.audio.formats import FORMATS

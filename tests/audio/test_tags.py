@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from signals import FFMPEGS, choose, jpeg, png, run
 
+from signals import FFMPEGS, choose, jpeg, png, run
 from stemwright.audio._containers import append_wav_chunk
 from stemwright.audio.encode import Encoder
 from stemwright.audio.formats import FORMATS

@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from stemwright.audio.tags import Tags
     from stemwright.types import SampleRate, Samples
 
-# Bit-exact: no version and no time stamp of the encoder. -xerror: without it ffmpeg 5.1 ends well on a full disk.
-_COMMON_OPTIONS = ("-y", "-xerror")
-_BIT_EXACT = ("-flags:a", "+bitexact", "-fflags", "+bitexact")
+_COMMON_OPTIONS = ("-y", "-xerror")  # without -xerror, ffmpeg 5.1 ends with 0 on a full disk
+_BIT_EXACT = ("-flags:a", "+bitexact", "-fflags", "+bitexact")  # no version and no time stamp of the encoder
 
 
 class Encoder:

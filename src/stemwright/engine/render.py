@@ -43,6 +43,7 @@ class Names:
     """Where the files of a song go, relative to the output folder."""
 
     song: str
+    model: str
     of: Callable[[str, str], PurePosixPath]  # (stem, extension)
     stems: tuple[StemName, ...]
     options: SeparateOptions
@@ -245,7 +246,9 @@ class Renderer:
                 for name, peaks in data.items()
             ]
             path = self._stage.new_file("waveforms.svg")
-            path.write_text(waveform_svg(lanes, title=self._names.song), encoding="utf-8")
+            title = self._tags.text.get("title") or self._names.song
+            picture = waveform_svg(lanes, title=title, subtitle=f"taken apart by {self._names.model}")
+            path.write_text(picture, encoding="utf-8")
             files[self._names.picture] = path
         return files
 

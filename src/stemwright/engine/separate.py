@@ -157,6 +157,7 @@ class Engine:
         template = self.options.template
         return Names(
             song=name,
+            model=model,
             of=lambda stem, extension: template.path(fields, stem=stem, ext=extension),
             stems=stems,
             options=self.options,

@@ -1,0 +1,91 @@
+"""Runs a command in a process of its own and tells what it and its children cost. Linux only: it reads /proc."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_PROC = Path("/proc")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_INTERVAL = 0.02  # seconds between two looks at the memory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a command took, with all of its children."""
+
+    wall: float  # seconds
+    cpu: float  # seconds, user and system
+    peak_rss: int  # bytes: the largest sum over the processes that lived at one time; shared pages count in each
+    output: str  # standard output and standard error
+
+
+class CommandFailedError(Exception):
+    """A command ended with another exit code than 0."""
+
+
+def measure(command: Sequence[str | Path], *, timeout: float, environment: Mapping[str, str] | None = None) -> Cost:
+    """Run a command to its end; `environment` is added to that of this process.
+
+    Raises `CommandFailedError` with what the command said, and `subprocess.TimeoutExpired`.
+    """
+    words = [str(word) for word in command]
+    with tempfile.TemporaryFile() as log:
+        started = time.monotonic()
+        process = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **(environment or {})}
+        )
+        try:
+            peak, code, cpu = _watch(process, words, deadline=started + timeout, timeout=timeout)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        wall = time.monotonic() - started
+        log.seek(0)
+        output = log.read().decode("utf-8", "replace")
+    if code:
+        raise CommandFailedError(f"{' '.join(words)} ended with {code}:\n{output[-2000:]}")
+    return Cost(wall=wall, cpu=cpu, peak_rss=peak, output=output)
+
+
+def tree_rss(pid: int) -> int:
+    """Resident memory now of a process and of all that descend from it, in bytes."""
+    total, pending = 0, [pid]
+    while pending:
+        folder = _PROC / str(pending.pop())
+        try:
+            total += int((folder / "statm").read_text().split()[1]) * _PAGE
+            threads = [*(folder / "task").iterdir()]
+        except OSError:  # it has ended
+            continue
+        for thread in threads:
+            try:
+                pending += [int(child) for child in (thread / "children").read_text().split()]
+            except OSError:
+                continue
+    return total
+
+
+def _watch(
+    process: subprocess.Popen[bytes], words: list[str], *, deadline: float, timeout: float
+) -> tuple[int, int, float]:
+    """Wait for the end; peak memory, exit code, processor seconds (of children too, once they were waited for)."""
+    peak = 0
+    while True:
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return peak, process.returncode, usage.ru_utime + usage.ru_stime
+        if time.monotonic() > deadline:
+            raise subprocess.TimeoutExpired(words, timeout)
+        peak = max(peak, tree_rss(process.pid))
+        time.sleep(_INTERVAL)
