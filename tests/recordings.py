@@ -224,3 +224,12 @@ def resident_bytes(pid: int) -> int:
             continue
         total += pages * os.sysconf("SC_PAGESIZE")
     return total
+
+
+def peak_bytes(pid: int) -> int:
+    """The most memory that a process has held; 0 when it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM")), 0)

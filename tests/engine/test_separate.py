@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import pytest
 
 from sounds import level_db, read, sound, write_wav
 from stemwright import errors
+from stemwright.audio._ffmpeg import find_ffmpeg
 from stemwright.audio.formats import parse_format
+from stemwright.audio.tags import read_tags
 from stemwright.engine.options import SeparateOptions
 from stemwright.engine.output import NameTemplate
 from stemwright.engine.receipt import Receipt
@@ -153,10 +156,6 @@ def test_done_before_with_the_same_settings_is_skipped_and_anything_else_is_done
 
 
 def test_same_samples_in_another_container_are_the_same_song(tmp_path: Path) -> None:
-    import subprocess
-
-    from stemwright.audio._ffmpeg import find_ffmpeg
-
     song = write_wav(tmp_path / "song.wav", sound("noise", seconds=0.5), bits=16)
     separate(song, tmp_path / "out")
     subprocess.run([find_ffmpeg(), "-v", "error", "-i", song, tmp_path / "song.flac"], check=True)
@@ -301,3 +300,26 @@ def test_auto_without_weights_uses_the_draft_and_says_so(tmp_path: Path) -> None
     receipt = separate(song, tmp_path / "out", model="auto").receipt
     assert (receipt.model.requested, receipt.model.name, receipt.model.draft) == ("auto", "sketch", True)
     assert "draft" in {warning.code for warning in receipt.warnings}
+
+
+def test_tags_and_cover_are_kept_and_the_title_gets_the_stems_name(tmp_path: Path) -> None:
+    demo = Path(__file__).parents[2] / "demo" / "song.ogg"
+    template = NameTemplate("{artist}/{title}/{stem}.{ext}")
+    result = separate(demo, tmp_path, form="flac", model="half", template=template)
+    path = tmp_path / "Stemwright" / "The Sum of Four" / "vocals.flac"
+    assert path in result.files().values()
+    tags, notices = read_tags(path, demuxer="flac")
+    song, _ = read_tags(demo, demuxer="ogg")
+    assert tags.text == {**song.text, "title": "The Sum of Four (vocals)"}
+    assert tags.cover is not None
+    assert tags.cover == song.cover
+    assert not notices
+
+
+def test_film_gives_its_sound_and_no_warning_about_a_cover(tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    source = ["-f", "lavfi", "-i", "testsrc=size=64x64:duration=1", "-f", "lavfi", "-i", "sine=duration=1"]
+    subprocess.run([find_ffmpeg(), "-v", "error", *source, "-shortest", film], check=True)
+    receipt = separate(film, tmp_path / "out").receipt
+    assert receipt.input.container == "mov"
+    assert not receipt.warnings

@@ -204,7 +204,7 @@ class AudioStream:
         faults = max(log.errors - ignored, int(code != 0))
         if self.frames == 0:
             if faults:
-                raise CorruptInputError(f"{self._name}: cannot be decoded")
+                raise self._nothing_decoded()
             raise EmptyInputError(f"{self._name}: holds no samples")
         decoded = self.frames / self.info.sample_rate
         declared = self._declared_duration()
@@ -256,8 +256,9 @@ def open_audio(path: Path, *, limits: DecodeLimits | None = None) -> Iterator[Au
         child = FfmpegChild(
             [
                 *("-protocol_whitelist", "file", "-codec_whitelist", _DECODERS, "-err_detect", "crccheck"),
-                *("-threads", "1", "-f", demuxer, "-i", "file:input", "-map", "0:a:0", "-map_metadata", "-1"),
-                *("-map_chapters", "-1", "-c:a", "pcm_f32le", "-bitexact", "-f", "wav", "pipe:1"),
+                *("-threads", "1", "-filter_threads", "1"),  # by default one a core, each with its own stack
+                *("-f", demuxer, "-i", "file:input", "-map", "0:a:0", "-map_metadata", "-1", "-map_chapters", "-1"),
+                *("-c:a", "pcm_f32le", "-bitexact", "-f", "wav", "pipe:1"),
             ],
             folder=folder,
             writes=True,

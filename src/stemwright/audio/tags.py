@@ -24,6 +24,7 @@ MAX_VALUE_CHARACTERS = 65_536
 MAX_TAGS = 200
 _MAX_TEXT_BYTES = 4 << 20
 
+_FILMS = {"mov", "matroska", "asf"}
 _HEADER = b";FFMETADATA1"
 _ESCAPED = re.compile(r"([=;#\\\n\r\[])")  # the bracket too, lest a key looks like a section
 _UNESCAPED = re.compile(rb"\\(.)", re.DOTALL)
@@ -191,6 +192,8 @@ def _read_cover(folder: Path, demuxer: str) -> tuple[Cover | None, list[Notice]]
         return None, [Notice("cover_left_out", f"the cover has more than {MAX_COVER_BYTES / 1e6:g} MB")]
     if cover := parse_cover(data):
         return cover, []
+    if demuxer in _FILMS:  # what is no picture is a film
+        return None, []
     return None, [Notice("cover_left_out", f"the cover is neither PNG nor JPEG {error}".rstrip())]
 
 

@@ -71,6 +71,8 @@ class Reporter:
             self._progress = bar
             yield
         self._progress = None
+        if untried := self._count - self._number:
+            self._say(f"{untried} more song{'s' * (untried > 1)} not tried: they would fail in the same way")
         if found.ignored:
             self._say(f"{found.ignored} other file{'s' * (found.ignored > 1)} in the folders passed over: no audio")
         if self._count > 1 and not self._json:

@@ -124,7 +124,8 @@ def separate(  # noqa: PLR0913, PLR0917  (one parameter an option of the command
         found = find_songs(songs, output)
         with reporter.batch(found):
             for task in found.tasks:
-                _one(engine, task, reporter)
+                if not _one(engine, task, reporter):
+                    break
     except KeyboardInterrupt:
         reporter.interrupted()
         raise typer.Exit(130) from None
@@ -132,19 +133,21 @@ def separate(  # noqa: PLR0913, PLR0917  (one parameter an option of the command
         raise typer.Exit(1)
 
 
-def _one(engine: Engine, task: Task, reporter: Reporter) -> None:
-    """Separate one song and say what became of it."""
-    from stemwright.errors import StemwrightError
+def _one(engine: Engine, task: Task, reporter: Reporter) -> bool:
+    """Separate one song and say what became of it; False when no other song can fare better."""
+    from stemwright.errors import SetupError, StemwrightError
 
     try:
         with reporter.song(task.song) as on_progress:
             result = engine.separate(task.song, task.root, on_progress=on_progress)
     except StemwrightError as error:
         reporter.failed(task.song, code=error.code, message=error.message)
+        return not isinstance(error, SetupError)
     except Exception as error:  # noqa: BLE001  (the edge of a job: the other songs go on)
         reporter.failed(task.song, code="internal", message=f"{type(error).__name__}: {error}", trace=True)
     else:
         reporter.done(task.song, result)
+    return True
 
 
 def _options(

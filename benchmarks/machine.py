@@ -1,0 +1,45 @@
+"""The machine and the versions that figures were measured with."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from stemwright.audio._ffmpeg import ffmpeg_version
+
+_PACKAGES = ("stemwright", "demucs", "torch", "numpy", "scipy", "soxr")
+_BUSY = 0.3  # processes that want to run, on average over a minute
+
+
+def describe(*, load: float) -> list[str]:
+    """Lines of Markdown; `load` is the load average from before the first command."""
+    versions = ", ".join(f"{package} {metadata.version(package)}" for package in _PACKAGES)
+    lines = [
+        f"- **Machine**: {_cpu()}, {os.cpu_count()} cores, {_memory_gb():.0f} GB of memory, {platform.platform()}",
+        f"- **Versions**: Python {platform.python_version()}, {versions}, ffmpeg {ffmpeg_version()}",
+        f"- **Date**: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC; load average at the start: {load:.2f}",
+    ]
+    if load > _BUSY:
+        lines.append(
+            "- **Warning**: the machine was busy when this began; wall times are too long, and not to be quoted."
+        )
+    return lines
+
+
+def load_average() -> float:
+    """How many processes wanted to run, on average over the last minute."""
+    return os.getloadavg()[0]
+
+
+def _cpu() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _memory_gb() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9

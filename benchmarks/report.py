@@ -1,0 +1,100 @@
+"""The figures as Markdown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from benchmarks.contest import Typical
+
+_READ = """\
+How to read this: each row is one whole command, from the shell's point of view: starting Python, loading the weights,
+decoding, separating, encoding. Both commands use the same network (an htdemucs of the published size with random
+weights, which cost as much as trained ones), the same overlap of 0.25, no shifts, the CPU, and write 16-bit WAV. They
+ran in turns on the same machine; figures are medians. *Speed* is demucs' wall time divided by Stemwright's: above 1,
+Stemwright is faster. *CPU* is user and system time of the process and its children. *Peak memory* is the largest sum of
+the resident memory of the process and its children, looked at every 20 ms; *memory ratio* is Stemwright's divided by
+demucs': below 1, Stemwright takes less. Besides what demucs does, Stemwright measures loudness, true peak and peaks of
+the mix and of each stem, takes digests, makes the stems add up to the mix, and writes a receipt."""
+_READ_SKETCH = """\
+`sketch` is the bundled draft separator. The command is `stemwright separate SONG --model sketch`: four stems in FLAC.
+*Real-time factor* is wall time divided by the song's length: 0.05 means that three minutes take nine seconds."""
+_READ_MEMORY = """\
+Peak memory of the same command for a long song and for a very long one. It must not grow with the song."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Results:
+    """All that was measured."""
+
+    rounds: int
+    machine: list[str]
+    duels: dict[int, Mapping[str, Typical]] = field(default_factory=dict)  # by length in seconds
+    sketches: dict[int, Typical] = field(default_factory=dict)
+    long: dict[int, Typical] = field(default_factory=dict)
+    difference_db: float | None = None
+
+
+def markdown(results: Results) -> str:
+    """The whole page."""
+    parts = [
+        "# Benchmarks\n\nMade by `make bench`; do not edit.",
+        "\n".join([*results.machine, f"- **Rounds**: {results.rounds}, the median of which is given"]),
+    ]
+    if results.duels:
+        parts += ["## Beside the `demucs` command", _duels(results.duels), _READ]
+    if results.difference_db is not None:
+        parts.append(
+            "Raw estimates of the two (`--no-exact`, float) differ by "
+            f"**{results.difference_db:.0f} dB** relative to demucs', in the worst stem."
+        )
+    if results.sketches:
+        parts += ["## `sketch`", _sketches(results.sketches), _READ_SKETCH]
+    if results.long:
+        parts += ["## Memory of long songs", _long(results.long), _READ_MEMORY]
+    return "\n\n".join(parts) + "\n"
+
+
+def _duels(duels: Mapping[int, Mapping[str, Typical]]) -> str:
+    head = ("length", "demucs wall", "Stemwright wall", "speed", "demucs CPU", "Stemwright CPU")
+    memory = ("demucs peak memory", "Stemwright peak memory", "memory ratio", "spread of wall")
+    rows = []
+    for seconds, found in duels.items():
+        a, b = found["demucs"], found["stemwright"]
+        rows.append(
+            (
+                *(f"{seconds} s", f"{a.wall:.1f} s", f"{b.wall:.1f} s", f"{a.wall / b.wall:.2f}×"),
+                *(f"{a.cpu:.1f} s", f"{b.cpu:.1f} s", _mb(a), _mb(b), f"{b.peak_rss / a.peak_rss:.2f}"),
+                f"{100 * max(a.spread, b.spread):.0f} %",
+            )
+        )
+    return _table((*head, *memory), rows)
+
+
+def _sketches(sketches: Mapping[int, Typical]) -> str:
+    rows = [
+        (f"{seconds} s", f"{one.wall:.1f} s", f"{one.wall / seconds:.3f}", f"{one.cpu:.1f} s", _mb(one))
+        for seconds, one in sketches.items()
+    ]
+    return _table(("length", "wall", "real-time factor", "CPU", "peak memory"), rows)
+
+
+def _long(long: Mapping[int, Typical]) -> str:
+    first = next(iter(long.values()))
+    rows = [
+        (f"{seconds // 60} min", _mb(one), f"{one.peak_rss / first.peak_rss:.3f}", f"{one.wall:.0f} s")
+        for seconds, one in long.items()
+    ]
+    return _table(("length", "peak memory", "ratio", "wall"), rows)
+
+
+def _mb(typical: Typical) -> str:
+    return f"{typical.peak_rss / 1e6:.0f} MB"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---:"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -1,0 +1,82 @@
+"""`python -m benchmarks.run`: measure, and write RESULTS.md."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from benchmarks import HERE, contest, machine, material
+from benchmarks.report import Results, markdown
+
+_log = logging.getLogger("benchmarks")
+_LENGTHS = (10, 60, 180, 300)  # seconds
+_QUICK = (10,)
+_LONG = (600, 3600)
+_CHECKED = 10  # seconds of music whose estimates are compared
+_BYTES_PER_SECOND = 44_100 * 2 * 4 * 4 * 2  # of results at most, samples between the steps included
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    asked = _arguments()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    load = machine.load_average()
+    lengths = asked.lengths or (_QUICK if asked.quick else _LENGTHS)
+    results = Results(rounds=asked.rounds or (1 if asked.quick else 3), machine=machine.describe(load=load))
+    for line in results.machine:
+        _log.info("%s", line)
+    _prepare(lengths, long=asked.memory)
+    if asked.only != "sketch":
+        _log.info("comparing the estimates")
+        results.difference_db = contest.difference_db(_CHECKED)
+        duel = {"demucs": contest.theirs, "stemwright": contest.ours}
+        for seconds in lengths:
+            results.duels[seconds] = contest.run(duel, seconds=seconds, rounds=results.rounds)
+    if asked.only != "demucs":
+        for seconds in lengths:
+            found = contest.run({"sketch": contest.sketch}, seconds=seconds, rounds=results.rounds)
+            results.sketches[seconds] = found["sketch"]
+    if asked.memory:
+        for seconds in _LONG:
+            results.long[seconds] = contest.run({"sketch": contest.sketch}, seconds=seconds, rounds=1)["sketch"]
+            material.song(seconds).unlink()
+    page = markdown(results)
+    sys.stdout.write(page)
+    output = asked.output or (None if asked.quick else HERE / "RESULTS.md")
+    if output:
+        output.write_text(page, encoding="utf-8")
+        _log.info("written: %s", output)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
+    parser.add_argument("--lengths", type=_lengths, metavar="10,60", help="of the songs, in seconds")
+    parser.add_argument("--rounds", type=int, metavar="N", help="runs of each command; the median counts (default: 3)")
+    parser.add_argument("--quick", action="store_true", help="10 s, one round, printed only: to see that it works")
+    parser.add_argument("--only", choices=("demucs", "sketch"), help="only the comparison with demucs, or only sketch")
+    parser.add_argument("--memory", action="store_true", help="also 10 minutes against 60 minutes; takes minutes")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="where the page goes (default: RESULTS.md)")
+    return parser.parse_args()
+
+
+def _lengths(text: str) -> tuple[int, ...]:
+    lengths = tuple(int(word) for word in text.split(","))
+    if min(lengths) < 1:
+        raise argparse.ArgumentTypeError("a length is at least one second")
+    return lengths
+
+
+def _prepare(lengths: tuple[int, ...], *, long: bool) -> None:
+    """Make weights and songs before anything is timed. Ends the program when the disk is too small."""
+    longest = max(_LONG) if long else max(lengths)
+    if contest.free_bytes() < longest * _BYTES_PER_SECOND:
+        sys.exit(f"{longest} s of music take {longest * _BYTES_PER_SECOND / 1e9:.0f} GB of temporary files for a while")
+    material.weights()
+    for seconds in {*lengths, _CHECKED}:
+        material.song(seconds)
+
+
+if __name__ == "__main__":
+    main()
