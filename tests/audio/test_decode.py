@@ -2,19 +2,25 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import shutil
 import signal
 import struct
+import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from recordings import (
     ALL,
+    FFMPEG,
     FILMS,
     GAPLESS,
     LOSSLESS,
@@ -52,6 +58,10 @@ from stemwright.errors import (
     UnsupportedInputError,
 )
 
+if TYPE_CHECKING:
+    from stemwright.audio.decode import AudioInfo
+    from stemwright.types import Notice
+
 APE = b"".join(
     [
         struct.pack("<II", 5, 0) + b"Title\0Hello",
@@ -88,21 +98,25 @@ def patched(folder: Path, name: str, data: bytes) -> Path:
 # What is whole
 
 
+@cache
+def read_once(path: Path, _version: str) -> tuple[AudioInfo, Samples, tuple[Notice, ...]]:
+    with open_audio(path) as stream:
+        samples = np.concatenate(list(stream), axis=1)
+    return stream.info, samples, tuple(stream.notices)
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_every_format_decodes_and_nothing_is_said_against_it(ffmpeg: str, name: str, folder: Path) -> None:
-    path = make(folder, name)
-    with open_audio(path) as stream:
-        decoded = np.concatenate(list(stream), axis=1)
-    assert stream.notices == []
-    assert stream.info.container == ALL[name][0]
-    truth = song(stream.info.sample_rate)
-    assert abs(decoded.shape[1] - truth.shape[1]) < 0.1 * RATE
-    assert stream.info.channels == (1 if name == "mono.mp3" else 2)
+    info, decoded, notices = read_once(make(folder, name), ffmpeg)
+    assert notices == ()
+    assert info.container == ALL[name][0]
+    assert abs(decoded.shape[1] - song(info.sample_rate).shape[1]) < 0.1 * RATE
+    assert info.channels == len(decoded) == (1 if name == "mono.mp3" else 2)
 
 
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_lossless_formats_give_every_sample(ffmpeg: str, name: str, folder: Path) -> None:
-    decoded, _ = decode(make(folder, name))
+    _, decoded, _ = read_once(make(folder, name), ffmpeg)
     assert decoded.shape == song().shape
     step = 2.0 ** (1 - SIZES.get(name, 24 if "24" in name else 32 if "f32" in name else 16))
     assert np.abs(decoded - song()).max() <= step
@@ -110,16 +124,15 @@ def test_lossless_formats_give_every_sample(ffmpeg: str, name: str, folder: Path
 
 @pytest.mark.parametrize("name", GAPLESS)
 def test_gapless_formats_begin_and_end_with_the_song(ffmpeg: str, name: str, folder: Path) -> None:
-    with open_audio(make(folder, name)) as stream:
-        decoded = np.concatenate(list(stream), axis=1)
-    truth = song(stream.info.sample_rate)
+    info, decoded, _ = read_once(make(folder, name), ffmpeg)
+    truth = song(info.sample_rate)
     assert decoded.shape[1] == truth.shape[1]
     assert lag(decoded, truth.mean(axis=0, keepdims=True) if len(decoded) == 1 else truth) == 0
 
 
 def test_the_sound_of_a_film_is_no_shorter_than_its_header_says(ffmpeg: str, folder: Path) -> None:
     for name in FILMS:  # the picture lasts two seconds longer, which is no truncation
-        decoded, notices = decode(make(folder, name))
+        _, decoded, notices = read_once(make(folder, name), ffmpeg)
         assert decoded.shape[1] / 48_000 < 1.6
         assert not notices
 
@@ -133,7 +146,7 @@ def test_rates_from_4_to_384_khz_are_kept(rate: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("channels", range(1, 9))
-def test_up_to_eight_channels_are_kept_in_order(ffmpeg: str, channels: int, tmp_path: Path) -> None:
+def test_up_to_eight_channels_are_kept_in_order(channels: int, tmp_path: Path) -> None:
     samples = sound("sine", seconds=0.1, channels=channels)
     decoded, _ = decode(write_wav(tmp_path / "a.wav", samples))
     assert np.array_equal(decoded, samples)
@@ -164,10 +177,6 @@ def test_gapless_mp3_of_any_rate_is_whole(ffmpeg: str, rate: int, tmp_path: Path
 
 @pytest.mark.parametrize("name", ["s16.wav", "s16.flac"])
 def test_a_stream_from_a_pipe_that_knows_no_length_is_whole(ffmpeg: str, name: str, folder: Path) -> None:
-    import subprocess
-
-    from recordings import FFMPEG
-
     command = [FFMPEG, "-v", "error", "-i", make(folder, name), "-c", "copy", "-f", name[4:], "-"]
     piped = patched(folder, f"piped.{name}", subprocess.run(command, check=True, capture_output=True).stdout)
     decoded, notices = decode(piped)
@@ -209,10 +218,6 @@ def test_what_tags_say_does_not_pass_for_what_the_decoder_says(ffmpeg: str, tmp_
     text = "\n  Duration: 09:00:00.00, start: 0\n[error] broken\n[fatal] broken\n" * 200
     for name in ("a.flac", "a.mp3", "a.m4a"):
         source = write_wav(tmp_path / "a.wav", song())
-        import subprocess
-
-        from recordings import FFMPEG
-
         command = [FFMPEG, "-v", "error", "-y", "-i", source, "-metadata", f"lyrics={text}", "-metadata"]
         subprocess.run([*command, "Duration: 09:00:00.00=Duration: 09:00:00.00", tmp_path / name], check=True)
         assert b"09:00:00" in (tmp_path / name).read_bytes()
@@ -229,10 +234,10 @@ def test_what_tags_say_does_not_pass_for_what_the_decoder_says(ffmpeg: str, tmp_
         *("flac.ogg", "vorbis.ogg", "opus.opus", "cbr.mp3", "vbr.mp3", "fast.m4a", "flac.mka", "opus.webm"),
     ],
 )
-@pytest.mark.parametrize("share", [0.3, 0.7])
 def test_a_file_cut_short_decodes_as_far_as_it_goes_and_says_so(
-    ffmpeg: str, name: str, share: float, folder: Path, tmp_path: Path
+    ffmpeg: str, name: str, folder: Path, tmp_path: Path
 ) -> None:
+    share = 0.6
     path = folder / f"long.{name}"
     if not path.exists():
         rate = 48_000 if "opus" in name else RATE
@@ -291,7 +296,9 @@ def test_torn_mp3_frames_are_noticed(ffmpeg: str, folder: Path, tmp_path: Path) 
     assert decoded.shape[1] > 0.7 * song().shape[1]
 
 
-@pytest.mark.parametrize("name", ["cbr.mp3", "noxing.mp3", "vorbis.ogg", "opus.opus", "flac.ogg", "s16.flac", "adts.aac"])
+@pytest.mark.parametrize(
+    "name", ["cbr.mp3", "noxing.mp3", "vorbis.ogg", "opus.opus", "flac.ogg", "s16.flac", "adts.aac"]
+)
 def test_files_joined_end_to_end_keep_their_second_half(ffmpeg: str, name: str, folder: Path, tmp_path: Path) -> None:
     data = make(folder, name).read_bytes()
     half, _ = decode(folder / name)
@@ -304,7 +311,7 @@ def test_files_joined_end_to_end_keep_their_second_half(ffmpeg: str, name: str, 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
 @pytest.mark.parametrize("codec", ["pcm_f32le", "pcm_f64le"])
-def test_samples_that_are_no_numbers_are_refused(ffmpeg: str, value: float, codec: str, tmp_path: Path) -> None:
+def test_samples_that_are_no_numbers_are_refused(value: float, codec: str, tmp_path: Path) -> None:
     kind = "<f4" if codec == "pcm_f32le" else "<f8"
     samples = np.zeros(2 * 70_000, kind)
     samples[-1] = value  # in the second block
@@ -314,17 +321,12 @@ def test_samples_that_are_no_numbers_are_refused(ffmpeg: str, value: float, code
         decode(path)
 
 
-@pytest.mark.parametrize("options", ["-c:a pcm_s16le", "-c:a pcm_f32le"])
-def test_a_wav_without_samples_is_empty(ffmpeg: str, options: str, tmp_path: Path) -> None:
+def test_a_wav_without_samples_is_empty(ffmpeg: str, tmp_path: Path) -> None:
     with pytest.raises(EmptyInputError):
         decode(patched(tmp_path, "a.wav", wav_header(data=0)))
 
 
 def test_a_picture_in_a_film_s_clothes_holds_no_audio(ffmpeg: str, tmp_path: Path) -> None:
-    import subprocess
-
-    from recordings import FFMPEG
-
     for name in ("a.mp4", "a.mkv"):
         picture = ["-f", "lavfi", "-i", "testsrc=s=64x48:d=1:r=5", "-c:v", "mpeg4"]
         subprocess.run([FFMPEG, "-v", "error", *picture, tmp_path / name], check=True)
@@ -402,11 +404,6 @@ def test_a_decoder_is_given_no_more_memory_than_allowed(ffmpeg: str, folder: Pat
         peak = max(sum(peak_bytes(child) for child in children_of(os.getpid())) for _ in stream)
     assert stream.frames > 60_000
     assert peak < 150e6
-
-
-def test_a_decoder_that_needs_more_memory_than_allowed_is_refused(ffmpeg: str, folder: Path) -> None:
-    with pytest.raises(TooLargeError, match="MiB"):
-        decode(make(folder, "s16.flac"), limits=DecodeLimits(memory_bytes=2 << 20))
 
 
 @pytest.mark.parametrize("channels", [2, 8])
@@ -495,8 +492,6 @@ def test_a_fifo_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:
 
 
 def test_more_than_a_thousand_open_files_are_no_hindrance(tmp_path: Path) -> None:
-    import resource
-
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 1200:
         pytest.skip("so many files cannot be opened here")
     path = write_wav(tmp_path / "a.wav", song())
@@ -540,9 +535,6 @@ def test_an_ffmpeg_that_cannot_be_run_is_a_matter_of_setup(tmp_path: Path, monke
 
 
 def test_limits_of_the_surroundings_that_are_tighter_than_ours_are_kept(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
     path = write_wav(tmp_path / "a.wav", song())
     program = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_CPU, (100, 100))\n"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stemwright.engine.separate import OnProgress, SongResult, Stage
     from stemwright.errors import StemwrightError
 
+_WIDE = 300  # columns
 _SHARES: dict[Stage, tuple[float, float]] = {  # where each stage begins and ends on the bar, in percent
     "reading": (0, 3),
     "separating": (3, 92),
@@ -28,13 +29,22 @@ _SHARES: dict[Stage, tuple[float, float]] = {  # where each stage begins and end
 }
 
 
+def wide_console(*, stderr: bool = False) -> Console:
+    """A console that never breaks the lines of a pipe or a file."""
+    console = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = _WIDE
+    return console
+
+
 class Reporter:
     """Says what becomes of each song: bars and words to people, lines to programs."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._json = as_json
-        self._out = Console(highlight=False, soft_wrap=True)
-        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._out = wide_console()
+        self._err = wide_console(stderr=True)
+        self._said: set[tuple[str, str]] = set()
         self._rows: list[tuple[str, str, str]] = []  # (song, outcome, detail)
         self._progress: Progress | None = None
         self._count = self._number = 0
@@ -111,6 +121,9 @@ class Reporter:
             for path in dict.fromkeys(result.files().values()):
                 self._out.print(str(path), markup=False)
         for warning in receipt.warnings:
+            if (warning.code, warning.message) in self._said:  # what holds for every song is said once
+                continue
+            self._said.add((warning.code, warning.message))
             self._say(f"[yellow]{escape(song.name)}[/] ({warning.code}): {escape(warning.message)}")
         self._rows.append((song.name, status, f"{len(receipt.stems)} stems by {_model(result)}"))
 

@@ -36,15 +36,16 @@ def doctor(
     if as_json:
         typer.echo(json.dumps([asdict(check) for check in checks], indent=2))
     else:
-        from rich.console import Console
         from rich.markup import escape
         from rich.table import Table
+
+        from stemwright.cli.console import wide_console
 
         marks = {"ok": "[green]✓[/]", "note": "[yellow]–[/]", "fault": "[red]✗[/]"}
         table = Table.grid(padding=(0, 1))
         for check in checks:
             table.add_row(marks[check.state], f"[bold]{check.name}[/]", escape(check.text))
-        Console(highlight=False).print(table)
+        wide_console().print(table)
     if any(check.state == "fault" for check in checks):
         raise typer.Exit(1)
 

@@ -14,9 +14,9 @@ def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
     """List the models: which are here, which can be had, how large they are, their licences."""
-    from rich.console import Console
     from rich.table import Table
 
+    from stemwright.cli.console import wide_console
     from stemwright.separators import catalogue
 
     known = [
@@ -37,6 +37,6 @@ def models(
             "missing": f"[red]needs stemwright\\[{info.family}][/], then about {size}",
         }
         table.add_row(info.name, words[state], ", ".join(info.stems), info.licence, info.summary)
-    Console(highlight=False).print(table)
+    wide_console().print(table)
     for problem in catalogue.problems():
         typer.echo(f"problem: {problem}", err=True)
