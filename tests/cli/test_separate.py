@@ -106,7 +106,8 @@ def test_device_that_is_absent_is_an_error(song: Path, tmp_path: Path) -> None:
 
 
 def test_model_without_weights_is_an_error_that_says_what_to_do(song: Path, tmp_path: Path) -> None:
-    done = run("separate", song, song.parent, "-m", "htdemucs", "-o", tmp_path / "out", "--json", code=1)
+    write_wav(tmp_path / "z.wav", sound("song", seconds=1.0))
+    done = run("separate", tmp_path, "-m", "htdemucs", "-o", tmp_path / "out", "--json", code=1)
     [failure] = lines(done)  # the second song would fail in the same way
     assert failure["error"]["code"] == "model_unavailable"
     assert "not tried" in done.stderr
