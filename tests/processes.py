@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _PROC = Path("/proc")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_FORKED = 0x40  # PF_FORKNOEXEC of linux/sched.h: between fork and exec
 _INTERVAL = 0.02  # seconds between two looks at the memory
 
 
@@ -58,12 +59,18 @@ def measure(command: Sequence[str | Path], *, timeout: float, environment: Mappi
 
 
 def tree_rss(pid: int) -> int:
-    """Resident memory now of a process and of all that descend from it, in bytes."""
+    """Resident memory now of a process and of all that descend from it, in bytes.
+
+    A child that is about to become another program lives in its parent's memory for that moment (vfork), which would
+    count twice: it is left out.
+    """
     total, pending = 0, [pid]
     while pending:
         folder = _PROC / str(pending.pop())
         try:
-            total += int((folder / "statm").read_text().split()[1]) * _PAGE
+            flags = int((folder / "stat").read_text().rpartition(")")[2].split()[6])
+            if not flags & _FORKED:
+                total += int((folder / "statm").read_text().split()[1]) * _PAGE
             threads = [*(folder / "task").iterdir()]
         except OSError:  # it has ended
             continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 import subprocess
 import threading
@@ -215,14 +214,14 @@ def children_of(pid: int) -> list[int]:
 
 
 def resident_bytes(pid: int) -> int:
-    """Memory of a process and its descendants now, pages that they share counted for each."""
+    """Memory of a process and its descendants now; of pages that several processes share, each counts its part."""
     total = 0
     for number in (pid, *children_of(pid)):
         try:
-            pages = int(Path(f"/proc/{number}/statm").read_text().split()[1])
-        except (OSError, IndexError):
+            lines = Path(f"/proc/{number}/smaps_rollup").read_text().splitlines()
+        except OSError:  # it has ended
             continue
-        total += pages * os.sysconf("SC_PAGESIZE")
+        total += sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
     return total
 
 

@@ -96,5 +96,5 @@ def test_negative_zero_is_zero() -> None:
 
 
 def test_it_is_a_sha256_that_stays_the_same_from_version_to_version() -> None:
-    samples = np.arange(-4, 4, dtype=np.float32).reshape(2, 4) / 8
+    samples = (np.arange(-4, 4).reshape(2, 4) / 8).astype(np.float32)
     assert digest_of(samples) == "3209761957e8d205633c96a3422a6e226204bef04ee3150b52ffc08c4469f6d4"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import select
@@ -223,3 +224,20 @@ def test_terminal_sees_a_bar_with_percent_and_a_summary(tmp_path: Path) -> None:
     assert "%" in text
     assert "sketch (a draft) on cpu" in text
     assert "LUFS" in text
+
+
+def test_names_that_are_no_text_and_names_that_steer_terminals_do_no_harm(tmp_path: Path) -> None:
+    names = [b"caf\xe9.wav", b"red \x1b[31m.wav", b"[bold]x[/].wav", b"new\nline.wav"]
+    for number, name in enumerate(names):
+        write_wav(tmp_path / "plain.wav", sound("noise", seconds=0.1, seed=number)).rename(tmp_path / os.fsdecode(name))
+    done = subprocess.run(
+        [*STEMWRIGHT, "separate", tmp_path, "-o", tmp_path / "out", "-m", "sketch", "--json"],
+        capture_output=True,
+        check=False,
+        env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"\x1b" not in done.stdout + done.stderr
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sorted(os.fsencode(Path(result["song"]).name) for result in results) == sorted(names)
+    assert len({result["files"]["vocals"] for result in results}) == 4

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -27,6 +28,12 @@ _SHARES: dict[Stage, tuple[float, float]] = {  # where each stage begins and end
     "separating": (3, 92),
     "encoding": (92, 100),
 }
+
+
+def escape(text: str) -> str:
+    """A text from outside as a terminal can show it: no markup, no control characters, nothing undecodable."""
+    shown = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return markup.escape(shown)
 
 
 def wide_console(*, stderr: bool = False) -> Console:
@@ -119,7 +126,8 @@ class Reporter:
             self._paragraph(song, result)
         else:
             for path in dict.fromkeys(result.files().values()):
-                self._out.print(str(path), markup=False)
+                sys.stdout.buffer.write(os.fsencode(path) + b"\n")
+            sys.stdout.flush()
         for warning in receipt.warnings:
             if (warning.code, warning.message) in self._said:  # what holds for every song is said once
                 continue
@@ -166,7 +174,7 @@ class Reporter:
         self._err.print(text)
 
     def _line(self, body: dict[str, object]) -> None:
-        sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(body) + "\n")  # ASCII: any name of a file, in any locale
         sys.stdout.flush()
 
 

@@ -43,8 +43,8 @@ class StemMixer:
     def mix(self, mix: Samples, estimates: Samples) -> Samples:
         """Input: mix `[C, T]`, estimates `[S, C, T]`. Output: `[W, C, T]` float32, in the order of `stems`."""
         left = mix - estimates.sum(axis=0)
-        self._energy += float(np.vdot(mix, mix))
-        self._left += float(np.vdot(left, left))
+        self._energy += float(np.square(mix).sum(dtype=np.float64))
+        self._left += float(np.square(left).sum(dtype=np.float64))
         named = dict(zip(self._all, estimates, strict=True))
         if self.remainder:
             named[self.remainder] = named[self.remainder] + left

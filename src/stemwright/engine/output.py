@@ -61,7 +61,7 @@ class NameTemplate:
 def safe_name(text: str, *, otherwise: str = "untitled") -> str:
     """A text from outside as one part of a path: no separators, no control characters, not hidden, not too long."""
     name = _UNSAFE.sub("_", text).strip(" .")
-    name = name.encode()[:_LONGEST_NAME].decode("utf-8", "ignore").strip(" .")
+    name = name.encode("utf-8", "replace")[:_LONGEST_NAME].decode("utf-8", "ignore").strip(" .")
     return f"_{name}" if _RESERVED.match(name) else name or otherwise
 
 
