@@ -43,7 +43,13 @@ def test_commands_run_one_after_the_other_as_a_reader_types_them(tmp_path: Path)
     for command in STEMWRIGHT:
         words = shlex.split(command)
         done = subprocess.run(
-            [sys.executable, "-m", *words], cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=300
+            [sys.executable, "-m", *words],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     expected = [
@@ -69,15 +75,19 @@ def test_extra_is_installed_by_the_command_that_the_readme_gives() -> None:
     """The Makefile installs the same extra with the same words; here pip only has to understand them."""
     assert "--editable '.[demucs,dev]'" in (ROOT / "Makefile").read_text(encoding="utf-8")
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "-e", ".[demucs]"]
-    assert "Would install stemwright" in subprocess.run(
-        command, cwd=ROOT, check=True, capture_output=True, text=True
-    ).stdout
+    assert (
+        "Would install stemwright"
+        in subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    )
 
 
 @pytest.mark.slow
 def test_make_demo_in_a_fresh_clone_takes_our_song_apart(tmp_path: Path) -> None:
     names = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
     ).stdout.split(b"\0")
     for name in filter(None, map(bytes.decode, names)):
         if (ROOT / name).is_file():

@@ -231,7 +231,7 @@ def test_an_ffmpeg_that_dies_is_an_error_and_leaves_no_file(tmp_path: Path) -> N
 
 def test_leaving_by_an_exception_removes_the_file(tmp_path: Path) -> None:
     path = tmp_path / "x"
-    with (  # noqa: PT012
+    with (
         pytest.raises(KeyboardInterrupt),
         Encoder(path, format=FORMATS["wav16"], sample_rate=44_100, channels=1) as encoder,
     ):

@@ -9,13 +9,16 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import stemwright
 from cli.command import STEMWRIGHT, run
 from tiny_demucs import make_repo
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_version_is_the_packages() -> None:

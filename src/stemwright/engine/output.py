@@ -40,14 +40,16 @@ class NameTemplate:
     def __post_init__(self) -> None:
         """Raise `OptionError` when the template cannot be used."""
         try:
-            fields = [name for _, name, spec, conversion in string.Formatter().parse(self.text) if name is not None]
-            plain = self.text.format(**dict.fromkeys(TEMPLATE_FIELDS, "x"))
-        except (ValueError, KeyError, IndexError, AttributeError) as error:
-            raise OptionError(
-                f"name template {self.text!r}: only {', '.join(f'{{{f}}}' for f in TEMPLATE_FIELDS)} can be used"
-            ) from error
-        if any(not field.isidentifier() for field in fields) or "stem" not in fields:
-            raise OptionError(f"name template {self.text!r} must hold {{stem}}, and plain fields only")
+            parsed = [part[1:] for part in string.Formatter().parse(self.text) if part[1] is not None]
+        except ValueError as error:
+            raise OptionError(f"name template {self.text!r}: {error}") from error
+        names = [name for name, _, _ in parsed]
+        if any(spec or conversion for _, spec, conversion in parsed) or not {*names} <= {*TEMPLATE_FIELDS}:
+            known = ", ".join(f"{{{name}}}" for name in TEMPLATE_FIELDS)
+            raise OptionError(f"name template {self.text!r}: only {known} can be used")
+        if "stem" not in names:
+            raise OptionError(f"name template {self.text!r} must hold {{stem}}")
+        plain = self.text.format(**dict.fromkeys(TEMPLATE_FIELDS, "x"))
         parts = PurePosixPath(plain).parts
         if plain.startswith("/") or "\\" in plain or ".." in parts:
             raise OptionError(f"name template {self.text!r} leads out of the output folder")
@@ -60,8 +62,9 @@ class NameTemplate:
 
 def safe_name(text: str, *, otherwise: str = "untitled") -> str:
     """A text from outside as one part of a path: no separators, no control characters, not hidden, not too long."""
+    text = text.encode("utf-8", "replace").decode()  # a file's name may hold bytes that are no text
     name = _UNSAFE.sub("_", text).strip(" .")
-    name = name.encode("utf-8", "replace")[:_LONGEST_NAME].decode("utf-8", "ignore").strip(" .")
+    name = name.encode()[:_LONGEST_NAME].decode("utf-8", "ignore").strip(" .")
     return f"_{name}" if _RESERVED.match(name) else name or otherwise
 
 

@@ -284,7 +284,7 @@ class Engine:
         return Receipt(
             key=key,
             input=InputRecord(
-                name=song.name,
+                name=song.name.encode("utf-8", "replace").decode(),  # names of files may be no text
                 digest=found.digest,
                 size_bytes=song.stat().st_size,
                 container=info.container,
