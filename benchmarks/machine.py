@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from stemwright.audio._ffmpeg import ffmpeg_version
+from stemwright.audio.ffmpeg import ffmpeg_version
 
 _PACKAGES = ("stemwright", "demucs", "torch", "numpy", "scipy", "soxr")
 _BUSY = 0.3  # processes that want to run, on average over a minute

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sounds import Samples, sound, write_wav
-from stemwright.audio._ffmpeg import find_ffmpeg
 from stemwright.audio.decode import DecodeLimits, open_audio
+from stemwright.audio.ffmpeg import find_ffmpeg
 
 if TYPE_CHECKING:
     from stemwright.types import Notice

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,12 +57,12 @@ def share(part: float) -> Callable[[Samples], Samples]:
     return lambda chunk: chunk * np.float32(part)
 
 
-def pass_through(**changes: object) -> Known:
+def pass_through(**changes: Any) -> Known:
     """One stem, the mix itself."""
     return Known(spec(stems=("other",), **changes), (share(1),))
 
 
-def firm(taps: npt.NDArray[np.float64], **changes: object) -> Known:
+def firm(taps: npt.NDArray[np.float64], **changes: Any) -> Known:
     """One stem, the mix filtered; each chunk on its own, silence around it."""
 
     def run(chunk: Samples) -> Samples:

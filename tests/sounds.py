@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from stemwright.audio._ffmpeg import find_ffmpeg
+from stemwright.audio.ffmpeg import find_ffmpeg
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -65,7 +65,7 @@ def test_commands_run_one_after_the_other_as_a_reader_types_them(tmp_path: Path)
 
 
 def _mp3(song: Path) -> bytes:
-    from stemwright.audio._ffmpeg import find_ffmpeg
+    from stemwright.audio.ffmpeg import find_ffmpeg
 
     command = [find_ffmpeg(), "-v", "error", "-i", str(song), "-f", "mp3", "-"]
     return subprocess.run(command, check=True, capture_output=True).stdout

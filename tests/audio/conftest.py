@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stemwright.audio._ffmpeg import ffmpeg_version
+from stemwright.audio.ffmpeg import ffmpeg_version
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -80,7 +80,9 @@ def test_any_blocks_overlap_delay_and_batch_give_the_mix_back(
     separator = pass_through(context=300)
     separator.batch_size = batch
     mix = sound("noise", seconds=length / 44_100)
-    loop, parts, at, turn = OverlapAdd(separator, overlap=overlap, delay=delay), [], 0, 0
+    loop = OverlapAdd(separator, overlap=overlap, delay=delay)
+    parts: list[Samples] = []
+    at = turn = 0
     while at < length:
         parts += loop.push(mix[:, at : at + blocks[turn % len(blocks)]])
         at += blocks[turn % len(blocks)]

@@ -13,7 +13,7 @@ import pytest
 
 from sounds import level_db, read, sound, write_wav
 from stemwright import errors
-from stemwright.audio._ffmpeg import find_ffmpeg
+from stemwright.audio.ffmpeg import find_ffmpeg
 from stemwright.audio.formats import parse_format
 from stemwright.audio.tags import read_tags
 from stemwright.engine.options import SeparateOptions
@@ -292,7 +292,7 @@ def test_options_that_no_model_takes_are_refused() -> None:
         {"bitrate": 128_000},
     ):
         with pytest.raises(errors.OptionError):
-            replace(options, **change)  # type: ignore[arg-type]
+            replace(options, **change)
 
 
 def test_auto_without_weights_uses_the_draft_and_says_so(tmp_path: Path) -> None:

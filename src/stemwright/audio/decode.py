@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stemwright.audio._ending import has_tag_behind, is_cut
-from stemwright.audio._ffmpeg import FfmpegChild
+from stemwright.audio.ffmpeg import FfmpegChild
 from stemwright.audio.sniff import Demuxer, open_regular, sniff_file
 from stemwright.errors import (
     CorruptInputError,

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stemwright.audio._containers import append_wav_chunk, id3_size, set_mp3_length
-from stemwright.audio._ffmpeg import FfmpegChild
 from stemwright.audio._tag_writing import TagArguments, add_mp4_tags, tag_arguments
+from stemwright.audio.ffmpeg import FfmpegChild
 from stemwright.audio.formats import parse_format
 from stemwright.errors import DiskFullError, OutputError
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from stemwright.audio._ffmpeg import FfmpegChild
+from stemwright.audio.ffmpeg import FfmpegChild
 from stemwright.types import Notice
 
 if TYPE_CHECKING:

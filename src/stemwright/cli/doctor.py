@@ -63,7 +63,7 @@ def _base() -> Iterator[Check]:
 def _ffmpeg() -> Iterator[Check]:
     import subprocess
 
-    from stemwright.audio._ffmpeg import ffmpeg_version, find_ffmpeg
+    from stemwright.audio.ffmpeg import ffmpeg_version, find_ffmpeg
     from stemwright.errors import FfmpegMissingError
 
     try:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from stemwright.audio._ffmpeg import ffmpeg_version
 from stemwright.audio.decode import open_audio
+from stemwright.audio.ffmpeg import ffmpeg_version
 from stemwright.audio.resample import Resampler, resampled_length
 from stemwright.audio.tags import Tags, read_tags
 from stemwright.engine import output

@@ -140,7 +140,7 @@ class _Fifo:
 
 def _delays(longest: int, shifts: int) -> list[int]:
     """Silence before the song for each shift, in samples, as Demucs draws it; no shifts is one run without any."""
-    rng = random.Random(_SHIFT_SEED)  # noqa: S311  (not for secrets)
+    rng = random.Random(_SHIFT_SEED)  # noqa: S311  # nosec B311: no secret
     return [longest - rng.randint(0, longest) for _ in range(shifts if longest else 0)] or [0]
 
 

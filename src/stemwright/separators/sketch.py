@@ -136,5 +136,6 @@ def _median(rows: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]
     from scipy.ndimage import median_filter
 
     flat = np.ascontiguousarray(rows).ravel()
-    filtered: npt.NDArray[np.float32] = median_filter(flat, size, mode="nearest").reshape(rows.shape)
-    return filtered
+    filtered = np.empty_like(flat)
+    median_filter(flat, size, output=filtered, mode="nearest")
+    return filtered.reshape(rows.shape)
