@@ -68,7 +68,7 @@ def test_five_minutes_through_demucs_take_no_more_memory_than_half_a_minute(fold
     pytest.importorskip("demucs")
     from tiny_demucs import make_repo
 
-    repo = make_repo(folder / "weights", samplerate=8000)
+    repo = make_repo(folder / "weights", kind="demucs", segment=5, samplerate=8000)
     model = ("--model", "tiny", "--repo", repo, "--device", "cpu")
     short, long = (peak(folder, *model, seconds=seconds, rate=8000) for seconds in (30, 5 * MINUTE))
     assert long <= 1.1 * short, f"{short / MB:.0f} MB for 30 s, {long / MB:.0f} MB for 5 minutes"

@@ -110,7 +110,7 @@ class Peaks:
         self._channels = self._channels or block.shape[0]
         if block.ndim != 2 or block.shape[0] != self._channels or not self._channels:
             raise ValueError(f"expected [{self._channels or 'C'}, T], got {list(block.shape)}")
-        waves = block if self._split or self._channels == 1 else block.mean(axis=0, keepdims=True, dtype=np.float32)
+        waves = block if self._split or self._channels == 1 else _middle(block)
         if self._rest is not None:
             waves = np.concatenate([self._rest, waves], axis=1)
         complete = waves.shape[1] // self._per_pixel * self._per_pixel
@@ -170,6 +170,15 @@ def _check(path: Path, *, version: int, rate: int, per_pixel: int, channels: int
         raise CorruptInputError(f"{path.name} is not waveform data of version {_VERSION}.")
     if rate < 1 or per_pixel < 2 or not 1 <= channels <= _MAX_CHANNELS:
         raise CorruptInputError(f"{path.name} has an impossible header.")
+
+
+def _middle(block: Samples) -> Samples:
+    """The mean of the channels, [1, T] float32; `mean` over an axis of two takes twenty times as long."""
+    total = block[:1].copy()
+    for channel in block[1:]:
+        total += channel
+    total /= np.float32(len(block))
+    return total
 
 
 def _extremes(waves: Samples, samples_per_pixel: int) -> bytes:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stemwright import __version__
+from stemwright.app.process import prepare
 from stemwright.cli import doctor, models, separate
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ app.command("doctor")(doctor.doctor)
 def main() -> None:
     """Run the command; a polite kill unwinds like Ctrl-C, so that nothing half-written stays."""
     signal.signal(signal.SIGTERM, _on_terminate)
+    prepare()
     app()
 
 

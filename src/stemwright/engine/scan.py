@@ -42,9 +42,10 @@ def scan(path: Path, *, limits: DecodeLimits, on_block: Callable[[], None] | Non
         total = squares = 0.0
         for block in stream:
             digest.update(block)
-            mean = _mixable(block, info).mean(axis=0, dtype=np.float64)
-            total += float(mean.sum())
-            squares += float(np.square(mean).sum())  # a dot product would wake up a thread a core
+            stereo = _mixable(block, info)
+            mean = (stereo[0] + stereo[-1]) / np.float32(2)
+            total += float(mean.sum(dtype=np.float64))
+            squares += float(np.square(mean, dtype=np.float64).sum())
             if on_block:
                 on_block()
         frames = stream.frames

@@ -37,12 +37,13 @@ class Stft:
         """Transform `[..., N, F]` complex64 back to `[..., T]` float32, T = (N − 1)·hop."""
         from scipy.fft import irfft
 
-        # Squared Hann windows a quarter apart add up to 3/2.
-        frames = irfft(spectrum, n=self.n_fft, workers=-1) * (self._window / np.float32(1.5))
-        quarters = frames.reshape(*frames.shape[:-1], 4, self.hop)
-        count = frames.shape[-2]
-        blocks = np.zeros((*frames.shape[:-2], count + 3, self.hop), np.float32)
-        for quarter in range(4):
-            blocks[..., quarter : quarter + count, :] += quarters[..., quarter, :]
-        samples = blocks.reshape(*blocks.shape[:-2], -1)
+        *signals, count, _ = spectrum.shape
+        blocks = np.zeros((*signals, count + 3, self.hop), np.float32)
+        for signal in np.ndindex(*signals):  # one at a time: less memory to fetch and to give back
+            frames = irfft(spectrum[signal], n=self.n_fft, workers=-1)
+            frames *= self._window / np.float32(1.5)  # squared Hann windows a quarter apart add up to 3/2
+            quarters = frames.reshape(count, 4, self.hop)
+            for quarter in range(4):
+                blocks[signal][quarter : quarter + count] += quarters[:, quarter]
+        samples = blocks.reshape(*signals, -1)
         return samples[..., self.n_fft // 2 : self.n_fft // 2 + (count - 1) * self.hop]

@@ -102,8 +102,7 @@ class Sketch:
 
     def _separate(self, chunk: Samples) -> Samples:
         spectrum = self._stft.forward(chunk)
-        vocals, drums, bass = self._masks(spectrum)
-        stems = self._stft.inverse(np.stack([vocals, drums, bass])[:, None] * spectrum)
+        stems = np.stack([self._stft.inverse(mask * spectrum) for mask in self._masks(spectrum)])
         return np.concatenate([stems, (chunk - stems.sum(axis=0))[None]])
 
     def _masks(self, spectrum: Spectrum) -> tuple[Samples, Samples, Samples]:
@@ -124,7 +123,8 @@ class Sketch:
 def _ramp(frequency: npt.NDArray[np.floating], low: float, high: float) -> npt.NDArray[np.float32]:
     """0 below `low` Hz, 1 above `high` Hz, a raised cosine in octaves between."""
     position = np.clip(np.log(np.maximum(frequency, 1e-3) / low) / np.log(high / low), 0, 1)
-    return (0.5 - 0.5 * np.cos(np.pi * position)).astype(np.float32)
+    curve: npt.NDArray[np.float32] = (0.5 - 0.5 * np.cos(np.pi * position)).astype(np.float32)
+    return curve
 
 
 def _median(rows: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
@@ -136,6 +136,6 @@ def _median(rows: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]
     from scipy.ndimage import median_filter
 
     flat = np.ascontiguousarray(rows).ravel()
-    filtered = np.empty_like(flat)
-    median_filter(flat, size, output=filtered, mode="nearest")
-    return filtered.reshape(rows.shape)
+    filtered: npt.NDArray[np.float32] = np.empty(rows.shape, np.float32)
+    median_filter(flat, size, output=filtered.reshape(-1), mode="nearest")
+    return filtered
