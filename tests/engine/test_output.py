@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemwright.engine.output import NameTemplate, remove_stale, safe_name, staging
-from stemwright.errors import OptionError, OutputError
+from stemwright.engine.naming import NameTemplate, safe_name
+from stemwright.engine.output import staging
+from stemwright.errors import OptionError, OutputExistsError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,37 +67,40 @@ def test_staging_folder_goes_whatever_happens_and_so_do_folders_made_for_it(tmp_
     assert not (tmp_path / "a").exists()
 
 
-def test_what_a_dead_process_left_is_swept_and_what_a_live_one_uses_is_not(tmp_path: Path) -> None:
-    (tmp_path / ".stemwright-dead").mkdir()
-    (tmp_path / ".stemwright-dead" / "vocals.f32").write_bytes(b"half")
+def test_what_a_dead_process_left_is_swept_and_what_is_alive_or_not_ours_is_not(tmp_path: Path) -> None:
+    for name in ("dead", "notes"):
+        (tmp_path / f".stemwright-{name}").mkdir()
+        (tmp_path / f".stemwright-{name}" / "vocals.f32").write_bytes(b"half")
+    (tmp_path / ".stemwright-dead" / "staging").touch()
     with staging(tmp_path) as first:
         assert not (tmp_path / ".stemwright-dead").exists()
+        assert (tmp_path / ".stemwright-notes" / "vocals.f32").exists()
         with staging(tmp_path):
             assert first.folder.exists()
 
 
-def test_publishing_puts_the_receipt_last_and_takes_the_old_one_away_first(tmp_path: Path) -> None:
+def test_ctrl_c_waits_until_all_is_published(tmp_path: Path) -> None:
     receipt, stem = PurePosixPath("song/receipt.json"), PurePosixPath("song/vocals.wav")
-    with staging(tmp_path) as stage:
-        for name in ("r", "v"):
-            stage.new_file(name).write_text(name)
-        stage.publish({receipt: stage.new_file("r"), stem: stage.new_file("v")}, receipt=receipt)
-    assert (tmp_path / receipt).read_text() == "r"
-    with pytest.raises(OutputError), staging(tmp_path) as stage:
-        (tmp_path / "song" / "blocked").mkdir()
-        (tmp_path / "song" / "blocked" / "x").write_text("")
+    with pytest.raises(KeyboardInterrupt), staging(tmp_path) as stage:
         for name in ("r", "v"):
             stage.new_file(name).write_text(name)
         stage.publish(
-            {receipt: stage.new_file("r"), PurePosixPath("song/blocked"): stage.new_file("v")}, receipt=receipt
+            {receipt: stage.new_file("r"), stem: stage.new_file("v")},
+            receipt=receipt,
+            check=lambda: signal.raise_signal(signal.SIGINT),
         )
-    assert not (tmp_path / receipt).exists()  # what it named is no longer whole
+    assert (tmp_path / receipt).read_text() == "r"
+    assert (tmp_path / stem).read_text() == "v"
 
 
-def test_a_forged_receipt_cannot_have_files_elsewhere_removed(tmp_path: Path) -> None:
-    victim = tmp_path / "victim"
-    victim.write_text("mine")
-    root = tmp_path / "out"
-    root.mkdir()
-    remove_stale(root, [str(victim), "../victim"], kept=set())
-    assert victim.read_text() == "mine"
+def test_check_that_refuses_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    receipt = PurePosixPath("receipt.json")
+    (tmp_path / receipt).write_text("old")
+
+    def refuse() -> None:
+        raise OutputExistsError("somebody was quicker")
+
+    with pytest.raises(OutputExistsError), staging(tmp_path) as stage:
+        stage.new_file("r").write_text("new")
+        stage.publish({receipt: stage.new_file("r")}, receipt=receipt, check=refuse)
+    assert (tmp_path / receipt).read_text() == "old"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from stemwright import errors
 from stemwright.audio.ffmpeg import find_ffmpeg
 from stemwright.audio.formats import parse_format
 from stemwright.audio.tags import read_tags
+from stemwright.engine.naming import NameTemplate
 from stemwright.engine.options import SeparateOptions
-from stemwright.engine.output import NameTemplate
 from stemwright.engine.receipt import Receipt
 from stemwright.engine.separate import Engine, SongResult
 
@@ -49,6 +50,12 @@ def test_stems_add_up_to_the_mix(tmp_path: Path, kind: Any, channels: int, rate:
     rounded = total(separate(song, tmp_path / "rounded", form="flac16"), channels)
     assert rounded.shape == mix.shape
     assert level_db(rounded - mix, mix) < -60
+
+
+def test_residual_is_not_told_when_not_all_stems_were_made(tmp_path: Path) -> None:
+    song = write_wav(tmp_path / "song.wav", sound("noise", seconds=0.3))
+    assert separate(song, tmp_path / "all", model="half", exact=False).receipt.residual_db is not None
+    assert separate(song, tmp_path / "one", model="half", exact=False, stems=("vocals",)).receipt.residual_db is None
 
 
 @pytest.mark.parametrize("frames", [1, 2, 441, 44_100])
@@ -146,13 +153,17 @@ def test_done_before_with_the_same_settings_is_skipped_and_anything_else_is_done
     assert again.skipped
     assert {path: path.stat().st_mtime_ns for path in again.files().values()} == before
     assert not separate(song, tmp_path / "out", force=True).skipped
-    assert not separate(song, tmp_path / "out", model="half").skipped
-    next(iter(first.files().values())).unlink(missing_ok=True)
-    other = separate(song, tmp_path / "out", form="flac16")
+    assert not separate(song, tmp_path / "out", overlap=0.1).skipped
+    other = separate(song, tmp_path / "out", form="flac16", overlap=0.1)
     assert not other.skipped
-    assert tree(tmp_path / "out/song") == ["bass.flac", "drums.flac", "other.flac", "receipt.json", "vocals.flac"]
-    other.files()["bass"].write_bytes(b"short")
-    assert not separate(song, tmp_path / "out", form="flac16").skipped
+    stems = ("bass", "drums", "other", "vocals")
+    both = sorted([f"{stem}.{form}" for stem in stems for form in ("flac", "wav")] + ["receipt.json"])
+    assert tree(tmp_path / "out/song") == both  # the first ones stay
+    assert other.receipt.kept == tuple(f"song/{stem}.wav" for stem in stems)
+    assert not separate(song, tmp_path / "out", overlap=0.2).skipped  # and are still known to be ours
+    assert separate(song, tmp_path / "out", overlap=0.2).skipped
+    other.files()["bass"].unlink()
+    assert not separate(song, tmp_path / "out", form="flac16", overlap=0.1).skipped
 
 
 def test_same_samples_in_another_container_are_the_same_song(tmp_path: Path) -> None:
@@ -171,11 +182,93 @@ def test_stems_of_another_song_and_files_of_others_are_not_overwritten(tmp_path:
         separate(second, tmp_path / "out")
     assert {path: path.read_bytes() for path in kept} == kept
     (tmp_path / "mine" / "song").mkdir(parents=True)
-    (tmp_path / "mine" / "song" / "bass.wav").write_bytes(b"my bass")
-    with pytest.raises(errors.OutputExistsError, match="not ours"):
-        separate(second, tmp_path / "mine")
-    assert (tmp_path / "mine/song/bass.wav").read_bytes() == b"my bass"
+    for name in ("bass.wav", "receipt.json"):
+        mine = tmp_path / "mine" / "song" / name
+        mine.write_bytes(b"mine")
+        with pytest.raises(errors.OutputExistsError, match="not ours"):
+            separate(second, tmp_path / "mine")
+        assert mine.read_bytes() == b"mine"
+        mine.unlink()
     assert not separate(second, tmp_path / "out", force=True).skipped
+
+
+def test_stems_that_were_changed_and_files_put_beside_them_are_not_overwritten(tmp_path: Path) -> None:
+    song = write_wav(tmp_path / "song.wav", sound("noise", seconds=0.3))
+    separate(song, tmp_path / "out", form="flac16")
+    changed = tmp_path / "out/song/bass.flac"
+    changed.write_bytes(changed.read_bytes() + b"a tag of mine")
+    with pytest.raises(errors.OutputExistsError, match="has been changed"):
+        separate(song, tmp_path / "out", form="flac16")
+    (tmp_path / "out/song/vocals.wav").write_bytes(b"mine")
+    with pytest.raises(errors.OutputExistsError, match="not ours"):
+        separate(song, tmp_path / "out", form="wav16")
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_the_song_itself_is_never_overwritten(tmp_path: Path, force: bool) -> None:
+    (tmp_path / "vocals").mkdir()
+    song = write_wav(tmp_path / "vocals" / "vocals.wav", sound("noise", seconds=0.3))
+    before = song.read_bytes()
+    separate(song, tmp_path, stems=("drums",))
+    with pytest.raises(errors.OutputExistsError, match="the song itself"):
+        separate(song, tmp_path, force=force)
+    assert song.read_bytes() == before
+
+
+def test_a_draft_does_not_replace_a_finished_separation(tmp_path: Path) -> None:
+    song = write_wav(tmp_path / "song.wav", sound("noise", seconds=0.3))
+    separate(song, tmp_path / "out", model="half")
+    with pytest.raises(errors.OutputExistsError, match="stems by half"):
+        separate(song, tmp_path / "out")
+    assert not separate(song, tmp_path / "out", force=True).skipped
+    assert not separate(song, tmp_path / "out", model="half").skipped  # the other way is fine
+
+
+def test_two_songs_of_one_run_do_not_share_their_files_even_by_force(tmp_path: Path) -> None:
+    engine = Engine(SeparateOptions(model="half", template=NameTemplate("{stem}.{ext}"), force=True))
+    for seed in (0, 1):
+        write_wav(tmp_path / f"{seed}.wav", sound("noise", seconds=0.3, seed=seed))
+    engine.separate(tmp_path / "0.wav", tmp_path / "out")
+    with pytest.raises(errors.OutputExistsError, match="another song of this run"):
+        engine.separate(tmp_path / "1.wav", tmp_path / "out")
+
+
+def test_song_whose_title_changed_is_done_again(tmp_path: Path) -> None:
+    song = tmp_path / "song.flac"
+    for title in ("one", "two"):
+        source = ["-f", "lavfi", "-i", "anoisesrc=duration=0.3:seed=1:sample_rate=44100"]
+        subprocess.run([find_ffmpeg(), "-v", "error", "-y", *source, "-metadata", f"title={title}", song], check=True)
+        result = separate(song, tmp_path / "out", form="flac")
+        assert not result.skipped
+        assert read_tags(result.files()["bass"], demuxer="flac")[0].text["title"] == f"{title} (bass)"
+
+
+@pytest.mark.parametrize("point", [0, 1, 2, 3, 4])
+def test_run_killed_while_it_publishes_is_brought_to_its_end_by_the_next(tmp_path: Path, point: int) -> None:
+    """The process kills itself before its n-th rename; what stands then is finished by whoever comes next."""
+    song = write_wav(tmp_path / "song.wav", sound("noise", seconds=0.3))
+    separate(song, tmp_path / "out", overlap=0.1)  # older stems and a receipt in the way
+    code = f"""
+import os, pathlib, signal
+from stemwright.audio.formats import parse_format
+from stemwright.engine.options import SeparateOptions
+from stemwright.engine.separate import Engine
+rename, count = pathlib.Path.replace, 0
+def replace(self, target):
+    global count
+    if count == {point}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    count += 1
+    return rename(self, target)
+pathlib.Path.replace = replace
+options = SeparateOptions(model="sketch", format=parse_format("wav32f"))
+Engine(options).separate(pathlib.Path({str(song)!r}), pathlib.Path({str(tmp_path / "out")!r}))
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    other = write_wav(tmp_path / "other.wav", sound("noise", seconds=0.1))
+    separate(other, tmp_path / "out")
+    assert separate(song, tmp_path / "out").skipped  # it is whole, and with the later settings
+    assert not [*(tmp_path / "out").glob(".stemwright-*")]
 
 
 @pytest.mark.parametrize(("model", "error"), [("broken", errors.ModelFailedError), ("huge", errors.OutOfMemoryError)])
@@ -189,7 +282,7 @@ def test_failure_leaves_nothing_and_the_reason_is_clear(tmp_path: Path, model: s
 @pytest.mark.parametrize("stage", ["reading", "separating", "encoding"])
 def test_stopping_in_any_stage_leaves_nothing_and_keeps_what_was_there(tmp_path: Path, stage: str) -> None:
     song = write_wav(tmp_path / "song.wav", sound("noise", seconds=25))
-    separate(song, tmp_path / "out", model="half")
+    separate(song, tmp_path / "out", model="sketch")
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
 
     def stop(now: str, fraction: float | None, /) -> None:

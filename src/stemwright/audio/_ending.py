@@ -21,9 +21,9 @@ def is_cut(file: BinaryIO, *, demuxer: Demuxer, size: int) -> bool:
     if demuxer == "ogg":
         return not _last_page_ends(file, size=size)
     if demuxer == "wav":
-        return _riff_promises(file) > size
+        return _riff_promises(file, size=size) > size
     if demuxer == "w64":
-        return _w64_promises(file) > size
+        return _w64_promises(file, size=size) > size
     return False
 
 
@@ -47,36 +47,40 @@ def _last_page_ends(file: BinaryIO, *, size: int) -> bool:
     return bool(tail[page + 5] & 4) and len(tail) >= page + 27 + tail[page + 26] + sum(lengths)
 
 
-def _riff_promises(file: BinaryIO) -> int:
+def _riff_promises(file: BinaryIO, *, size: int) -> int:
     """Where the samples of a WAV, RF64 or BW64 end by its own word, bytes; 0 when it does not say."""
     position, long_size = 12, 0
     for _ in range(_CHUNKS):
+        if position > size:
+            return 0
         file.seek(position)
         head = file.read(24)
         if len(head) < 8:
             return 0
-        kind, size = struct.unpack_from("<4sI", head)
+        kind, length = struct.unpack_from("<4sI", head)
         if kind == b"data":
-            size = long_size if size == 0xFFFFFFFF else size * (size < _UNKNOWN)
-            return position + 8 + size if size else 0
+            length = long_size if length == 0xFFFFFFFF else length * (length < _UNKNOWN)
+            return position + 8 + length if length else 0
         if kind == b"ds64" and len(head) == 24:
             long_size = struct.unpack_from("<Q", head, 16)[0]
-        position += 8 + size + size % 2
+        position += 8 + length + length % 2
     return 0
 
 
-def _w64_promises(file: BinaryIO) -> int:
+def _w64_promises(file: BinaryIO, *, size: int) -> int:
     """Where the samples of a W64 end by its own word, bytes; 0 when it does not say."""
     position = 40
     for _ in range(_CHUNKS):
+        if position > size:
+            return 0
         file.seek(position)
         head = file.read(24)
         if len(head) < 24:
             return 0
-        size = struct.unpack_from("<Q", head, 16)[0]  # with this head
+        length = struct.unpack_from("<Q", head, 16)[0]  # with this head
         if head[:16] == _W64_DATA:
-            return position + size if 24 < size < 1 << 62 else 0
-        if not 24 <= size < 1 << 62:
+            return position + length if 24 < length < 1 << 62 else 0
+        if length < 24:
             return 0
-        position += (size + 7) // 8 * 8
+        position += (length + 7) // 8 * 8
     return 0

@@ -163,7 +163,7 @@ class Encoder:
     def _complete_and_sync(self) -> None:
         try:
             self._complete()
-            _sync(self.path)
+            sync(self.path)
         except ValueError as error:
             raise OutputError(f"{self.path}: {error}") from error
         except OSError as error:
@@ -222,8 +222,8 @@ def _id3_tag(tags: Tags) -> bytes:
     return data[: id3_size(data)]
 
 
-def _sync(path: Path) -> None:
-    """See a file's bytes on the disk. Raises OSError."""
+def sync(path: Path) -> None:
+    """See a file's bytes, or a folder's names, on the disk. Raises OSError."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -19,7 +19,7 @@ from stemwright.audio.formats import parse_format
 from stemwright.errors import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from stemwright.audio.formats import Format
@@ -67,12 +67,13 @@ def write_stem_mp4(  # noqa: PLR0913
     format: Format | None = None,  # noqa: A002
     bitrate: int | None = None,
     tags: Tags | None = None,
+    on_block: Callable[[int], None] | None = None,
 ) -> None:
     """Write mix and stems, files of raw interleaved float32 of equal length, each times `gain`, into one file.
 
     One channel becomes two equal ones. `format` is `m4a` (the default, 256 kbit/s for each track) or one of `alac`;
-    `sample_rate` is in Hz, `bitrate` in bits/s. The tracks are as long as the files, and in step with each other.
-
+    `sample_rate` is in Hz, `bitrate` in bits/s. `on_block` is told of each block's samples, and may raise to stop.
+    The tracks are as long as the files, and in step with each other.
     Raises `OptionError` unless there are four stems, one or two channels, and a format and a rate that will do;
     `OutputError`, `DiskFullError`, with no file left; ValueError for files that are not of one length.
     """
@@ -88,6 +89,8 @@ def write_stem_mp4(  # noqa: PLR0913
         raise ValueError("the mix and the stems are not of one length")
     with _StemEncoder(path, stems=stems, format=form, sample_rate=sample_rate, bitrate=bitrate, tags=tags) as encoder:
         for block in _blocks(files, channels=channels):
+            if on_block:
+                on_block(block.shape[1])
             encoder.write(block * np.float32(gain))
 
 

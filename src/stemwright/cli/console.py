@@ -90,6 +90,9 @@ class Reporter:
         self._progress = None
         if untried := self._count - self._number:
             self._say(f"{untried} more song{'s' * (untried > 1)} not tried: they would fail in the same way")
+        for folder in found.unreadable:
+            self.failures += 1
+            self._say(f"[red]{escape(folder)}[/]")
         if found.ignored:
             self._say(f"{found.ignored} other file{'s' * (found.ignored > 1)} in the folders passed over: no audio")
         if self._count > 1 and not self._json:
@@ -128,7 +131,7 @@ class Reporter:
             for path in dict.fromkeys(result.files().values()):
                 sys.stdout.buffer.write(os.fsencode(path) + b"\n")
             sys.stdout.flush()
-        for warning in receipt.warnings:
+        for warning in result.warnings():
             if (warning.code, warning.message) in self._said:  # what holds for every song is said once
                 continue
             self._said.add((warning.code, warning.message))

@@ -59,9 +59,12 @@ def separate(  # noqa: PLR0913, PLR0917  (one parameter an option of the command
     ] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     name_template: Annotated[
-        str,
-        typer.Option(metavar="TEXT", help="File names from {song} {stem} {ext} {artist} {title} {album} {model}."),
-    ] = "{song}/{stem}.{ext}",
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="File names of {song} {stem} {ext} {artist} {title} {album} {model}. Default: {song}/{stem}.{ext}",
+        ),
+    ] = None,
     overlap: Annotated[
         float | None, typer.Option(metavar="SHARE", help="Of two chunks of the song, 0–0.99. Default: the model's.")
     ] = None,
@@ -135,14 +138,14 @@ def separate(  # noqa: PLR0913, PLR0917  (one parameter an option of the command
 
 def _one(engine: Engine, task: Task, reporter: Reporter) -> bool:
     """Separate one song and say what became of it; False when no other song can fare better."""
-    from stemwright.errors import SetupError, StemwrightError
+    from stemwright.errors import OptionError, SetupError, StemwrightError
 
     try:
         with reporter.song(task.song) as on_progress:
             result = engine.separate(task.song, task.root, on_progress=on_progress)
     except StemwrightError as error:
         reporter.failed(task.song, code=error.code, message=error.message)
-        return not isinstance(error, SetupError)
+        return not isinstance(error, SetupError | OptionError)
     except Exception as error:  # noqa: BLE001  (the edge of a job: the other songs go on)
         reporter.failed(task.song, code="internal", message=f"{type(error).__name__}: {error}", trace=True)
     else:
@@ -155,7 +158,7 @@ def _options(
     format_: str,
     bitrate: str | None,
     stems: str | None,
-    template: str,
+    template: str | None,
     peaks: PeaksChoice,
     max_duration: float | None,
     **same: Any,
@@ -165,8 +168,8 @@ def _options(
 
     from stemwright.app.settings import load_settings
     from stemwright.audio.formats import parse_format
+    from stemwright.engine.naming import NameTemplate
     from stemwright.engine.options import SeparateOptions
-    from stemwright.engine.output import NameTemplate
 
     limits = load_settings().limits()
     if max_duration is not None:
@@ -178,7 +181,7 @@ def _options(
         stem_mp4=codec is not None,
         bitrate=_bits(bitrate),
         stems=None if stems is None else tuple(stem.strip() for stem in stems.split(",")),
-        template=NameTemplate(template),
+        template=NameTemplate() if template is None else NameTemplate(template),
         peaks=_PEAKS[peaks],
         limits=limits,
         **same,

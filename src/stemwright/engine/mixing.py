@@ -53,7 +53,7 @@ class StemMixer:
         )
 
     def residual_db(self) -> float | None:
-        """Level of what all of the model's stems leave of the mix, relative to the mix; None when nothing was left."""
-        if not self._left or not self._energy:
+        """Level of what the stems leave of the mix, relative to it; None for nothing, or if not all were made."""
+        if not self._left or not self._energy or (self.needed and len(self.needed) < len(self._all)):
             return None
         return float(10 * np.log10(self._left / self._energy))

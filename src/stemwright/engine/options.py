@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from stemwright.audio.decode import MAX_RATE, MIN_RATE, DecodeLimits
 from stemwright.audio.formats import Format, parse_format
-from stemwright.engine.output import NameTemplate
+from stemwright.engine.naming import NameTemplate
 from stemwright.errors import OptionError
 
 if TYPE_CHECKING:
@@ -39,6 +39,11 @@ class SeparateOptions:
     picture: bool = False  # an SVG of the waveforms
     force: bool = False  # do it again, overwrite what is in the way
     limits: DecodeLimits = field(default_factory=DecodeLimits)
+
+    @property
+    def wants_peaks(self) -> bool:
+        """Whether waveform overviews are needed at all."""
+        return bool(self.peaks) or self.picture
 
     def __post_init__(self) -> None:
         if self.overlap is not None and not 0 <= self.overlap < 0.99:

@@ -1,13 +1,15 @@
-"""Where results go: names from a template, a staging folder, and files that appear only when they are whole."""
+"""Where results go: a staging folder, files that appear only when they are whole, and nobody else's overwritten."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import json
 import os
-import re
 import shutil
-import string
+import signal
 import tempfile
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,57 +17,29 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from stemwright.audio.encode import sync
 from stemwright.engine.receipt import Receipt
-from stemwright.errors import DiskFullError, OptionError, OutputError, OutputExistsError
+from stemwright.errors import DiskFullError, OutputError, OutputExistsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from stemwright.types import Digest
 
-DEFAULT_TEMPLATE = "{song}/{stem}.{ext}"
-TEMPLATE_FIELDS = ("song", "stem", "ext", "artist", "title", "album", "model")
 _STAGING = ".stemwright-"
-_LONGEST_NAME = 150  # bytes of one field; file systems take 255 for a name
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
-_RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
+_MARK = "staging"  # the file that makes such a folder ours, locked while its process lives
+_JOURNAL = "journal.json"
+_POLITE = (signal.SIGINT, signal.SIGTERM)
+_LONGEST_PART = 255  # bytes
 
 
-@dataclass(frozen=True, slots=True)
-class NameTemplate:
-    """How the files of a song are called, such as `{artist} - {title}/{stem}.{ext}`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Song:
+    """What is about to be written: of which recording, and whether by a draft."""
 
-    text: str = DEFAULT_TEMPLATE
-
-    def __post_init__(self) -> None:
-        """Raise `OptionError` when the template cannot be used."""
-        try:
-            parsed = [part[1:] for part in string.Formatter().parse(self.text) if part[1] is not None]
-        except ValueError as error:
-            raise OptionError(f"name template {self.text!r}: {error}") from error
-        names = [name for name, _, _ in parsed]
-        if any(spec or conversion for _, spec, conversion in parsed) or not {*names} <= {*TEMPLATE_FIELDS}:
-            known = ", ".join(f"{{{name}}}" for name in TEMPLATE_FIELDS)
-            raise OptionError(f"name template {self.text!r}: only {known} can be used")
-        if "stem" not in names:
-            raise OptionError(f"name template {self.text!r} must hold {{stem}}")
-        plain = self.text.format(**dict.fromkeys(TEMPLATE_FIELDS, "x"))
-        parts = PurePosixPath(plain).parts
-        if plain.startswith("/") or "\\" in plain or ".." in parts:
-            raise OptionError(f"name template {self.text!r} leads out of the output folder")
-
-    def path(self, fields: Mapping[str, str], *, stem: str, ext: str) -> PurePosixPath:
-        """Relative path of one file; values from outside are made safe."""
-        values = {name: safe_name(fields.get(name, ""), otherwise="unknown") for name in TEMPLATE_FIELDS}
-        return PurePosixPath(self.text.format(**values | {"stem": safe_name(stem), "ext": ext}))
-
-
-def safe_name(text: str, *, otherwise: str = "untitled") -> str:
-    """A text from outside as one part of a path: no separators, no control characters, not hidden, not too long."""
-    text = text.encode("utf-8", "replace").decode()  # a file's name may hold bytes that are no text
-    name = _UNSAFE.sub("_", text).strip(" .")
-    name = name.encode()[:_LONGEST_NAME].decode("utf-8", "ignore").strip(" .")
-    return f"_{name}" if _RESERVED.match(name) else name or otherwise
+    path: Path
+    digest: Digest
+    draft: bool
 
 
 class Staging:
@@ -86,45 +60,46 @@ class Staging:
             needed, there = f"{size_bytes / 1e9:.2f} GB", f"{free / 1e9:.2f} GB"
             raise DiskFullError(f"{self.root}: {needed} are needed while the song is separated, {there} are free")
 
-    def publish(self, files: Mapping[PurePosixPath, Path], *, receipt: PurePosixPath) -> None:
+    def publish(
+        self, files: Mapping[PurePosixPath, Path], *, receipt: PurePosixPath, check: Callable[[], object]
+    ) -> None:
         """Move whole files to their places, the receipt last: where it stands, all that it names is there.
 
-        Raises `OutputError`.
+        `check` may refuse, once nobody else can publish here. Ctrl-C waits for the end; a run that is killed half-way
+        is brought to its end by the next one. Raises OSError, and what `check` raises.
         """
-        try:
-            for path in files.values():
-                _sync(path)
-            (self.root / receipt).unlink(missing_ok=True)
-            for name in sorted(files, key=lambda name: name == receipt):
-                target = self.root / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                files[name].replace(target)
-            for folder in {(self.root / name).parent for name in files}:
-                _sync(folder)
-        except OSError as error:
-            raise OutputError(f"{self.root}: {error.strerror}") from error
+        order = sorted(files, key=lambda name: name == receipt)
+        for name in order:
+            sync(files[name])
+        with _locked(self.root), _undisturbed():
+            check()
+            journal = self.new_file(_JOURNAL)
+            journal.write_text(json.dumps([[str(name), files[name].name] for name in order]), encoding="utf-8")
+            sync(journal)
+            sync(self.folder)
+            _finish(self.root, self.folder)
 
 
 @contextmanager
 def staging(root: Path) -> Iterator[Staging]:
-    """A staging folder below `root`, which is made if need be; what killed runs left there is removed.
+    """A staging folder below `root`, which is made if need be; what killed runs left there is finished or removed.
 
-    Raises `OutputError`.
+    Raises OSError.
     """
     made = [folder for folder in (root, *root.parents) if not folder.exists()]
+    root.mkdir(parents=True, exist_ok=True)
+    folder = None
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=_STAGING, dir=root))
-    except OSError as error:
-        raise OutputError(f"{root}: {error.strerror}") from error
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        _sweep(root)
+        with _locked(root):
+            folder = Path(tempfile.mkdtemp(prefix=_STAGING, dir=root))
+            lock = os.open(folder / _MARK, os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            _sweep(root)
         yield Staging(root, folder)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
         for empty in made:  # nothing came of it: leave no empty folder behind
             try:
                 empty.rmdir()
@@ -132,20 +107,68 @@ def staging(root: Path) -> Iterator[Staging]:
                 break
 
 
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    """Keep other runs from starting or publishing below `root` for a moment."""
+    handle = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold Ctrl-C and a polite kill back for a moment."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread is ever interrupted
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in _POLITE}
+    try:
+        yield
+    finally:
+        for polite, handler in before.items():
+            signal.signal(polite, handler)
+        for number in came[:1]:
+            signal.raise_signal(number)
+
+
 def _sweep(root: Path) -> None:
-    """Remove staging folders whose process is gone: the kernel has released its lock."""
+    """Finish or remove what runs left whose process is gone: the kernel has released their locks."""
     for folder in root.glob(f"{_STAGING}*"):
         try:
-            lock = os.open(folder, os.O_RDONLY)
-        except OSError:
+            lock = os.open(folder / _MARK, os.O_RDWR)
+        except OSError:  # not ours
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if (folder / _JOURNAL).exists():
+                _finish(root, folder)
             shutil.rmtree(folder, ignore_errors=True)
         except BlockingIOError:
             continue
         finally:
             os.close(lock)
+
+
+def _finish(root: Path, folder: Path) -> None:
+    """Move what the journal in a staging folder names and is still there; the receipt is the last of it."""
+    try:
+        entries = [
+            (PurePosixPath(name), folder / staged) for name, staged in json.loads((folder / _JOURNAL).read_text())
+        ]
+    except ValueError:  # killed while it was written: nothing has been moved yet
+        return
+    left = [(name, staged) for name, staged in entries if staged.exists()]
+    if left:
+        (root / left[-1][0]).unlink(missing_ok=True)  # a receipt that would no longer be true
+    for name, staged in left:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        staged.replace(root / name)
+    for parent in {(root / name).parent for name, _ in left}:
+        sync(parent)
 
 
 def earlier_receipt(path: Path) -> Receipt | None:
@@ -158,49 +181,72 @@ def earlier_receipt(path: Path) -> Receipt | None:
 
 def is_whole(receipt: Receipt, root: Path) -> bool:
     """Whether all files of a receipt are there, stems in their full size."""
-    stems = {stem.file: stem.size_bytes for stem in receipt.stems}
-    try:
-        return all(
-            (root / name).stat().st_size == stems.get(name, (root / name).stat().st_size) for name in receipt.files
-        )
-    except OSError:
-        return False
+    return all(_is_untouched(receipt, root, name) for name in receipt.files)
 
 
-def check_free(
-    root: Path, names: list[PurePosixPath], *, receipt: PurePosixPath, digest: Digest, force: bool
-) -> list[str]:
-    """What an earlier run left there and may be removed; makes sure that nothing of another origin is overwritten.
+def check_free(root: Path, names: Sequence[PurePosixPath], *, receipt: PurePosixPath, song: Song, force: bool) -> None:
+    """Make sure that only files of ours, and of this song, would be replaced.
 
-    Raises `OutputExistsError`, unless `force`.
+    What stands there counts as ours when the receipt of an earlier run of the same song lists it and it has not changed
+    since. `force` allows the rest but for the song itself. Raises `OutputExistsError`, `OutputError`.
     """
-    earlier = earlier_receipt(root / receipt)
-    if earlier and (force or earlier.input.digest == digest):
-        return [*earlier.files]
+    for name in (*names, receipt):
+        _check_place(root, name, song=song.path)
     if force:
-        return []
-    if earlier:
+        return
+    earlier = earlier_receipt(root / receipt)
+    if earlier is None and (root / receipt).exists():
+        raise OutputExistsError(f"{root / receipt} exists already and is not ours; use --force to overwrite it")
+    if earlier and earlier.input.digest != song.digest:
         raise OutputExistsError(
             f"{root / receipt.parent} holds the stems of another recording ({earlier.input.name}); "
             "choose another folder or name template, or use --force"
         )
+    if earlier and song.draft and not earlier.model.draft:
+        raise OutputExistsError(
+            f"{root / receipt.parent} holds stems by {earlier.model.name}; use --force to replace them by a draft"
+        )
     for name in names:
-        if (root / name).exists():
-            raise OutputExistsError(f"{root / name} exists already and is not ours; use --force to overwrite it")
-    return []
+        ours = earlier is not None and str(name) in {*earlier.files, *earlier.kept}
+        if (root / name).exists() and not (earlier and ours and _is_untouched(earlier, root, str(name))):
+            state = "has been changed" if ours else "exists already and is not ours"
+            raise OutputExistsError(f"{root / name} {state}; use --force to overwrite it")
 
 
-def remove_stale(root: Path, earlier: list[str], *, kept: set[str]) -> None:
-    """Remove what an earlier run of the same song left and this one did not replace."""
-    for name in set(earlier) - kept:
-        path = PurePosixPath(name)
-        if not path.is_absolute() and ".." not in path.parts:  # a receipt is a file that anybody may have edited
-            (root / path).unlink(missing_ok=True)
+def kept_beside(root: Path, receipt: PurePosixPath, *, digest: Digest, files: set[str]) -> tuple[str, ...]:
+    """Files that earlier runs of the same song left there and this one does not replace."""
+    earlier = earlier_receipt(root / receipt)
+    if earlier is None or earlier.input.digest != digest:
+        return ()
+    return tuple(sorted(name for name in {*earlier.files, *earlier.kept} - files if (root / name).exists()))
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+def as_output_error(error: OSError) -> OutputError:
+    """What an error of the system means to the user."""
+    if error.errno == errno.ENOSPC:
+        return DiskFullError("the disk is full")
+    return OutputError(f"{error.filename or 'output'}: {error.strerror}")
+
+
+def _is_untouched(receipt: Receipt, root: Path, name: str) -> bool:
+    sizes = {stem.file: stem.size_bytes for stem in receipt.stems}
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        size = (root / name).stat().st_size
+    except OSError:
+        return False
+    return size == sizes.get(name, size)
+
+
+def _check_place(root: Path, name: PurePosixPath, *, song: Path) -> None:
+    """Raise unless a file could stand there without hurting the song itself."""
+    target = root / name
+    if any(len(os.fsencode(part)) > _LONGEST_PART for part in name.parts):
+        raise OutputError(f"{target}: the name is too long for a file")
+    if target.exists() and (target.is_dir() or target.samefile(song)):
+        what = "is a folder" if target.is_dir() else "is the song itself"
+        raise OutputExistsError(f"{target} {what}; choose another folder or name template")
+    for parent in target.parents:
+        if parent.exists():
+            if not parent.is_dir():
+                raise OutputExistsError(f"{parent} is a file; choose another folder or name template")
+            break

@@ -112,6 +112,7 @@ class Receipt(_Record):
     warnings: tuple[NoticeRecord, ...]
     stems: tuple[StemRecord, ...]
     files: tuple[str, ...] = Field(description="all that was written, relative to the output folder")
+    kept: tuple[str, ...] = Field(description="files that earlier runs of the same song left beside them")
 
 
 def versions(ffmpeg: str) -> dict[str, str]:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from stemwright.audio.digest import PcmDigest
 from stemwright.audio.encode import Encoder, quantise
 from stemwright.audio.loudness import LoudnessMeter
-from stemwright.audio.peaks import PeakData, Peaks
+from stemwright.audio.peaks import Peaks
 from stemwright.audio.picture import Track, waveform_svg
-from stemwright.audio.stem_mp4 import StemTrack, write_stem_mp4
+from stemwright.audio.stem_mp4 import EXTENSION, StemTrack, write_stem_mp4
 from stemwright.engine.receipt import Loudness, StemRecord
 from stemwright.errors import CancelledError
 from stemwright.types import Notice
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from stemwright.engine.options import SeparateOptions
     from stemwright.engine.output import Staging
     from stemwright.engine.spool import Spool
-    from stemwright.types import SampleRate, Samples, StemName
+    from stemwright.types import Digest, SampleRate, Samples, StemName
 
 MIX = "mix"
 RECEIPT = "receipt"
 PICTURE = "waveforms"
-STEM_EXTENSION = "stem.mp4"
+STEM_EXTENSION = EXTENSION.removeprefix(".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Measured:
     """What is known of a recording after one pass over it."""
 
     loudness: Loudness
-    peaks: Peaks
+    peaks: Peaks | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,16 +95,17 @@ class Rendering:
 
 
 class Meter:
-    """Loudness and peaks of a stream in one pass."""
+    """Loudness, and where wanted peaks, of a stream in one pass."""
 
-    def __init__(self, sample_rate: SampleRate, channels: int) -> None:
+    def __init__(self, sample_rate: SampleRate, channels: int, *, peaks: bool) -> None:
         self._loudness = LoudnessMeter(sample_rate, channels=channels)
-        self._peaks = Peaks(sample_rate)
+        self._peaks = Peaks(sample_rate) if peaks else None  # they grow with the song
 
     def add(self, block: Samples) -> None:
         """Take the next samples. Input: `[C, T]` float32."""
         self._loudness.add(block)
-        self._peaks.add(block)
+        if self._peaks:
+            self._peaks.add(block)
 
     def measured(self) -> Measured:
         """What was found."""
@@ -137,22 +138,9 @@ class Renderer:
         Raises `OutputError`, `DiskFullError`, `OptionError`, and what `on_progress` raises.
         """
         gain, notices = self._gain([*spools.values(), *([mix] if mix else [])])
-        measured = self._each(spools, gain)
-        files = {self._names.stem(stem): self._staged(stem) for stem in spools if not self._options.stem_mp4}
-        if mix:
-            path = self._stage.new_file("song.stem.mp4")
-            write_stem_mp4(
-                path,
-                mix=mix.path,
-                stems=[StemTrack(name=stem, path=spool.path) for stem, spool in spools.items()],
-                sample_rate=self._rate,
-                channels=mix.channels,
-                format=self._options.format,
-                bitrate=self._options.bitrate,
-                gain=gain,
-                tags=self._tags,
-            )
-            files[self._names.of(self._names.song, STEM_EXTENSION)] = path
+        measured = self._each(spools, gain, mix=mix)
+        staged = self._staged(self._names.song) if mix else None
+        files = {self._names.stem(stem): staged or self._staged(stem) for stem in spools}
         gain_db = round(20 * float(np.log10(gain)), 4) + 0.0
         records = tuple(
             StemRecord(
@@ -180,46 +168,67 @@ class Renderer:
         text = f"all stems were lowered by {-20 * np.log10(gain):.2f} dB so that none clips"
         return gain, (Notice("gain", text),)
 
-    def _each(self, spools: Mapping[StemName, Spool], gain: float) -> dict[StemName, tuple[Measured, str]]:
-        """Encode and measure the stems side by side."""
-        done, total, lock = 0, max(1, sum(spool.frames for spool in spools.values())), threading.Lock()
-        stop = threading.Event()
+    def _each(
+        self, spools: Mapping[StemName, Spool], gain: float, *, mix: Spool | None
+    ) -> dict[StemName, tuple[Measured, Digest]]:
+        """Encode and measure the stems side by side, and write them into a `.stem.mp4` if there is a `mix`."""
+        total = max(1, sum(spool.frames for spool in [*spools.values(), *([mix] if mix else [])]))
+        done, lock, stop = 0, threading.Lock(), threading.Event()
 
-        def advance(frames: int) -> None:
+        def step(frames: int) -> None:
             nonlocal done
+            if stop.is_set():
+                raise CancelledError("another stem failed")
             with lock:
                 done += frames
 
-        with ThreadPoolExecutor(min(len(spools), os.cpu_count() or 1)) as pool:
-            jobs = {stem: pool.submit(self._one, stem, spool, gain, advance, stop) for stem, spool in spools.items()}
+        with ThreadPoolExecutor(min(len(spools) + (mix is not None), os.cpu_count() or 1)) as pool:
+            stems = {stem: pool.submit(self._one, stem, spool, gain, step) for stem, spool in spools.items()}
+            jobs: list[Future[Any]] = [*stems.values()]
+            if mix:
+                jobs.append(pool.submit(self._stem_file, mix, spools, gain, step))
             try:
-                while wait(jobs.values(), timeout=0.1).not_done:
+                while (state := wait(jobs, timeout=0.1, return_when=FIRST_EXCEPTION)).not_done:
+                    if any(job.exception() for job in state.done):
+                        break
                     self._on_progress(done / total)
-                return {stem: job.result() for stem, job in jobs.items()}
-            except BaseException:
-                stop.set()
-                raise
+            finally:
+                stop.set()  # those that are done do not mind
+            wait(jobs)
+        errors = [error for job in jobs if (error := job.exception())]
+        if errors:
+            raise next((error for error in errors if not isinstance(error, CancelledError)), errors[0])
+        return {stem: job.result() for stem, job in stems.items()}
 
-    def _one(
-        self, stem: StemName, spool: Spool, gain: float, advance: Callable[[int], None], stop: threading.Event
-    ) -> tuple[Measured, str]:
+    def _one(self, stem: StemName, spool: Spool, gain: float, step: Callable[[int], None]) -> tuple[Measured, Digest]:
         """Encode one stem, unless it goes into a `.stem.mp4`; what it measures, and its digest."""
-        meter, digest = Meter(self._rate, spool.channels), PcmDigest(self._rate, spool.channels)
-        try:
-            with nullcontext() if self._options.stem_mp4 else self._encoder(stem, spool.channels) as encoder:
-                for block in spool.blocks():
-                    if stop.is_set():
-                        raise CancelledError("another stem failed")
-                    scaled = block * np.float32(gain) if gain != 1 else block
-                    meter.add(scaled)
-                    digest.update(_as_stored(scaled, self._options.format))
-                    if encoder:
-                        encoder.write(scaled)
-                    advance(block.shape[1])
-        except BaseException:
-            stop.set()
-            raise
+        meter = Meter(self._rate, spool.channels, peaks=self._options.wants_peaks)
+        digest = PcmDigest(self._rate, spool.channels)
+        with nullcontext() if self._options.stem_mp4 else self._encoder(stem, spool.channels) as encoder:
+            for block in spool.blocks():
+                step(block.shape[1])
+                scaled = block * np.float32(gain) if gain != 1 else block
+                meter.add(scaled)
+                digest.update(_as_stored(scaled, self._options.format))
+                if encoder:
+                    encoder.write(scaled)
         return meter.measured(), digest.hexdigest()
+
+    def _stem_file(
+        self, mix: Spool, spools: Mapping[StemName, Spool], gain: float, step: Callable[[int], None]
+    ) -> None:
+        write_stem_mp4(
+            self._staged(self._names.song),
+            mix=mix.path,
+            stems=[StemTrack(name=stem, path=spool.path) for stem, spool in spools.items()],
+            sample_rate=self._rate,
+            channels=mix.channels,
+            format=self._options.format,
+            bitrate=self._options.bitrate,
+            gain=gain,
+            tags=self._tags,
+            on_block=step,
+        )
 
     def _encoder(self, stem: StemName, channels: int) -> Encoder:
         return Encoder(
@@ -234,7 +243,7 @@ class Renderer:
     def _overviews(self, tracks: Mapping[str, Measured]) -> dict[PurePosixPath, Path]:
         """The peaks of mix and stems, as files and as a picture, where asked for."""
         files: dict[PurePosixPath, Path] = {}
-        data: dict[str, PeakData] = {track: found.peaks.data(bits=16) for track, found in tracks.items()}
+        data = {track: found.peaks.data(bits=16) for track, found in tracks.items() if found.peaks}
         for kind in self._options.peaks:
             for track, peaks in data.items():
                 path = self._stage.new_file(f"{track}.peaks.{kind}")
@@ -252,8 +261,8 @@ class Renderer:
             files[self._names.picture] = path
         return files
 
-    def _staged(self, stem: StemName) -> Path:
-        return self._stage.new_file(f"{stem}{self._options.format.extension}")
+    def _staged(self, name: str) -> Path:
+        return self._stage.new_file(f"{name}{EXTENSION if self._options.stem_mp4 else self._options.format.extension}")
 
 
 def _as_stored(block: Samples, form: Format) -> Samples:

@@ -28,6 +28,7 @@ class Scan:
     info: AudioInfo
     shape: SongShape
     digest: Digest
+    size_bytes: int
     notices: tuple[Notice, ...]
 
 
@@ -36,6 +37,7 @@ def scan(path: Path, *, limits: DecodeLimits, on_block: Callable[[], None] | Non
 
     Raises what `open_audio` and its stream raise.
     """
+    size_bytes = path.stat().st_size if path.exists() else 0
     with open_audio(path, limits=limits) as stream:
         info = stream.info
         digest = PcmDigest(info.sample_rate, info.channels)
@@ -61,7 +63,7 @@ def scan(path: Path, *, limits: DecodeLimits, on_block: Callable[[], None] | Non
         mean=average,
         deviation=float(np.sqrt(max(variance, 0.0))),
     )
-    return Scan(info=info, shape=shape, digest=digest.hexdigest(), notices=tuple(notices))
+    return Scan(info=info, shape=shape, digest=digest.hexdigest(), size_bytes=size_bytes, notices=tuple(notices))
 
 
 def song_blocks(stream: AudioStream, *, expected: Digest) -> Iterator[Samples]:

@@ -13,8 +13,9 @@ import numpy as np
 from stemwright.audio.decode import open_audio
 from stemwright.audio.ffmpeg import ffmpeg_version
 from stemwright.audio.resample import Resampler, resampled_length
+from stemwright.audio.sniff import sniff
 from stemwright.audio.tags import Tags, read_tags
-from stemwright.engine import output
+from stemwright.engine import naming, output
 from stemwright.engine.mixing import StemMixer
 from stemwright.engine.receipt import (
     PIPELINE,
@@ -29,12 +30,13 @@ from stemwright.engine.render import Measured, Meter, Names, Renderer, Rendering
 from stemwright.engine.scan import Scan, scan, song_blocks
 from stemwright.engine.spool import Spool
 from stemwright.engine.unmix import Unmixer
-from stemwright.errors import OptionError, OutOfMemoryError
+from stemwright.errors import OptionError, OutOfMemoryError, OutputExistsError
 from stemwright.separators import catalogue
 from stemwright.separators.protocol import LoadOptions, Separator
 from stemwright.types import Notice
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from stemwright.engine.options import SeparateOptions
@@ -58,6 +60,11 @@ class SongResult:
     root: Path
     receipt: Receipt
     skipped: bool = False  # it had been done before, with the same settings
+    notices: tuple[Notice, ...] = ()  # of this run, where the receipt is an earlier one's
+
+    def warnings(self) -> tuple[NoticeRecord, ...]:
+        """All that the user must be told."""
+        return (*map(NoticeRecord.of, self.notices), *self.receipt.warnings)
 
     def files(self) -> dict[StemName, Path]:
         """The stems' files."""
@@ -88,28 +95,37 @@ class Engine:
         self._needed: tuple[StemName, ...] | None = None
         if options.model != "auto":
             info = catalogue.find_model(options.model, repo=options.repo)[1]
-            if info.stems:
+            if options.repo is None:  # what a folder has under that name is known when it is loaded
                 self._needed = StemMixer(info, wanted=options.stems, exact=options.exact).needed
+        self._written: set[Path] = set()  # receipts of this engine's songs
 
     def separate(self, song: Path, root: Path, *, on_progress: OnProgress | None = None) -> SongResult:
         """Separate one song into files below `root`.
 
-        Raises the `InputError`s of decoding, the `SetupError`s of loading a model, `UnknownStemError`,
+        Raises the `InputError`s of decoding, the `SetupError`s of loading a model, `UnknownStemError`, `OptionError`,
         `OutputExistsError`, `OutputError`, `OutOfMemoryError`, and what `on_progress` raises; then nothing is left.
         """
+        try:
+            return self._one(song, root, on_progress or _silent)
+        except OSError as error:
+            raise output.as_output_error(error) from error
+
+    def _one(self, song: Path, root: Path, report: OnProgress) -> SongResult:
         started = time.monotonic()
-        options, report = self.options, on_progress or _silent
+        options = self.options
         report("reading", None)
-        found = scan(song, limits=options.limits, on_block=lambda: report("reading", None))
+        sniff(song)  # what is no song does not wait for a model
         separator = self._load()
+        found = scan(song, limits=options.limits, on_block=lambda: report("reading", None))
         stems = self._mixer(separator).stems
         tags, tag_notices = read_tags(song, demuxer=found.info.container)
         names = self._names(song, tags, stems, model=separator.spec.info.name)
-        key = self._key(found, separator, stems)
+        key = self._key(found, separator, names, tags)
         earlier = output.earlier_receipt(root / names.receipt)
         if earlier and earlier.key == key and not options.force and output.is_whole(earlier, root):
-            return SongResult(root=root, receipt=earlier, skipped=True)
-        stale = output.check_free(root, names.all(), receipt=names.receipt, digest=found.digest, force=options.force)
+            return SongResult(root=root, receipt=earlier, skipped=True, notices=self._choice)
+        check = self._guard(song, found, names, root, draft=separator.spec.info.draft)
+        check()
         with output.staging(root) as stage:
             separated = self._separate(song, found, separator, stage, report)
             rendering = Renderer(
@@ -119,14 +135,32 @@ class Engine:
                 sample_rate=separated.sample_rate,
                 on_progress=lambda fraction: report("encoding", fraction),
             ).render(separated.spools, mix=separated.mix, measured_mix=separated.measured_mix)
+            files = {*map(str, rendering.files), str(names.receipt)}
             receipt = self._receipt(
-                song, found, separated, rendering, names, key=key, extra=tag_notices, elapsed=time.monotonic() - started
+                song,
+                found,
+                separated,
+                rendering,
+                key=key,
+                extra=tag_notices,
+                files=files,
+                kept=output.kept_beside(root, names.receipt, digest=found.digest, files=files),
+                elapsed=time.monotonic() - started,
             )
             draft = stage.new_file("receipt.json")
             draft.write_text(receipt.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            stage.publish(rendering.files | {names.receipt: draft}, receipt=names.receipt)
-        output.remove_stale(root, stale, kept={*receipt.files})
+            stage.publish(rendering.files | {names.receipt: draft}, receipt=names.receipt, check=check)
+        self._written.add((root / names.receipt).absolute())
         return SongResult(root=root, receipt=receipt)
+
+    def _guard(self, song: Path, found: Scan, names: Names, root: Path, *, draft: bool) -> Callable[[], None]:
+        """What makes sure, now and again before publishing, that nothing of another origin is overwritten."""
+        if (root / names.receipt).absolute() in self._written:  # even with `force`
+            raise OutputExistsError(
+                f"{song.name} would overwrite another song of this run; tell them apart by the name template"
+            )
+        this = output.Song(path=song, digest=found.digest, draft=draft)
+        return lambda: output.check_free(root, names.all(), receipt=names.receipt, song=this, force=self.options.force)
 
     def _load(self) -> Separator:
         """The separator, loaded once."""
@@ -135,8 +169,7 @@ class Engine:
             how = LoadOptions(device=options.device, repo=options.repo, segment=options.segment, stems=self._needed)
             if options.model == "auto":
                 self._separator, reason = catalogue.choose_auto(how)
-                if self._separator.spec.info.draft:
-                    self._choice = (Notice("draft", reason),)
+                self._choice = (Notice("draft", reason),) if reason else ()
             else:
                 self._separator = catalogue.load(options.model, options=how)
         return self._separator
@@ -148,7 +181,7 @@ class Engine:
         """Where the song's files go."""
         if self.options.stem_mp4 and len(stems) != 4:
             raise OptionError(f"a .stem.mp4 holds four stems, not {len(stems)} ({', '.join(stems)})")
-        name = output.safe_name(song.stem)
+        name = naming.safe_name(song.stem)
         fields = {
             "song": name,
             "model": model,
@@ -163,16 +196,16 @@ class Engine:
             options=self.options,
         )
 
-    def _key(self, found: Scan, separator: Separator, stems: tuple[StemName, ...]) -> Digest:
-        """Everything that can change what is written, in one digest."""
+    def _key(self, found: Scan, separator: Separator, names: Names, tags: Tags) -> Digest:
+        """Everything that can change what is written and where, in one digest."""
         spec = separator.spec
         parts = {
             "pipeline": PIPELINE,
             "input": found.digest,
+            "tags": [sorted(tags.text.items()), hashlib.sha256(tags.cover.data).hexdigest() if tags.cover else None],
             "model": [spec.info.family, spec.info.name, spec.weights_digest],
-            "settings": self._settings(separator, stems, found.shape.sample_rate).model_dump(mode="json"),
-            "peaks": self.options.peaks,
-            "picture": self.options.picture,
+            "settings": self._settings(separator, names.stems, found.shape.sample_rate).model_dump(mode="json"),
+            "files": sorted(map(str, names.all())),
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -208,7 +241,7 @@ class Engine:
                 smaller = separator.with_less_memory()
                 if smaller is None:
                     raise
-                self._separator = separator = smaller
+                separator = smaller  # for this song; the next may do with the whole
                 seconds = separator.spec.segment / separator.spec.sample_rate
                 text = f"the device's memory did not suffice: started again with segments of {seconds:.2f} s"
                 notices.append(Notice("less_memory", f"{text}, {separator.batch_size} at once"))
@@ -225,7 +258,7 @@ class Engine:
     ) -> _Separated:
         options, shape = self.options, found.shape
         rate = self._output_rate(shape.sample_rate)
-        mixer, meter = self._mixer(separator), Meter(shape.sample_rate, shape.channels)
+        mixer, meter = self._mixer(separator), Meter(shape.sample_rate, shape.channels, peaks=options.wants_peaks)
         streams = [*mixer.stems, *(["mix"] if options.stem_mp4 else [])]
         spools = {name: Spool(stage.new_file(f"{name}.f32"), shape.channels) for name in streams}
         resampler = Resampler(shape.sample_rate, rate, channels=len(streams) * shape.channels)
@@ -260,16 +293,17 @@ class Engine:
             notices=tuple(notices),
         )
 
-    def _receipt(
+    def _receipt(  # noqa: PLR0913
         self,
         song: Path,
         found: Scan,
         separated: _Separated,
         rendering: Rendering,
-        names: Names,
         *,
         key: Digest,
         extra: tuple[Notice, ...],
+        files: set[str],
+        kept: tuple[str, ...],
         elapsed: float,
     ) -> Receipt:
         separator, shape, info = separated.separator, found.shape, found.info
@@ -286,7 +320,7 @@ class Engine:
             input=InputRecord(
                 name=song.name.encode("utf-8", "replace").decode(),  # names of files may be no text
                 digest=found.digest,
-                size_bytes=song.stat().st_size,
+                size_bytes=found.size_bytes,
                 container=info.container,
                 sample_rate=info.sample_rate,
                 channels=info.channels,
@@ -312,7 +346,8 @@ class Engine:
             versions=versions(ffmpeg_version()),
             warnings=tuple(NoticeRecord.of(notice) for notice in notices),
             stems=rendering.stems,
-            files=tuple(sorted({*map(str, rendering.files), str(names.receipt)})),
+            files=tuple(sorted(files)),
+            kept=kept,
         )
 
 

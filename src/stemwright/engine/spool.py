@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stemwright.errors import DiskFullError, ModelFailedError, OutputError
+from stemwright.engine.output import as_output_error
+from stemwright.errors import ModelFailedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ class Spool:
                 self._file = self.path.open("wb")
             self._file.write(np.ascontiguousarray(block.T, dtype="<f4").data)
         except OSError as error:
-            raise _translated(error) from error
+            raise as_output_error(error) from error
 
     def close(self) -> None:
         """End writing. Raises `DiskFullError`, `OutputError`."""
@@ -57,16 +57,10 @@ class Spool:
             else:
                 self._file.close()
         except OSError as error:
-            raise _translated(error) from error
+            raise as_output_error(error) from error
 
     def blocks(self) -> Iterator[Samples]:
         """Yield what was written, `[C, T]` float32 blocks."""
         with self.path.open("rb") as file:
             while data := file.read(_BLOCK * self.channels * 4):
                 yield np.frombuffer(data, "<f4").reshape(-1, self.channels).T
-
-
-def _translated(error: OSError) -> OutputError:
-    if error.errno == errno.ENOSPC:
-        return DiskFullError("the disk is full")
-    return OutputError(f"cannot write: {error.strerror}")

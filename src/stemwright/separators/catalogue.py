@@ -71,15 +71,17 @@ def load(name: str, *, options: LoadOptions) -> Separator:
     return family.load(name, options)
 
 
-def choose_auto(options: LoadOptions) -> tuple[Separator, str]:
-    """Load the model that `auto` stands for, and say which and why in a sentence for the user.
+def choose_auto(options: LoadOptions) -> tuple[Separator, str | None]:
+    """Load the model that `auto` stands for; for a draft also why, in a sentence for the user.
 
-    It is `htdemucs` when its weights are here or could be downloaded now, else `sketch`. Raises as `load` does, except
-    that `htdemucs` is not available.
+    It is `htdemucs` when its weights are here or can be downloaded now, else `sketch`; with a `repo` it is the
+    `htdemucs` in there, and nothing else. Raises as `load` does, except that `htdemucs` is not available.
     """
     try:
-        return load(_BEST, options=options), f"auto uses {_BEST}, whose weights are here"
+        return load(_BEST, options=options), None
     except (UnknownModelError, ModelUnavailableError) as error:
+        if options.repo is not None:
+            raise
         reason = error.message
     return load(_DRAFT, options=options), f"auto uses {_DRAFT}, a draft, because {reason}"
 
