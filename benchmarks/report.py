@@ -17,7 +17,7 @@ weights, which cost as much as trained ones), the same overlap of 0.25, no shift
 ran in turns on the same machine; figures are medians. *Speed* is demucs' wall time divided by Stemwright's: above 1,
 Stemwright is faster. *CPU* is user and system time of the process and its children. *Peak memory* is the largest sum of
 the resident memory of the process and its children, looked at every 20 ms; *memory ratio* is Stemwright's divided by
-demucs': below 1, Stemwright takes less. Besides what demucs does, Stemwright measures loudness, true peak and peaks of
+demucs': below 1, Stemwright takes less. Besides what demucs does, Stemwright measures the loudness and the true peak of
 the mix and of each stem, takes digests, makes the stems add up to the mix, and writes a receipt."""
 _READ_SKETCH = """\
 `sketch` is the bundled draft separator. The command is `stemwright separate SONG --model sketch`: four stems in FLAC.
@@ -30,7 +30,7 @@ Peak memory of the same command for a long song and for a very long one. It must
 class Results:
     """All that was measured."""
 
-    rounds: int
+    rounds: Mapping[int, int]  # by length in seconds
     machine: list[str]
     duels: dict[int, Mapping[str, Typical]] = field(default_factory=dict)  # by length in seconds
     sketches: dict[int, Typical] = field(default_factory=dict)
@@ -42,7 +42,7 @@ def markdown(results: Results) -> str:
     """The whole page."""
     parts = [
         "# Benchmarks\n\nMade by `make bench`; do not edit.",
-        "\n".join([*results.machine, f"- **Rounds**: {results.rounds}, the median of which is given"]),
+        "\n".join([*results.machine, f"- **Rounds**: {_rounds(results.rounds)}; medians are given"]),
     ]
     if results.duels:
         parts += ["## Beside the `demucs` command", _duels(results.duels), _READ]
@@ -56,6 +56,10 @@ def markdown(results: Results) -> str:
     if results.long:
         parts += ["## Memory of long songs", _long(results.long), _READ_MEMORY]
     return "\n\n".join(parts) + "\n"
+
+
+def _rounds(rounds: Mapping[int, int]) -> str:
+    return ", ".join(f"{count} of {seconds} s" for seconds, count in rounds.items())
 
 
 def _duels(duels: Mapping[int, Mapping[str, Typical]]) -> str:

@@ -11,7 +11,8 @@ from benchmarks import HERE, contest, machine, material
 from benchmarks.report import Results, markdown
 
 _log = logging.getLogger("benchmarks")
-_LENGTHS = (10, 60, 180, 300)  # seconds
+_LENGTHS = (10, 60, 300)  # seconds
+_ONCE = 120  # seconds: longer songs are run once unless told otherwise; they take minutes
 _QUICK = (10,)
 _LONG = (600, 3600)
 _CHECKED = 10  # seconds of music whose estimates are compared
@@ -24,7 +25,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     load = machine.load_average()
     lengths = asked.lengths or (_QUICK if asked.quick else _LENGTHS)
-    results = Results(rounds=asked.rounds or (1 if asked.quick else 3), machine=machine.describe(load=load))
+    rounds = {seconds: asked.rounds or (1 if asked.quick or seconds > _ONCE else 3) for seconds in lengths}
+    results = Results(rounds=rounds, machine=machine.describe(load=load))
     for line in results.machine:
         _log.info("%s", line)
     _prepare(lengths, long=asked.memory)
@@ -33,10 +35,10 @@ def main() -> None:
         results.difference_db = contest.difference_db(_CHECKED)
         duel = {"demucs": contest.theirs, "stemwright": contest.ours}
         for seconds in lengths:
-            results.duels[seconds] = contest.run(duel, seconds=seconds, rounds=results.rounds)
+            results.duels[seconds] = contest.run(duel, seconds=seconds, rounds=rounds[seconds])
     if asked.only != "demucs":
         for seconds in lengths:
-            found = contest.run({"sketch": contest.sketch}, seconds=seconds, rounds=results.rounds)
+            found = contest.run({"sketch": contest.sketch}, seconds=seconds, rounds=rounds[seconds])
             results.sketches[seconds] = found["sketch"]
     if asked.memory:
         for seconds in _LONG:
@@ -53,7 +55,12 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
     parser.add_argument("--lengths", type=_lengths, metavar="10,60", help="of the songs, in seconds")
-    parser.add_argument("--rounds", type=int, metavar="N", help="runs of each command; the median counts (default: 3)")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        metavar="N",
+        help="runs of each command; the median counts (default: 3, and 1 for long songs)",
+    )
     parser.add_argument("--quick", action="store_true", help="10 s, one round, printed only: to see that it works")
     parser.add_argument("--only", choices=("demucs", "sketch"), help="only the comparison with demucs, or only sketch")
     parser.add_argument("--memory", action="store_true", help="also 10 minutes against 60 minutes; takes minutes")

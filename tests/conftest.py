@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+settings.register_profile("ci", derandomize=True)  # a landing must not hang on luck; runs by hand explore
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 @pytest.fixture
