@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# Debian packages that the tests use: a second ffmpeg beside the one of imageio-ffmpeg.
-DEBIAN := ffmpeg
+# Debian packages that the tests use: a second ffmpeg beside the one of imageio-ffmpeg; what renders the demo song.
+DEBIAN := ffmpeg fluidsynth fluid-soundfont-gm
 
 .PHONY: demo test check bench song clean
 
