@@ -12,7 +12,7 @@ from benchmarks.report import Results, markdown
 
 _log = logging.getLogger("benchmarks")
 _LENGTHS = (10, 60, 300)  # seconds
-_ONCE = 120  # seconds: longer songs are run once unless told otherwise; they take minutes
+_BUDGET = 150  # seconds of music a length and command: three rounds of a short song, one of a long one
 _QUICK = (10,)
 _LONG = (600, 3600)
 _CHECKED = 10  # seconds of music whose estimates are compared
@@ -25,7 +25,9 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     load = machine.load_average()
     lengths = asked.lengths or (_QUICK if asked.quick else _LENGTHS)
-    rounds = {seconds: asked.rounds or (1 if asked.quick or seconds > _ONCE else 3) for seconds in lengths}
+    rounds = {
+        seconds: asked.rounds or (1 if asked.quick else max(1, min(3, _BUDGET // seconds))) for seconds in lengths
+    }
     results = Results(rounds=rounds, machine=machine.describe(load=load))
     for line in results.machine:
         _log.info("%s", line)
@@ -59,7 +61,7 @@ def _arguments() -> argparse.Namespace:
         "--rounds",
         type=int,
         metavar="N",
-        help="runs of each command; the median counts (default: 3, and 1 for long songs)",
+        help="runs of each command; the median counts (default: 3 for short songs, 1 for long ones)",
     )
     parser.add_argument("--quick", action="store_true", help="10 s, one round, printed only: to see that it works")
     parser.add_argument("--only", choices=("demucs", "sketch"), help="only the comparison with demucs, or only sketch")

@@ -32,6 +32,13 @@ class NotFoundError(InputError):
     status = 404
 
 
+class NoSongsError(InputError):
+    """Nothing that was named holds a song."""
+
+    code = "no_songs"
+    status = 404
+
+
 class EmptyInputError(InputError):
     """The recording holds no samples."""
 

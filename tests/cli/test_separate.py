@@ -64,7 +64,7 @@ def test_folder_keeps_its_tree_goes_on_after_a_failure_and_ends_with_a_table(tmp
     assert "song" in done.stderr
     assert "2 done, 0 done before, 1 failed" in done.stderr
     assert "(empty)" in done.stderr
-    assert "1 other file in the folders passed over" in done.stderr
+    assert "passed over, which are no audio: cover.jpg" in done.stderr
     names = {Path(name).parent for name in tree(album / "stems")}
     assert names == {Path("a"), Path("disc 2/a")}
     again = run("separate", album, "-o", album / "stems", "-m", "sketch", "-f", "wav", code=1)
@@ -84,13 +84,15 @@ def test_folder_keeps_its_tree_goes_on_after_a_failure_and_ends_with_a_table(tmp
         (["--name-template", "{song}.{ext}"], "bad_option"),
         (["--name-template", "{stem.__class__}"], "bad_option"),
         (["--sample-rate", "100"], "bad_option"),
+        (["--format", "mp4"], "stem.mp4-alac"),
+        (["--stems", "vocal", "--model", "sketch"], "did you mean vocals?"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused_before_any_work(
     song: Path, tmp_path: Path, arguments: list[str], code: str
 ) -> None:
     done = run("separate", song, "-o", tmp_path / "out", *arguments, code=2)
-    assert f"({code})" in done.stderr
+    assert code in done.stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -241,3 +243,24 @@ def test_names_that_are_no_text_and_names_that_steer_terminals_do_no_harm(tmp_pa
     results = [json.loads(line) for line in done.stdout.splitlines()]
     assert sorted(os.fsencode(Path(result["song"]).name) for result in results) == sorted(names)
     assert len({result["files"]["vocals"] for result in results}) == 4
+
+
+def test_folder_without_songs_is_an_error_and_a_text_called_mp3_is_one_too(tmp_path: Path) -> None:
+    (tmp_path / "album").mkdir()
+    (tmp_path / "album" / "notes.txt").write_text("no song")
+    done = run("separate", tmp_path / "album", "-o", tmp_path / "out", "--json", code=1)
+    assert lines(done)[0]["error"]["code"] == "no_songs"
+    (tmp_path / "album" / "bad.mp3").write_text("no song")
+    done = run("separate", tmp_path / "album", "-o", tmp_path / "out", "-m", "sketch", "--json", code=1)
+    assert lines(done)[0]["error"]["code"] == "not_audio"
+
+
+def test_stems_beside_the_songs_are_not_taken_for_songs(song: Path, tmp_path: Path) -> None:
+    run("separate", tmp_path, "-o", tmp_path, "-m", "sketch", "-f", "wav")
+    again = lines(run("separate", tmp_path, "-o", tmp_path, "-m", "sketch", "-f", "wav", "--json"))
+    assert [(result["song"], result["status"]) for result in again] == [(str(song), "skipped")]
+
+
+def test_shifts_that_a_model_has_no_use_for_are_refused(song: Path, tmp_path: Path) -> None:
+    done = run("separate", song, "-o", tmp_path / "out", "-m", "sketch", "--shifts", "2", code=1)
+    assert "gains nothing by shifts" in done.stderr

@@ -270,7 +270,7 @@ def test_without_its_packages_it_is_missing_and_says_what_to_install(
     monkeypatch.setitem(sys.modules, "demucs", None)  # Python's own way to say that there is no such module
     assert FAMILY.availability("htdemucs") == "missing"
     assert FAMILY.availability("tiny", repo=repo) == "missing"
-    with pytest.raises(errors.ModelUnavailableError, match=r"pip install 'stemwright\[demucs\]'"):
+    with pytest.raises(errors.ModelUnavailableError, match=r"needs the extra \[demucs\]"):
         load("tiny", repo)
 
 

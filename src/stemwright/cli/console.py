@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from stemwright.cli.songs import Found
@@ -71,15 +71,14 @@ class Reporter:
     def batch(self, found: Found) -> Iterator[None]:
         """Frame all songs: the bar before, the table after."""
         self._count = len(found.tasks)
-        if not found.tasks:
-            self._say("no song was found")
         bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TaskProgressColumn(),
             TimeElapsedColumn(),
-            TextColumn("left"),
+            TextColumn("·"),
             TimeRemainingColumn(),
+            TextColumn("left"),
             console=self._err,
             transient=True,
             disable=self._json or not self._err.is_terminal,
@@ -94,7 +93,7 @@ class Reporter:
             self.failures += 1
             self._say(f"[red]{escape(folder)}[/]")
         if found.ignored:
-            self._say(f"{found.ignored} other file{'s' * (found.ignored > 1)} in the folders passed over: no audio")
+            self._say(f"{len(found.ignored)} other files passed over, which are no audio: {_some(found.ignored)}")
         if self._count > 1 and not self._json:
             self._table()
 
@@ -128,6 +127,8 @@ class Reporter:
         elif self._out.is_terminal:
             self._paragraph(song, result)
         else:
+            if result.skipped:
+                self._say(f"{escape(song.name)} was done before with these settings")
             for path in dict.fromkeys(result.files().values()):
                 sys.stdout.buffer.write(os.fsencode(path) + b"\n")
             sys.stdout.flush()
@@ -145,7 +146,8 @@ class Reporter:
             self._line({"status": "failed", "song": str(song), "error": {"code": code, "message": message}})
         if trace:
             self._err.print(traceback.format_exc(), markup=False)
-        self._say(f"[red]{escape(song.name)}[/] ({code}): {escape(message)}")
+        short = message.removeprefix(f"{song}: ").removeprefix(f"{song.name}: ")
+        self._say(f"[red]{escape(song.name)}[/] ({code}): {escape(short)}")
         self._rows.append((song.name, "failed", f"{code}: {message}"))
 
     def _paragraph(self, song: Path, result: SongResult) -> None:
@@ -179,6 +181,11 @@ class Reporter:
     def _line(self, body: dict[str, object]) -> None:
         sys.stdout.write(json.dumps(body) + "\n")  # ASCII: any name of a file, in any locale
         sys.stdout.flush()
+
+
+def _some(paths: Sequence[Path], *, most: int = 5) -> str:
+    names = [escape(path.name) for path in paths[:most]]
+    return ", ".join([*names, "…"] if len(paths) > most else names)
 
 
 def _model(result: SongResult) -> str:

@@ -31,7 +31,10 @@ def doctor(
     ] = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
-    """Check ffmpeg, devices, extras, weights and disk; the exit code is 1 when something needed is missing."""
+    """Say what this machine has and lacks.
+
+    Looks at ffmpeg, devices, extras, weights and disk; the exit code is 1 when something needed is missing.
+    """
     checks = [*_base(), *_ffmpeg(), *_devices(), *_models(), *_disk(output)]
     if as_json:
         typer.echo(json.dumps([asdict(check) for check in checks], indent=2))
@@ -85,7 +88,7 @@ def _devices() -> Iterator[Check]:
     import importlib.util
 
     if importlib.util.find_spec("torch") is None:
-        yield Check("devices", "ok", "cpu (cuda and mps need torch, which stemwright[demucs] brings)")
+        yield Check("devices", "ok", "cpu (cuda and mps need torch, which the extra [demucs] brings)")
         return
     import torch
 
@@ -102,7 +105,7 @@ def _models() -> Iterator[Check]:
     from stemwright.separators import catalogue
 
     if importlib.util.find_spec("demucs") is None:
-        yield Check("demucs", "note", "not installed: pip install 'stemwright[demucs]'")
+        yield Check("demucs", "note", "not installed: it is the extra [demucs]; see the README")
     else:
         yield Check("demucs", "ok", metadata.version("demucs"))
     for family, info in catalogue.list_models():
@@ -114,7 +117,7 @@ def _models() -> Iterator[Check]:
                     info.name, "note", f"weights are downloaded at first use ({info.download_bytes / 1e6:.0f} MB)"
                 )
             case "missing":
-                yield Check(info.name, "note", f"needs stemwright[{info.family}]")
+                yield Check(info.name, "note", f"needs the extra [{info.family}]")
     for problem in catalogue.problems():
         yield Check("separators", "fault", problem)
 

@@ -13,7 +13,7 @@ def models(
     repo: Annotated[Path | None, typer.Option(metavar="DIR", help="Look for weights in this folder too.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
-    """List the models: which are here, which can be had, how large they are, their licences."""
+    """List the models: here or to be had, sizes, licences."""
     from rich.table import Table
 
     from stemwright.cli.console import wide_console
@@ -34,7 +34,7 @@ def models(
         words = {
             "ready": "[green]ready[/]",
             "download": f"[yellow]download, about {size}[/]",
-            "missing": f"[red]needs stemwright\\[{info.family}][/], then about {size}",
+            "missing": f"[red]needs the extra \\[{info.family}][/], then about {size}",
         }
         table.add_row(info.name, words[state], ", ".join(info.stems), info.licence, info.summary)
     wide_console().print(table)

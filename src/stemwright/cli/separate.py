@@ -97,7 +97,7 @@ def separate(  # noqa: PLR0913, PLR0917  (one parameter an option of the command
     from stemwright.cli.console import Reporter
     from stemwright.cli.songs import find_songs
     from stemwright.engine.separate import Engine
-    from stemwright.errors import StemwrightError
+    from stemwright.errors import NoSongsError, StemwrightError
 
     reporter = Reporter(as_json=as_json)
     try:
@@ -125,6 +125,9 @@ def separate(  # noqa: PLR0913, PLR0917  (one parameter an option of the command
         raise typer.Exit(2) from error
     try:
         found = find_songs(songs, output)
+        if not found.tasks:
+            reporter.refuse(NoSongsError(f"no song in {', '.join(map(str, songs))}"))
+            raise typer.Exit(1)
         with reporter.batch(found):
             for task in found.tasks:
                 if not _one(engine, task, reporter):
@@ -132,7 +135,7 @@ def separate(  # noqa: PLR0913, PLR0917  (one parameter an option of the command
     except KeyboardInterrupt:
         reporter.interrupted()
         raise typer.Exit(130) from None
-    if reporter.failures or not found.tasks:
+    if reporter.failures:
         raise typer.Exit(1)
 
 
@@ -170,14 +173,19 @@ def _options(
     from stemwright.audio.formats import parse_format
     from stemwright.engine.naming import NameTemplate
     from stemwright.engine.options import SeparateOptions
+    from stemwright.errors import OptionError
 
     limits = load_settings().limits()
     if max_duration is not None:
         limits = replace(limits, duration=max_duration)
     word = format_.strip().lower().removeprefix(".")
     codec = _STEM_MP4.get(word)
+    try:
+        form = parse_format(codec or word)
+    except OptionError as error:
+        raise OptionError(f"{error.message}, {', '.join(_STEM_MP4)}") from error
     return SeparateOptions(
-        format=parse_format(codec or word),
+        format=form,
         stem_mp4=codec is not None,
         bitrate=_bits(bitrate),
         stems=None if stems is None else tuple(stem.strip() for stem in stems.split(",")),

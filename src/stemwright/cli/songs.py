@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+_SUFFIXES = {
+    *(".wav", ".w64", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma"),
+    *(".mp4", ".mkv", ".webm"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -27,7 +32,7 @@ class Found:
     """Songs in the order in which they are done, and how many other files the folders held."""
 
     tasks: tuple[Task, ...]
-    ignored: int
+    ignored: tuple[Path, ...]  # what is no audio
     unreadable: tuple[str, ...]  # folders, each with the reason
 
 
@@ -39,7 +44,7 @@ def find_songs(paths: Sequence[Path], output: Path) -> Found:
     """
     tasks: dict[Path, Task] = {}
     unreadable: list[str] = []
-    ignored = 0
+    ignored: list[Path] = []
     for path in paths:
         if not path.is_dir():
             tasks.setdefault(path, Task(path, output))
@@ -48,8 +53,8 @@ def find_songs(paths: Sequence[Path], output: Path) -> Found:
             if _may_be_song(file):
                 tasks.setdefault(file, Task(file, output / file.parent.relative_to(path)))
             else:
-                ignored += 1
-    return Found(tuple(tasks.values()), ignored, tuple(unreadable))
+                ignored.append(file)
+    return Found(tuple(tasks.values()), tuple(ignored), tuple(unreadable))
 
 
 def _files(folder: Path, *, without: Path, unreadable: list[str]) -> Iterator[Path]:
@@ -78,7 +83,9 @@ def _listed(folder: Path) -> set[str]:
 
 
 def _may_be_song(file: Path) -> bool:
-    """Whether to try a file of a folder: all but what is plainly no audio; a broken song is tried, and reported."""
+    """Whether to try a file of a folder: what is audio, and what is called so; a broken song is tried, and reported."""
+    if file.suffix.lower() in _SUFFIXES:
+        return True
     try:
         sniff(file)
     except NotAudioError:

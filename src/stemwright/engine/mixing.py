@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,10 +32,10 @@ class StemMixer:
         self.stems = tuple(wanted or info.stems)
         for stem in self.stems:
             if stem.removeprefix(WITHOUT) not in info.stems:
-                given = ", ".join(info.stems)
-                raise UnknownStemError(
-                    f"{info.name} gives {given} (or {WITHOUT}{info.stems[0]}, the mix without it), not {stem!r}"
-                )
+                close = difflib.get_close_matches(stem, info.stems, n=1)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                without = f"{WITHOUT}{info.stems[0]} is the mix without the {info.stems[0]}"
+                raise UnknownStemError(f"{info.name} gives {', '.join(info.stems)}, not {stem!r} ({without}){hint}")
         remainder = remainder_stem(info.stems)
         self.remainder = remainder if exact and {remainder, WITHOUT + remainder} & set(self.stems) else None
         self.needed = None if self.remainder else tuple({stem.removeprefix(WITHOUT): None for stem in self.stems})

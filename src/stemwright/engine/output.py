@@ -84,12 +84,14 @@ class Staging:
 def staging(root: Path) -> Iterator[Staging]:
     """A staging folder below `root`, which is made if need be; what killed runs left there is finished or removed.
 
-    Raises OSError.
+    Raises `OutputError`, OSError.
     """
     made = [folder for folder in (root, *root.parents) if not folder.exists()]
     root.mkdir(parents=True, exist_ok=True)
     folder = None
     try:
+        if not os.access(root, os.W_OK):
+            raise OutputError(f"{root}: no permission to write there")
         with _locked(root):
             folder = Path(tempfile.mkdtemp(prefix=_STAGING, dir=root))
             lock = os.open(folder / _MARK, os.O_RDWR | os.O_CREAT, 0o600)

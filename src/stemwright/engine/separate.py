@@ -172,6 +172,10 @@ class Engine:
                 self._choice = (Notice("draft", reason),) if reason else ()
             else:
                 self._separator = catalogue.load(options.model, options=how)
+            if options.shifts and not self._separator.spec.shift:
+                name = self._separator.spec.info.name
+                self._separator = None
+                raise OptionError(f"{name} gains nothing by shifts; leave --shifts out")
         return self._separator
 
     def _mixer(self, separator: Separator) -> StemMixer:

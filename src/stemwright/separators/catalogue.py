@@ -9,7 +9,7 @@ import difflib
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
-from stemwright.errors import ModelUnavailableError, UnknownModelError
+from stemwright.errors import DeviceUnavailableError, ModelUnavailableError, UnknownModelError
 from stemwright.separators.protocol import Family, LoadOptions, ModelInfo, Separator
 
 if TYPE_CHECKING:
@@ -83,7 +83,11 @@ def choose_auto(options: LoadOptions) -> tuple[Separator, str | None]:
         if options.repo is not None:
             raise
         reason = error.message
-    return load(_DRAFT, options=options), f"auto uses {_DRAFT}, a draft, because {reason}"
+    why = f"auto uses {_DRAFT}, a draft, because {reason}"
+    try:
+        return load(_DRAFT, options=options), why
+    except DeviceUnavailableError as error:
+        raise DeviceUnavailableError(f"{error.message}; {why}") from error
 
 
 def _discover() -> tuple[dict[str, Family], list[str]]:

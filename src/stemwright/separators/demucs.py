@@ -104,7 +104,7 @@ class DemucsFamily:
         """
         if missing := _missing_packages():
             raise errors.ModelUnavailableError(
-                f"{name} needs what is not installed ({', '.join(missing)}): pip install 'stemwright[demucs]'"
+                f"{name} needs the extra [demucs], of which {', '.join(missing)} is not here (see the README, Models)"
             )
         device = _resolve_device(options.device)
         bag = _find(name, options.repo)
