@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,8 @@ Seconds: TypeAlias = float
 SampleRate: TypeAlias = int
 StemName: TypeAlias = str
 Digest: TypeAlias = str  # lower-case hexadecimal SHA-256
+MIN_RATE: Final[SampleRate] = 4_000  # Hz, of recordings that are read, measured and written
+MAX_RATE: Final[SampleRate] = 384_000
 Samples: TypeAlias = npt.NDArray[np.float32]  # [C, T] unless stated otherwise, full scale at ±1
 
 

@@ -36,7 +36,7 @@ from stemwright.errors import (
     TooLongError,
     UnsupportedInputError,
 )
-from stemwright.types import Notice
+from stemwright.types import MAX_RATE, MIN_RATE, Notice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from stemwright.types import SampleRate, Samples, Seconds
 
 BLOCK = 65536  # samples of each channel in a block
-MIN_RATE, MAX_RATE = 4_000, 384_000
 MAX_CHANNELS = 8
 _LOUDEST = 1e6  # ±120 dB over full scale: beyond it is no music, and single precision would overflow
 _SLACK = 0.1  # seconds that a header may promise too much before the file counts as truncated, or

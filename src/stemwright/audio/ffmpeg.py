@@ -79,10 +79,6 @@ class Log:
         """The lines that are errors, the first ones."""
         return [text for level, text in self.lines if level in _FAULTS]
 
-    def first_error(self) -> str:
-        """The first line that is an error, or an empty string."""
-        return next(iter(self.faults()), "")
-
 
 class FfmpegChild:
     """A running ffmpeg: no terminal, no inherited environment, its memory and processor time limited by the kernel."""

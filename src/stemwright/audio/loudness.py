@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
+from stemwright.types import MAX_RATE, MIN_RATE
+
 if TYPE_CHECKING:
     from stemwright.types import SampleRate, Samples
 
-MIN_RATE: Final[SampleRate] = 4_000
-MAX_RATE: Final[SampleRate] = 384_000
 ABSOLUTE_GATE_LUFS: Final = -70.0
 RELATIVE_GATE_LU: Final = -10.0
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from stemwright.types import MAX_RATE, MIN_RATE
 
 if TYPE_CHECKING:
     import soxr
 
     from stemwright.types import SampleRate, Samples
-
-MIN_RATE: Final[SampleRate] = 4_000
-MAX_RATE: Final[SampleRate] = 384_000
 
 
 def resampled_length(length: int, *, in_rate: SampleRate, out_rate: SampleRate) -> int:

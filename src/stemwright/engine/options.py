@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from stemwright.audio.decode import MAX_RATE, MIN_RATE, DecodeLimits
+from stemwright.audio.decode import DecodeLimits
 from stemwright.audio.formats import Format, parse_format
 from stemwright.engine.naming import NameTemplate
 from stemwright.errors import OptionError
+from stemwright.types import MAX_RATE, MIN_RATE
 
 if TYPE_CHECKING:
     from pathlib import Path
