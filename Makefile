@@ -5,8 +5,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Debian packages that the tests use: a second ffmpeg beside the one of imageio-ffmpeg; what renders the demo song.
 DEBIAN := ffmpeg fluidsynth fluid-soundfont-gm
+# What the songs and voices that sketch learns from are made with; timgm6mb is for evaluation only.
+TRAINING := $(DEBIAN) musescore-general-soundfont-small timgm6mb-soundfont hydrogen-drumkits sonic-pi-samples \
+  fretsonfire-songs-sectoid espeak-ng gcc g++
+CORPUS ?= /tmp/stemwright-corpus
+MINUTES ?= 600
+NAME ?= run
 
-.PHONY: demo test check bench song clean
+.PHONY: demo test check bench song train clean
 
 demo: $(VENV)/base  ## take our own song apart
 	@$(BIN)/stemwright separate demo/song.ogg --output out --model sketch --picture --force
@@ -17,8 +23,8 @@ test: $(VENV)/all debian check  ## lint, types, and every test
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(VENV)/all
-	$(BIN)/ruff format --check --quiet src tests benchmarks demo
-	$(BIN)/ruff check --quiet src tests benchmarks demo
+	$(BIN)/ruff format --check --quiet src tests benchmarks demo training
+	$(BIN)/ruff check --quiet src tests benchmarks demo training
 	$(BIN)/mypy
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src
 
@@ -27,6 +33,14 @@ bench: $(VENV)/all debian  ## speed and memory beside the demucs command; writes
 
 song:  ## compose and render the demo song again; needs fluidsynth and fluid-soundfont-gm
 	$(BIN)/python -m demo.compose
+
+train: $(VENV)/training  ## make sketch again: data, network, ONNX file, scores; many hours. START=checkpoint goes on from one
+	@$(MAKE) --no-print-directory debian DEBIAN="$(TRAINING)"
+	$(BIN)/python -m training.songs --corpus $(CORPUS) --train 250 --test 10
+	$(BIN)/python -m training.voices --corpus $(CORPUS) --hours 3
+	$(BIN)/python -m training.train --corpus $(CORPUS) --out training/checkpoints/$(NAME) --minutes $(MINUTES) $(if $(START),--start $(START))
+	$(BIN)/python -m training.export training/checkpoints/$(NAME).pt
+	$(BIN)/python -m training.evaluate --corpus $(CORPUS)
 
 clean:
 	rm -rf $(VENV) out
@@ -43,6 +57,10 @@ $(VENV)/base: $(VENV)/python pyproject.toml
 $(VENV)/all: $(VENV)/base
 	$(PIP) torch==2.13.0
 	$(PIP) --editable '.[demucs,dev]'
+	@touch $@
+
+$(VENV)/training: $(VENV)/all
+	$(PIP) --editable '.[training]'
 	@touch $@
 
 .PHONY: debian

@@ -388,6 +388,14 @@ def test_options_that_no_model_takes_are_refused() -> None:
             replace(options, **change)
 
 
+def test_draft_says_that_it_is_one_and_how_to_get_better(tmp_path: Path) -> None:
+    song = write_wav(tmp_path / "a.wav", sound("noise", seconds=0.2))
+    [warning] = separate(song, tmp_path / "out").receipt.warnings
+    assert warning.code == "draft"
+    assert "stemwright[demucs]" in warning.message
+    assert "--model htdemucs" in warning.message
+
+
 def test_auto_without_weights_uses_the_draft_and_says_so(tmp_path: Path) -> None:
     song = write_wav(tmp_path / "a.wav", sound("noise", seconds=0.2))
     receipt = separate(song, tmp_path / "out", model="auto").receipt
@@ -415,4 +423,4 @@ def test_film_gives_its_sound_and_no_warning_about_a_cover(tmp_path: Path) -> No
     subprocess.run([find_ffmpeg(), "-v", "error", *source, "-shortest", film], check=True)
     receipt = separate(film, tmp_path / "out").receipt
     assert receipt.input.container == "mov"
-    assert not receipt.warnings
+    assert {warning.code for warning in receipt.warnings} == {"draft"}

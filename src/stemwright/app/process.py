@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
+import sys
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of malloc.h
 
 
 def prepare() -> None:
-    """Keep numpy's BLAS on one thread: our products are small, and its other threads spin between them.
+    """Set up the memory allocator, and numpy's BLAS, before numpy is loaded.
 
-    A 180 s song took 23.4 s of processor time with a thread a core, 15.8 s with one. Torch has threads of its own. What
-    the user has set stays. It has no effect once numpy is loaded.
+    BLAS gets one thread: our products are small, and its other threads spin between them. A 180 s song took 23.4 s of
+    processor time with a thread a core, 15.8 s with one. Torch has threads of its own. What the user has set stays.
+    The allocator keeps large blocks for the next chunk instead of mapping fresh pages each time, and has one arena for
+    all threads: 180 s took 3.6 s of system time and 620 MB without that, 2.5 s and 590 MB with it.
     """
     for name in ("OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
         os.environ.setdefault(name, "1")
+    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, 32 << 20)
+        libc.mallopt(_M_TRIM_THRESHOLD, 256 << 20)
+        libc.mallopt(_M_ARENA_MAX, 1)

@@ -46,7 +46,8 @@ class OverlapAdd:
         self._to_drop = delay
         self._on_chunk = on_chunk
 
-        self._input = np.zeros((spec.channels, delay), np.float32)  # samples from `_start` on
+        self._input = np.zeros((spec.channels, delay), np.float32)  # samples from `_start` on …
+        self._blocks: list[Samples] = []  # … and those that came since a chunk was cut
         self._start = 0
         self._pushed = delay
         self._offset = 0  # of the next chunk
@@ -56,7 +57,7 @@ class OverlapAdd:
 
     def push(self, block: Samples) -> Iterator[Samples]:
         """Take `[C, T]` float32 and yield what is finished, `[S, C, t]` float32, in order."""
-        self._input = np.concatenate([self._input, block], axis=1)
+        self._blocks.append(block)
         self._pushed += block.shape[1]
         while self._offset + self._usable + self._context <= self._pushed:
             self._enqueue(self._usable)
@@ -70,6 +71,8 @@ class OverlapAdd:
 
     def _enqueue(self, usable: int) -> None:
         """Cut the next chunk out of the input."""
+        self._input = np.concatenate([self._input, *self._blocks], axis=1)
+        self._blocks.clear()
         length = usable + 2 * self._context if self._shorter else self._segment
         begin = self._offset - (length - usable) // 2
         chunk = np.zeros((self._input.shape[0], length), np.float32)

@@ -13,7 +13,7 @@ from stemwright.types import Digest, Notice, SampleRate, Seconds, StemName  # no
 
 PIPELINE = 1  # raised when the same song, model and settings would give other samples
 
-_PACKAGES = ("numpy", "scipy", "soxr", "torch", "demucs")
+_PACKAGES = ("numpy", "scipy", "soxr", "onnxruntime", "torch", "demucs")
 
 
 class _Record(BaseModel):

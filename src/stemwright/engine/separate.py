@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
@@ -16,6 +18,7 @@ from stemwright.audio.resample import Resampler, resampled_length
 from stemwright.audio.sniff import sniff
 from stemwright.audio.tags import Tags, read_tags
 from stemwright.engine import naming, output
+from stemwright.engine.ahead import ahead
 from stemwright.engine.mixing import StemMixer
 from stemwright.engine.receipt import (
     PIPELINE,
@@ -165,13 +168,17 @@ class Engine:
     def _load(self) -> Separator:
         """The separator, loaded once."""
         if self._separator is None:
+            # the meters need it, and it takes 0.7 s to load
+            threading.Thread(target=importlib.import_module, args=("scipy.signal",), daemon=True).start()
             options = self.options
             how = LoadOptions(device=options.device, repo=options.repo, segment=options.segment, stems=self._needed)
             if options.model == "auto":
                 self._separator, reason = catalogue.choose_auto(how)
-                self._choice = (Notice("draft", reason),) if reason else ()
             else:
-                self._separator = catalogue.load(options.model, options=how)
+                self._separator, reason = catalogue.load(options.model, options=how), None
+            info = self._separator.spec.info
+            if info.draft:
+                self._choice = (Notice("draft", catalogue.about_draft(info.name, reason)),)
             if options.shifts and not self._separator.spec.shift:
                 name = self._separator.spec.info.name
                 self._separator = None
@@ -279,7 +286,7 @@ class Engine:
             on_progress=lambda fraction: report("separating", fraction),
         )
         with open_audio(song, limits=options.limits) as stream:
-            for mix, estimates in unmixer.run(song_blocks(stream, expected=found.digest)):
+            for mix, estimates in ahead(unmixer.run(song_blocks(stream, expected=found.digest))):
                 meter.add(mix)
                 stems = mixer.mix(mix, estimates)
                 block = np.concatenate([stems, mix[None]]) if options.stem_mp4 else stems

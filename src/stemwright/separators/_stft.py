@@ -1,16 +1,22 @@
-"""Short-time Fourier transform and its inverse on whole chunks, over all threads."""
+"""Short-time Fourier transform and its inverse, in blocks that fit the processor's caches, over all threads."""
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stemwright.types import Samples
 
 Spectrum: TypeAlias = npt.NDArray[np.complex64]
+
+_BLOCK = 64  # frames that a thread works on at a time
 
 
 class Stft:
@@ -30,20 +36,48 @@ class Stft:
 
         edge = [(0, 0)] * (samples.ndim - 1) + [(self.n_fft // 2, self.n_fft // 2)]
         frames = np.lib.stride_tricks.sliding_window_view(np.pad(samples, edge), self.n_fft, axis=-1)
-        spectrum: Spectrum = rfft(frames[..., :: self.hop, :] * self._window, workers=-1)
+        frames = frames[..., :: self.hop, :]
+        spectrum: Spectrum = np.empty((*frames.shape[:-1], self.n_fft // 2 + 1), np.complex64)
+
+        def transform(first: int) -> None:
+            block = frames[..., first : first + _BLOCK, :] * self._window
+            spectrum[..., first : first + _BLOCK, :] = rfft(block, overwrite_x=True)
+
+        _in_threads(transform, range(0, frames.shape[-2], _BLOCK))
         return spectrum
 
-    def inverse(self, spectrum: Spectrum) -> Samples:
-        """Transform `[..., N, F]` complex64 back to `[..., T]` float32, T = (N − 1)·hop."""
+    def inverse(self, part: Callable[[slice], Spectrum], *, out: Samples, frames: range) -> None:
+        """Transform frames back into `out` `[..., T]` float32, T = (N − 1)·hop.
+
+        Only the samples from the centre of the first to the centre of the last of `frames` are written. `part` gives
+        the spectrum `[..., n, F]` complex64 of a slice of all N frames, from several threads.
+        """
+
+        def transform(first: int) -> None:
+            last = min(first + _BLOCK, frames.stop - 1)
+            hops = self._overlapped(part, first, last, count=out.shape[-1] // self.hop + 1)
+            out[..., first * self.hop : last * self.hop] = hops
+
+        _in_threads(transform, range(frames.start, frames.stop - 1, _BLOCK))
+
+    def _overlapped(self, part: Callable[[slice], Spectrum], first: int, last: int, *, count: int) -> Samples:
+        """The samples from the centre of frame `first` to that of frame `last`; all frames are `count`."""
         from scipy.fft import irfft
 
-        *signals, count, _ = spectrum.shape
-        blocks = np.zeros((*signals, count + 3, self.hop), np.float32)
-        for signal in np.ndindex(*signals):  # one at a time: less memory to fetch and to give back
-            frames = irfft(spectrum[signal], n=self.n_fft, workers=-1)
-            frames *= self._window / np.float32(1.5)  # squared Hann windows a quarter apart add up to 3/2
-            quarters = frames.reshape(count, 4, self.hop)
-            for quarter in range(4):
-                blocks[signal][quarter : quarter + count] += quarters[:, quarter]
-        samples = blocks.reshape(*signals, -1)
-        return samples[..., self.n_fft // 2 : self.n_fft // 2 + (count - 1) * self.hop]
+        begin, end = max(first - 1, 0), min(last + 2, count)  # the windows that reach into these samples
+        frames = irfft(part(slice(begin, end)), n=self.n_fft, overwrite_x=True)
+        frames *= self._window / np.float32(1.5)  # squared Hann windows a quarter apart add up to 3/2
+        *signals, given, _ = frames.shape
+        quarters = frames.reshape(*signals, given, 4, self.hop)
+        hops = np.zeros((*signals, given + 3, self.hop), np.float32)
+        for quarter in range(4):
+            hops[..., quarter : quarter + given, :] += quarters[..., quarter, :]
+        skip = first - begin + 2  # frame k starts two hops before its centre
+        samples: Samples = hops[..., skip : skip + last - first, :].reshape(*signals, -1)
+        return samples
+
+
+def _in_threads(work: Callable[[int], None], starts: range) -> None:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for _ in pool.map(work, starts):
+            pass

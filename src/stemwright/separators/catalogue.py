@@ -90,6 +90,12 @@ def choose_auto(options: LoadOptions) -> tuple[Separator, str | None]:
         raise DeviceUnavailableError(f"{error.message}; {why}") from error
 
 
+def about_draft(name: str, reason: str | None) -> str:
+    """What the user of a draft model is told: that it is one, the `reason` of `choose_auto`, and how to get better."""
+    install = f"pip install 'stemwright[demucs]', then --model {_BEST}"
+    return f"{reason or f'{name} gives a draft'}. For a fine separation: {install}"
+
+
 def _discover() -> tuple[dict[str, Family], list[str]]:
     found: dict[str, Family] = {}
     wrong: list[str] = []

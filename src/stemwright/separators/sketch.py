@@ -1,40 +1,36 @@
-"""`sketch`: a draft by signal processing alone, with no weights, in seconds.
+"""`sketch`: our own small network, in the package: a draft in seconds on any machine, with nothing to download.
 
-Percussive sound is broad in frequency and short, pitched sound the opposite (Fitzgerald, "Harmonic/percussive
-separation using median filtering", DAFx 2010). Of what is pitched, the low band is called bass, what sits in the
-stereo centre is called voice (Barry et al., "Sound source separation: azimuth discrimination", DAFx 2004), and the rest
-is `other`. The four soft masks add up to one, so the stems add up to the mix.
+The network (made by `training/`, run by onnxruntime) sees the power of mid and side in bands and where the sound lies
+between left and right; for each band and frame it gives the share of each stem in mid and in side. The shares add up to
+one, so the stems add up to the mix.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from stemwright.errors import DeviceUnavailableError, OptionError, UnknownModelError
+from stemwright.errors import DeviceUnavailableError, OptionError, UnknownModelError, WeightsError
 from stemwright.separators._stft import Spectrum, Stft
 from stemwright.separators.protocol import Availability, LoadOptions, ModelInfo, ModelSpec
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from onnxruntime import InferenceSession
 
-    from stemwright.types import Samples
+    from stemwright.types import Digest, Samples, StemName
 
-_RATE = 44_100
-_HOP = 1024
-_FRAMES = 432  # of a segment: 10 s
-_CONTEXT = 24 * _HOP  # 0.56 s: more than the filters reach
-_MEDIAN_TIME = 17  # frames, 0.4 s
-_MEDIAN_FREQUENCY = 17  # bins, 183 Hz
-_BASS = (110.0, 260.0)  # Hz: all bass below, none above
-_VOICE = (110.0, 220.0)  # Hz: no voice below, all above
+_BUNDLED = Path(__file__).with_name("sketch.onnx")
+_USABLE = 15.0  # s of a chunk that are kept, about
 
 INFO = ModelInfo(
     name="sketch",
     family="sketch",
-    summary="a draft in seconds by signal processing; needs nothing else",
+    summary="a draft in seconds by our own small network; needs nothing else",
     stems=("vocals", "drums", "bass", "other"),
     licence="MIT",
     source="built in",
@@ -56,7 +52,7 @@ class SketchFamily:
         return "ready"
 
     def load(self, name: str, /, options: LoadOptions) -> Sketch:
-        """Load it. Raises `UnknownModelError`, `DeviceUnavailableError`, `OptionError`."""
+        """Load it. Raises `UnknownModelError`, `DeviceUnavailableError`, `OptionError`, `WeightsError`."""
         if name != INFO.name:
             raise UnknownModelError(f"sketch has no model {name!r}")
         if options.device not in {"auto", "cpu"}:
@@ -70,72 +66,95 @@ FAMILY = SketchFamily()
 
 
 class Sketch:
-    """Soft masks from medians of the spectrogram and from the stereo image."""
+    """Masks from the network, applied to the spectrum of mid and side.
 
-    spec = ModelSpec(
-        info=INFO,
-        stems=INFO.stems,
-        sample_rate=_RATE,
-        channels=2,
-        segment=_FRAMES * _HOP,
-        shorter=True,
-        context=_CONTEXT,
-        overlap=0.02,
-    )
+    A chunk starts at a multiple of the network's stride and the context is more than the network sees, so that a song
+    in chunks comes out as the song in one piece would.
+    """
+
     device = "cpu"
     batch_size = 1
 
-    def __init__(self) -> None:
-        self._stft = Stft(4 * _HOP)
-        frequency = np.fft.rfftfreq(self._stft.n_fft, 1 / _RATE)
-        self._bass = 1 - _ramp(frequency, *_BASS)
-        self._voice = _ramp(frequency, *_VOICE)
+    def __init__(self, weights: Path = _BUNDLED) -> None:
+        """Load the network. Raises `WeightsError` when the file is damaged or of another kind."""
+        self._session, about, digest = _open(weights)
+        self._stft = Stft(about["n_fft"])
+        self._edges = np.asarray(about["edges"])
+        self._multiple: int = about["frames_multiple"]
+        stems: tuple[StemName, ...] = tuple(about["stems"])
+        step = self._multiple * self._stft.hop
+        context = about["context_frames"] * self._stft.hop
+        usable = round(_USABLE * about["sample_rate"] / step) * step
+        self.spec = ModelSpec(
+            info=INFO,
+            stems=stems,
+            sample_rate=about["sample_rate"],
+            channels=2,
+            segment=usable + 2 * context,
+            shorter=True,
+            context=context,
+            overlap=0.0,
+            standardise=True,
+            weights_digest=digest,
+        )
 
     def separate(self, chunks: npt.NDArray[np.float32], /) -> npt.NDArray[np.float32]:
-        """Split chunks. Input: `[B, 2, T]` float32. Output: `[B, 4, 2, T]` float32."""
+        """Split chunks. Input: `[B, 2, T]` float32. Output: `[B, 4, 2, T]` float32, zeros in the context."""
         length = chunks.shape[-1]
-        whole = np.pad(chunks, ((0, 0), (0, 0), (0, -length % _HOP)))  # the transform takes whole hops
-        return np.stack([self._separate(chunk) for chunk in whole])[..., :length]
+        frames = -(-length // self._stft.hop) + 1
+        frames += -frames % self._multiple
+        padding = (frames - 1) * self._stft.hop - length
+        whole = np.pad(chunks, ((0, 0), (0, 0), (0, padding)))
+        return np.stack([self._separate(chunk, length) for chunk in whole])
 
     def with_less_memory(self) -> None:
         """It has no larger setting to come down from."""
 
-    def _separate(self, chunk: Samples) -> Samples:
-        spectrum = self._stft.forward(chunk)
-        stems = np.stack([self._stft.inverse(mask * spectrum) for mask in self._masks(spectrum)])
-        return np.concatenate([stems, (chunk - stems.sum(axis=0))[None]])
+    def _separate(self, chunk: Samples, length: int) -> Samples:
+        spectrum = self._stft.forward(np.stack([chunk[0] + chunk[1], chunk[0] - chunk[1]]))
+        masks, widths = self._masks(spectrum), np.diff(self._edges)
 
-    def _masks(self, spectrum: Spectrum) -> tuple[Samples, Samples, Samples]:
-        """Vocals, drums and bass, each `[N, F]` float32, 0–1, from `[2, N, F]`."""
-        left, right = np.abs(spectrum)
-        loudness = left + right
-        steady = _median(loudness.T, _MEDIAN_TIME).T ** 2
-        broad = _median(loudness, _MEDIAN_FREQUENCY) ** 2
-        percussive = broad / (steady + broad + np.float32(1e-20))
-        pitched = 1 - percussive
-        bass = pitched * self._bass
-        side = np.abs(spectrum[0] - spectrum[1])
-        centre = np.clip(1 - 2 * side / (loudness + np.float32(1e-10)), 0, 1)
-        vocals = (pitched - bass) * self._voice * centre
-        return vocals, percussive, bass
+        def masked(frames: slice) -> Spectrum:
+            shares = np.repeat(masks[:-1, :, frames], widths, axis=-1)
+            part: Spectrum = spectrum[:, frames] * shares
+            return part
+
+        context = self.spec.context // self._stft.hop
+        kept = range(context, -(-(length - self.spec.context) // self._stft.hop) + 1)
+        stems = np.zeros((len(masks), 2, chunk.shape[1]), np.float32)
+        self._stft.inverse(masked, out=stems[:-1], frames=kept)
+        inside = slice(kept.start * self._stft.hop, (kept.stop - 1) * self._stft.hop)
+        mid, side = stems[:-1, 0, inside] / 2, stems[:-1, 1, inside] / 2
+        stems[:-1, 0, inside], stems[:-1, 1, inside] = mid + side, mid - side
+        stems[-1, :, inside] = chunk[:, inside] - stems[:-1, :, inside].sum(axis=0)  # as the masks add up to one
+        return stems[..., :length]
+
+    def _masks(self, spectrum: Spectrum) -> npt.NDArray[np.float32]:
+        """The network's masks `[S, 2, N, K]` float32, 0–1, for the spectrum of mid and side, `[2, N, F]`."""
+        first = self._edges[:-1]
+        power = np.add.reduceat(np.square(spectrum.real) + np.square(spectrum.imag), first, axis=-1)
+        mid, side = spectrum
+        pan = np.add.reduceat(mid.real * side.real + mid.imag * side.imag, first, axis=-1)
+        masks: npt.NDArray[np.float32]
+        (masks,) = self._session.run(None, {"power": power, "pan": pan})
+        return masks
 
 
-def _ramp(frequency: npt.NDArray[np.floating], low: float, high: float) -> npt.NDArray[np.float32]:
-    """0 below `low` Hz, 1 above `high` Hz, a raised cosine in octaves between."""
-    position = np.clip(np.log(np.maximum(frequency, 1e-3) / low) / np.log(high / low), 0, 1)
-    curve: npt.NDArray[np.float32] = (0.5 - 0.5 * np.cos(np.pi * position)).astype(np.float32)
-    return curve
+def _open(weights: Path) -> tuple[InferenceSession, dict[str, Any], Digest]:
+    """The session, what the file says about itself, and the file's SHA-256."""
+    import hashlib
 
+    import onnxruntime
 
-def _median(rows: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
-    """Running median along the last axis of `[R, T]` float32.
-
-    Rows are filtered as one line, which is many times faster; the first and last `size // 2` values of a row see their
-    neighbours' ends. In time these lie in the discarded context; in frequency they are inaudible.
-    """
-    from scipy.ndimage import median_filter
-
-    flat = np.ascontiguousarray(rows).ravel()
-    filtered: npt.NDArray[np.float32] = np.empty(rows.shape, np.float32)
-    median_filter(flat, size, output=filtered.reshape(-1), mode="nearest")
-    return filtered
+    options = onnxruntime.SessionOptions()
+    options.use_deterministic_compute = True
+    options.intra_op_num_threads = os.cpu_count() or 1  # its own default pins them to cores, busy or not
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the transforms use the same cores
+    try:
+        data = weights.read_bytes()
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        about = json.loads(session.get_modelmeta().custom_metadata_map["stemwright"])
+    except Exception as error:  # onnxruntime has many kinds and no common one
+        raise WeightsError(f"the weights of sketch ({weights}) cannot be read: {error}") from error
+    return session, about, hashlib.sha256(data).hexdigest()

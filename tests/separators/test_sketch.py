@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sounds import Samples, level_db, read, sound
+from stemwright import errors
+from stemwright.engine.overlap_add import OverlapAdd
+from stemwright.separators import catalogue
+from stemwright.separators.protocol import LoadOptions
+from stemwright.separators.sketch import Sketch
+
+WEIGHTS = Path(catalogue.__file__).with_name("sketch.onnx")
+DEMO = Path(__file__).parents[2] / "demo" / "stems"
+
+
+@pytest.fixture(scope="module")
+def sketch() -> Sketch:
+    return Sketch()
+
+
+def separated(sketch: Sketch, mix: Samples, *, block: int) -> Samples:
+    """The whole song through the chunk loop, `[4, 2, T]`."""
+    loop = OverlapAdd(sketch)
+    parts = [part for start in range(0, mix.shape[1], block) for part in loop.push(mix[:, start : start + block])]
+    return np.concatenate([*parts, *loop.finish()], axis=-1)
+
+
+def in_one_piece(sketch: Sketch, mix: Samples) -> Samples:
+    context = sketch.spec.context
+    stems: Samples = sketch.separate(np.pad(mix, ((0, 0), (context, context)))[None])[0][..., context:-context]
+    return stems
+
+
+def demo_stems() -> Samples:
+    stems = [read(DEMO / f"{stem}.ogg", channels=2) for stem in catalogue.find_model("sketch")[1].stems]
+    return np.stack([stem[:, : min(len(stem[0]) for stem in stems)] for stem in stems])
+
+
+def test_weights_are_small_enough_for_the_wheel() -> None:
+    assert WEIGHTS.stat().st_size <= 12e6
+
+
+def test_is_a_draft_of_four_stems_with_a_digest_of_its_weights(sketch: Sketch) -> None:
+    spec = sketch.spec
+    assert (spec.info.draft, spec.stems, spec.sample_rate) == (True, ("vocals", "drums", "bass", "other"), 44_100)
+    assert len(spec.weights_digest or "") == 64
+
+
+def test_stems_add_up_to_the_mix(sketch: Sketch) -> None:
+    mix = 5 * sound("song", seconds=4)
+    assert level_db(in_one_piece(sketch, mix).sum(axis=0) - mix, mix) < -100
+
+
+def test_chunks_give_what_the_song_in_one_piece_gives(sketch: Sketch) -> None:
+    mix = 8 * sound("song", seconds=45)  # three chunks
+    whole, chunks = in_one_piece(sketch, mix), separated(sketch, mix, block=30_000)
+    assert chunks.shape == whole.shape
+    for one, other in zip(chunks, whole, strict=True):
+        assert level_db(one - other, other) < -50
+
+
+def test_same_sound_gives_the_same_bits(sketch: Sketch) -> None:
+    mix = sound("song", seconds=3)
+    assert np.array_equal(in_one_piece(sketch, mix), in_one_piece(Sketch(), mix))
+
+
+def test_silence_stays_silence(sketch: Sketch) -> None:
+    stems = in_one_piece(sketch, np.zeros((2, 50_000), np.float32))
+    assert not stems.any()
+
+
+def test_left_and_right_swapped_give_stems_swapped(sketch: Sketch) -> None:
+    mix = 8 * sound("song", seconds=4)
+    stems, swapped = in_one_piece(sketch, mix), in_one_piece(sketch, mix[::-1].copy())
+    for one, other in zip(stems, swapped[:, ::-1], strict=True):
+        assert level_db(one - other, mix) < -15  # trained for, not built in
+
+
+def test_takes_our_own_song_apart(sketch: Sketch) -> None:
+    true = demo_stems()
+    mix = true.sum(axis=0)
+    estimates = in_one_piece(sketch, mix / mix.std()) * mix.std()
+    for stem, estimate in zip(true, estimates, strict=True):
+        assert level_db(stem, stem - estimate) > level_db(stem, stem - mix) + 4  # SDR of the estimate and of the mix
+
+
+def test_damaged_weights_are_an_error(tmp_path: Path) -> None:
+    damaged = tmp_path / "sketch.onnx"
+    damaged.write_bytes(WEIGHTS.read_bytes()[:100_000])
+    with pytest.raises(errors.WeightsError, match=r"sketch\.onnx"):
+        Sketch(damaged)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        (LoadOptions(device="cuda"), errors.DeviceUnavailableError),
+        (LoadOptions(segment=5.0), errors.OptionError),
+    ],
+)
+def test_what_it_cannot_do_is_refused(options: LoadOptions, kind: type[errors.StemwrightError]) -> None:
+    with pytest.raises(kind):
+        catalogue.load("sketch", options=options)

@@ -1,0 +1,1 @@
+"""Makes the network of `sketch`: data, training, evaluation, export."""

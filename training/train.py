@@ -1,0 +1,171 @@
+"""Train the network: `python -m training.train --corpus FOLDER --run NAME --minutes 90 [--start CHECKPOINT]`."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from training.bands import EDGES
+from training.checkpoints import load_checkpoint, save_checkpoint
+from training.measure import held_out_windows, median_sdr
+from training.mixing import Batch, Mixer, load_corpus
+from training.network import Network, features
+from training.optimiser import make_optimisers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WIDTHS = torch.tensor(np.diff(EDGES), dtype=torch.float32)
+EVERY_STEPS = 25  # a line in the log
+EVERY_MINUTES = 8.0  # a validation and a checkpoint
+RELOAD_BATCHES = 200  # the corpus may grow while training goes on
+
+
+class Mixes(IterableDataset[tuple[Tensor, ...]]):
+    """Endless batches of random mixes, made in a process of its own."""
+
+    def __init__(self, corpus: Path, *, batch: int, frames: int, seed: int) -> None:
+        self.corpus, self.size, self.frames, self.seed = corpus, batch, frames, seed
+
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        for epoch in range(1_000_000):
+            seed = self.seed + 7919 * epoch
+            mixer = Mixer(load_corpus(self.corpus / "train"), frames=self.frames, seed=seed)
+            for _ in range(RELOAD_BATCHES):
+                yield as_tensors(mixer.batch(self.size))
+
+
+def as_tensors(batch: Batch) -> tuple[Tensor, ...]:
+    """power, pan, cross, energy, unsplit."""
+    parts = (batch.power, batch.pan, batch.cross, batch.energy, batch.unsplit)
+    return tuple(torch.from_numpy(np.ascontiguousarray(part)) for part in parts)
+
+
+def errors(logits: Tensor, power: Tensor, cross: Tensor, energy: Tensor, unsplit: Tensor) -> Tensor:
+    """Energy of the error of each stem in each band, `[B, 4, 2, N, K]`; see `mixing`."""
+    masks = torch.softmax(logits, dim=1)
+    joined = unsplit[:, None, None, None]
+    bass, other = masks[:, 2], masks[:, 3]
+    masks = torch.stack([masks[:, 0], masks[:, 1], bass * (1 - joined), other + bass * joined], dim=1)
+    return (masks * masks * power[:, None] - 2 * masks * cross + energy).clamp_min(0)
+
+
+def loss_of(logits: Tensor, power: Tensor, cross: Tensor, energy: Tensor, unsplit: Tensor) -> Tensor:
+    """What is made small: magnitude and energy of the errors against the mixes', and each stem's error in log.
+
+    The last counts a quiet stem, or one that is not there, as much as a loud one, down to -40 dB of the mix.
+    """
+    error = errors(logits, power, cross, energy, unsplit)
+    magnitude = torch.sqrt(error + 1e-3).mean() / torch.sqrt(power + 1e-3).mean()
+    share = error.sum((2, 3, 4)) / power.sum((1, 2, 3))[:, None]
+    return magnitude + 0.5 * share.sum(1).mean() + 0.05 * torch.log(share + 1e-4).mean()
+
+
+class Training:
+    """One run: the network, its running mean (which is what is kept), and the log."""
+
+    def __init__(self, network: Network, *, lr: float, log: TextIO) -> None:
+        self.network, self.log = network, log
+        self.mean = copy.deepcopy(network).eval()
+        self.optimisers = make_optimisers(network, lr=lr)
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["top"] = group["lr"]
+        self.steps = 0
+        self.loss = 0.0
+
+    def step(self, batch: tuple[Tensor, ...], *, done: float) -> None:
+        """One step; `done` is the share of the run that is over."""
+        rate = min(1.0, (self.steps + 1) / 40) * min(1.0, max(0.02, (1 - done) / 0.35))
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = rate * group["top"]
+        power, pan, cross, energy, unsplit = batch
+        loss = loss_of(self.network(features(power, pan, WIDTHS)), power, cross, energy, unsplit)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        for optimiser in self.optimisers:
+            optimiser.step()
+            optimiser.zero_grad()
+        self.steps += 1
+        self._average()
+        self.loss += (float(loss.detach()) - self.loss) / min(self.steps, 50)
+
+    def _average(self) -> None:
+        share = max(1 / self.steps, 0.005)
+        with torch.no_grad():
+            pairs = zip(self.mean.state_dict().values(), self.network.state_dict().values(), strict=True)
+            for kept, new in pairs:
+                kept.lerp_(new, share) if kept.is_floating_point() else kept.copy_(new)
+
+    def note(self, **what: object) -> None:
+        """A line of JSON in the log and on the screen."""
+        print(json.dumps(what), file=self.log, flush=True)
+        print(" ".join(f"{key}={value}" for key, value in what.items()), flush=True)
+
+
+def train(
+    *,
+    corpus: Path,
+    out: Path,
+    minutes: float = 90,
+    steps: int = 10**9,
+    start: Path | None = None,
+    lr: float = 2e-3,
+    batch: int = 6,
+    frames: int = 192,
+) -> float:
+    """Train until `minutes` or `steps` are over; write `out`.pt and `out`.jsonl; the smoothed loss at the end."""
+    torch.manual_seed(len(out.name))
+    network = Network()
+    if start:
+        load_checkpoint(network, start)
+    windows = held_out_windows(corpus / "test")
+    mixes = Mixes(corpus, batch=batch, frames=frames, seed=time.time_ns() % 2**31)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.with_suffix(".jsonl").open("a") as log:
+        run = Training(network, lr=lr, log=log)
+        began = checked = time.monotonic()
+        for tensors in DataLoader(mixes, batch_size=None, num_workers=1, prefetch_factor=4):
+            now = time.monotonic()
+            done = max((now - began) / 60 / minutes, run.steps / steps)
+            run.step(tensors, done=done)
+            if run.steps % EVERY_STEPS == 0:
+                run.note(step=run.steps, minutes=round((now - began) / 60, 1), loss=round(run.loss, 4))
+            if now - checked > 60 * EVERY_MINUTES or done >= 1:
+                checked = now
+                save_checkpoint(run.mean, out.with_suffix(".pt"))
+                run.note(step=run.steps, sdr=median_sdr(run.mean, windows))
+            if done >= 1:
+                return run.loss
+    raise AssertionError("the mixes are endless")
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="checkpoint to write, without ending")
+    parser.add_argument("--minutes", type=float, default=90)
+    parser.add_argument("--steps", type=int, default=10**9)
+    parser.add_argument("--start", type=Path, help="checkpoint to go on from")
+    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--batch", type=int, default=6)
+    parser.add_argument("--frames", type=int, default=192)
+    parser.add_argument("--threads", type=int, default=1)
+    options = vars(parser.parse_args())
+    torch.set_num_threads(options.pop("threads"))
+    train(**options)
+
+
+if __name__ == "__main__":
+    main()
