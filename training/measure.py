@@ -54,9 +54,9 @@ def _sums(spectra: npt.NDArray[np.complex64]) -> tuple[Tensor, Tensor, Tensor, T
 
 
 def median_sdr(network: Network, windows: Windows) -> dict[str, dict[str, float]]:
-    """DB for each song and stem, over the windows in which the stem is at least -30 dB of the mix.
+    """Decibels for each song and stem, over the windows in which the stem is at least -30 dB of the mix.
 
-    `absent` is the loudest of the stems that are not there, in dB of the mix, its median over such windows.
+    `absent` is the level of stems that are not there, in dB of the mix: the median of all of them.
     """
     network.eval()
     found: dict[str, dict[str, float]] = {}

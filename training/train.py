@@ -1,4 +1,4 @@
-"""Train the network: `python -m training.train --corpus FOLDER --run NAME --minutes 90 [--start CHECKPOINT]`."""
+"""Train the network: `python -m training.train --corpus FOLDER --out RUN --minutes 90 [--start CHECKPOINT]`."""
 
 from __future__ import annotations
 
