@@ -16,6 +16,7 @@ from scipy.fft import rfft
 from scipy.signal import fftconvolve
 
 from training.bands import EDGES, HOP, N_FFT, RATE
+from training.colour import chopped, coded, compression, dynamics, equalised, reshaped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,7 @@ STEMS: Final = ("vocals", "drums", "bass", "other")
 UNSPLIT: Final = "bass+other"  # real songs whose bass was never separated
 LEVEL: Final = {"vocals": -19.0, "drums": -18.0, "bass": -20.0, "other": -20.0}  # dB RMS, typical of a mix
 ABSENT: Final = {"vocals": 0.22, "drums": 0.15, "bass": 0.18, "other": 0.08}
-FREQUENCY: Final = np.fft.rfftfreq(N_FFT, 1 / RATE)
+RESHAPED: Final = {"vocals": 0.35, "drums": 0.15, "bass": 0.2, "other": 0.3}  # chance of another spectral envelope
 WINDOW: Final = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)).astype(np.float32)
 
 
@@ -129,10 +130,13 @@ class Mixer:
         for index, stem in enumerate(STEMS):
             if stem in stems:
                 samples = self._level(self._effects(stems[stem], stem), stem, together=together)
-                spectra[index] = self._spectrum(samples)
-        if self.random.random() < 0.12:  # what coders leave of the top
-            cut = self.random.uniform(9_000, 17_000)
-            spectra[..., cut < FREQUENCY] *= np.float32(0.003)
+                spectra[index] = self._spectrum(samples, stem)
+        if self.random.random() < 0.15:
+            spectra = coded(spectra, self.random)
+        if self.random.random() < 0.2:  # the compressor of the whole mix: each stem pumps with the others
+            mix = spectra.sum(axis=0)
+            power = (np.square(mix.real) + np.square(mix.imag)).sum(axis=(0, 2))
+            spectra *= compression(power, self.random)[:, None]
         return (*banded_sums(spectra, self.random.normal(0, 4)), unsplit)
 
     def _from_one_song(self) -> dict[str, Array]:
@@ -196,9 +200,11 @@ class Mixer:
             samples = self._echo(samples)
         if draw.random() < (0.25 if stem == "vocals" else 0.1):
             samples = self._room(samples)
-        if draw.random() < 0.1:
+        if produced and draw.random() < 0.06:
+            samples = chopped(samples, draw)
+        if draw.random() < (0.25 if stem in {"bass", "other"} else 0.1):
             peak = np.float32(np.abs(samples).max() + 1e-6)
-            drive = np.float32(10 ** (draw.uniform(0, 15) / 20))
+            drive = np.float32(10 ** (draw.uniform(0, 22) / 20))
             samples = np.asarray(np.tanh(samples / peak * drive) * peak, np.float32)
         if draw.random() < 0.5:
             samples = samples[::-1]
@@ -249,15 +255,17 @@ class Mixer:
         sign = self.random.choice([-1, 1])
         return samples * np.float32(sign * 10 ** (gain / 20))
 
-    def _spectrum(self, samples: Array) -> npt.NDArray[np.complex64]:
-        """Mid and side, `[2, N, F]` complex64, with a random tone control."""
+    def _spectrum(self, samples: Array, stem: str) -> npt.NDArray[np.complex64]:
+        """Mid and side, `[2, N, F]` complex64, with random tone, formants and dynamics."""
         both = np.stack([samples[0] + samples[1], samples[0] - samples[1]])
         frames = np.lib.stride_tricks.sliding_window_view(both, N_FFT, axis=-1)[:, ::HOP]
         spectrum: npt.NDArray[np.complex64] = rfft(frames * WINDOW)
-        if self.random.random() < 0.5:
-            points = np.log2([20, 80, 320, 1280, 5120, 22050])
-            curve = np.interp(np.log2(np.maximum(FREQUENCY, 20)), points, self.random.normal(0, 4, len(points)))
-            spectrum *= (10 ** (curve / 20)).astype(np.float32)
+        if self.random.random() < RESHAPED[stem]:
+            spectrum = reshaped(spectrum, float(2 ** self.random.uniform(-0.4, 0.4)))
+        if self.random.random() < 0.6:
+            spectrum = equalised(spectrum, self.random)
+        if self.random.random() < 0.2:
+            spectrum = dynamics(spectrum, self.random)
         return spectrum
 
 

@@ -19,6 +19,7 @@ CHANNELS = (24, 48, 72, 96)  # of each level; each halves frames and bands of th
 WIDTH = 320  # of the bottleneck
 DILATIONS = (1, 2, 4, 1)
 KERNEL = 5
+DROPOUT = 0.15  # while training
 STRIDE = 2 ** (len(CHANNELS) - 1)  # frames come in multiples of it
 CONTEXT = 15 * STRIDE  # frames each way that reach an output frame; what is beyond, up to 22 strides, is below -100 dB
 
@@ -45,12 +46,13 @@ class Temporal(nn.Module):
         self.time = nn.Conv1d(width, width, KERNEL, padding=reach, dilation=dilation, groups=width)
         self.norm = nn.LayerNorm(width)
         self.up = nn.Linear(width, 2 * width)
+        self.drop = nn.Dropout(DROPOUT)
         self.down = nn.Linear(2 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
         y = self.norm(self.time(x.transpose(1, 2)).transpose(1, 2))
-        return x + cast("Tensor", self.down(F.relu(self.up(y))))
+        return x + cast("Tensor", self.down(self.drop(F.relu(self.up(y)))))
 
 
 class Network(nn.Module):

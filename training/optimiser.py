@@ -16,7 +16,7 @@ class Muon(torch.optim.Optimizer):
     Kernels of convolutions count as matrices of their first axis by the rest.
     """
 
-    def __init__(self, params: list[nn.Parameter], *, lr: float, momentum: float = 0.95, decay: float = 0.01) -> None:
+    def __init__(self, params: list[nn.Parameter], *, lr: float, momentum: float = 0.95, decay: float = 0.03) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "decay": decay})
 
     @torch.no_grad()
