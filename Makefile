@@ -12,12 +12,15 @@ CORPUS ?= /tmp/stemwright-corpus
 MINUTES ?= 600
 NAME ?= run
 
-.PHONY: demo test check bench song train clean
+.PHONY: demo serve test check bench song train clean
 
 demo: $(VENV)/base  ## take our own song apart
 	@$(BIN)/stemwright separate demo/song.ogg --output out --model sketch --picture --force
 	@echo
 	@echo "The stems are in out/song, with a receipt and a picture of their waveforms (waveforms.svg)."
+
+serve: $(VENV)/server  ## the studio, at http://127.0.0.1:8000
+	$(BIN)/stemwright serve
 
 test: $(VENV)/all debian check  ## lint, types, and every test
 	$(BIN)/python -m pytest -n 2 --dist worksteal
@@ -28,8 +31,9 @@ check: $(VENV)/all
 	$(BIN)/mypy
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src
 
-bench: $(VENV)/all debian  ## speed and memory beside the demucs command; writes benchmarks/RESULTS.md
+bench: $(VENV)/all debian  ## speed and memory beside the demucs command; writes benchmarks/RESULTS.md and STUDIO.md
 	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.studio
 
 song:  ## compose and render the demo song again; needs fluidsynth and fluid-soundfont-gm
 	$(BIN)/python -m demo.compose
@@ -53,10 +57,14 @@ $(VENV)/base: $(VENV)/python pyproject.toml
 	$(PIP) --editable .
 	@touch $@
 
+$(VENV)/server: $(VENV)/base
+	$(PIP) --editable '.[server]'
+	@touch $@
+
 # The torch that the tests are known to pass with; a plain `torch` may bring gigabytes of CUDA.
 $(VENV)/all: $(VENV)/base
 	$(PIP) torch==2.13.0
-	$(PIP) --editable '.[demucs,dev]'
+	$(PIP) --editable '.[demucs,server,dev]'
 	@touch $@
 
 $(VENV)/training: $(VENV)/all

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
+from server import running
 from sounds import sound, write_wav
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from server import Server
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
 COMMANDS = [line.partition("  #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
 STEMWRIGHT = [command for command in COMMANDS if command.startswith("stemwright ")]
+CURL = [command for command in COMMANDS if command.startswith("curl ")]
 
 
 def test_readme_holds_only_commands_that_are_run_below() -> None:
-    others = [command for command in COMMANDS if command not in STEMWRIGHT]
-    assert others == ["make demo", "make test", ".venv/bin/pip install -e '.[demucs]'"]
+    others = [command for command in COMMANDS if command not in {*STEMWRIGHT, *CURL}]
+    assert others == ["make demo", "make serve", "make test", ".venv/bin/pip install -e '.[demucs]'"]
     assert len(STEMWRIGHT) > 8
+    assert len(CURL) > 3
 
 
 def test_every_file_that_the_readme_links_to_is_there() -> None:
@@ -71,9 +83,46 @@ def _mp3(song: Path) -> bytes:
     return subprocess.run(command, check=True, capture_output=True).stdout
 
 
+@pytest.fixture
+def studio(tmp_path: Path) -> Iterator[Server]:
+    with running(tmp_path / "data") as server:
+        yield server
+
+
+def _script(studio: Server, folder: Path, text: str) -> str:
+    """Run shell commands against a server, in a folder with a song; what they print."""
+    write_wav(folder / "song.wav", sound("song", seconds=2, seed=2))
+    (folder / "song.mp3").write_bytes(_mp3(folder / "song.wav"))
+    script = "set -e\n" + text.replace("http://127.0.0.1:8000", studio.url).replace(
+        "curl ", "curl --fail-with-body -sS "
+    )
+    done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr + studio.log.read_text()[-3000:]
+    return done.stdout
+
+
+def test_server_answers_the_commands_of_the_readme(studio: Server, tmp_path: Path) -> None:
+    said = [json.loads(_script(studio, tmp_path, command)) for command in CURL]
+    assert said[0]["links"]["self"].startswith("/api/v1/jobs/")
+    assert [song["title"] for song in said[2]["items"]] == ["song"]
+    assert said[3]["total"] == 2
+
+
+def test_api_guide_is_true_from_its_first_command_to_its_last(studio: Server, tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    said = _script(studio, tmp_path, "\n".join(re.findall(r"```sh\n(.*?)```", guide, re.DOTALL)))
+    assert '"status": "succeeded"' in said
+    lengths = {
+        name: (tmp_path / name).stat().st_size for name in ("vocals.flac", "drums.mp3", "stems.zip", "karaoke.m4a")
+    }
+    assert min(lengths.values()) > 5000, lengths
+    assert (tmp_path / "part.flac").stat().st_size <= 100_000
+    assert (tmp_path / "song.stem.mp4").stat().st_size > lengths["karaoke.m4a"]
+
+
 def test_extra_is_installed_by_the_command_that_the_readme_gives() -> None:
     """The Makefile installs the same extra with the same words; here pip only has to understand them."""
-    assert "--editable '.[demucs,dev]'" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "--editable '.[demucs,server,dev]'" in (ROOT / "Makefile").read_text(encoding="utf-8")
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "-e", ".[demucs]"]
     assert (
         "Would install stemwright"
@@ -103,4 +152,20 @@ def test_make_demo_in_a_fresh_clone_takes_our_song_apart(tmp_path: Path) -> None
         [tmp_path / "clone/.venv/bin/pip", "list"], check=True, capture_output=True, text=True
     ).stdout
     assert "torch" not in freeze
+    assert "dbos" not in freeze  # the base install stays small
+    _serve(tmp_path / "clone", tmp_path / "data")
     shutil.rmtree(tmp_path / "clone")
+
+
+def _serve(clone: Path, data: Path) -> None:
+    """`make serve` says where the studio is, answers there, and ends when it is told to."""
+    env = os.environ | {"STEMWRIGHT_PORT": "0", "STEMWRIGHT_DATA": str(data)}
+    with subprocess.Popen(
+        ["make", "serve"], cwd=clone, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout
+        url = next(found[0] for line in process.stdout if (found := re.search(r"http://\S+", line)))
+        assert "Stemwright" in httpx.get(url).text
+        assert httpx.get(f"{url}/livez").json() == {"status": "ok"}
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(60)

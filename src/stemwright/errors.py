@@ -118,6 +118,12 @@ class UnknownStemError(OptionError):
     code = "unknown_stem"
 
 
+class CallbackUrlError(OptionError):
+    """The callback's address cannot be used."""
+
+    code = "bad_callback_url"
+
+
 class OutputExistsError(StemwrightError):
     """Files of another origin are in the way."""
 
@@ -189,3 +195,36 @@ class ModelFailedError(StemwrightError):
     """The model gave something that is no sound."""
 
     code = "model_failed"
+
+
+class JobNotFoundError(StemwrightError):
+    """There is no such job, song or file."""
+
+    code = "not_found"
+    status = 404
+
+
+class ConflictError(StemwrightError):
+    """The state of things does not allow that."""
+
+    code = "conflict"
+    status = 409
+
+
+class ReportedError(StemwrightError):
+    """What another process said went wrong, under the code that it gave."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code  # type: ignore[misc]  # that of the other process
+
+
+def error_of(code: str, message: str) -> StemwrightError:
+    """The error that another process reported by its code; an unknown code becomes a `ReportedError`."""
+    kinds = [StemwrightError]
+    while kinds:
+        kind = kinds.pop()
+        if kind.code == code and "__init__" not in vars(kind):
+            return kind(message)
+        kinds.extend(kind.__subclasses__())
+    return ReportedError(code, message)

@@ -6,6 +6,10 @@ import ctypes
 import os
 import platform
 import sys
+import time
+from pathlib import Path
+
+from stemwright import points
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of malloc.h
 
@@ -25,3 +29,23 @@ def prepare() -> None:
         libc.mallopt(_M_MMAP_THRESHOLD, 32 << 20)
         libc.mallopt(_M_TRIM_THRESHOLD, 256 << 20)
         libc.mallopt(_M_ARENA_MAX, 1)
+
+
+def prepare_points(process: str) -> None:
+    """Where a test asks for it, stop at named points, to be killed there or to go on.
+
+    `STEMWRIGHT_STOP_AT` names a folder. Who reaches a point for which an empty file `process.point` lies there writes
+    its process id into it, and waits until the file is gone.
+    """
+    folder = os.environ.get("STEMWRIGHT_STOP_AT", "")
+    if not folder:
+        return
+
+    def stop(reached: str) -> None:
+        mark = Path(folder, f"{process}.{reached}")
+        if mark.exists() and not mark.stat().st_size:
+            mark.write_text(str(os.getpid()), encoding="ascii")
+            while mark.exists():
+                time.sleep(0.05)
+
+    points.hook = stop

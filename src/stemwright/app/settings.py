@@ -1,32 +1,279 @@
-"""What the operator sets once, from the environment."""
+"""What the operator sets, from `stemwright.yaml` and from the environment. docs/settings.md lists it all."""
 
 from __future__ import annotations
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+import ipaddress
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+
+from stemwright.app._settings_environment import read_environment
+from stemwright.app._settings_file import find_file, read_file
+from stemwright.app._settings_leaves import Alias, Leaf, Reading, Shown, leaves, nested
+from stemwright.app._settings_values import (
+    Device,
+    Factor,
+    Folder,
+    Host,
+    InDays,
+    InHours,
+    InSeconds,
+    Lower,
+    Network,
+    Networks,
+    OptionalFolder,
+    Origins,
+    Peers,
+    Size,
+    WebhookSecret,
+    Whole,
+    Word,
+)
 from stemwright.audio.decode import DecodeLimits
 from stemwright.errors import OptionError
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
-class Settings(BaseSettings):
-    """Limits on what a recording may cost, as `STEMWRIGHT_MAX_DURATION` and so on."""
 
-    model_config = SettingsConfigDict(env_prefix="STEMWRIGHT_", frozen=True)
+class SettingsError(OptionError):
+    """Settings cannot be used."""
 
-    max_duration: float = Field(default=3600.0, gt=0, le=24 * 3600, description="seconds")
-    max_bytes: int = Field(default=4 << 30, gt=0)
-    decode_timeout: float = Field(default=120.0, gt=0, description="seconds spent waiting for the decoder")
+    code = "bad_settings"
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = tuple(faults)  # all that is wrong, each naming its variable, or its file and its key
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Jobs(_Group):
+    """How many jobs run at once, and how long one may take."""
+
+    cpu_slots: Annotated[Whole, Alias("MAX_CONCURRENT_ANALYSIS")] = Field(
+        default=1, ge=0, le=256, description="Jobs that run on the processor at once; 0 on a machine that takes none."
+    )
+    gpu_slots: Whole = Field(default=0, ge=0, le=64, description="Jobs that run on GPUs at once, one a GPU.")
+    timeout_factor: Factor = Field(
+        default=30.0, ge=0, le=10_000, description="A job may take this many times the song's duration …"
+    )
+    timeout_min: Annotated[InSeconds, Alias("ANALYSIS_TIMEOUT_MS", unit="ms")] = Field(
+        default=600.0, gt=0, description="… and never less than this many seconds."
+    )
+    attempts: Whole = Field(default=3, ge=1, le=20, description="Times that a job is tried before it has failed.")
+    ageing: InSeconds = Field(
+        default=1800.0, gt=0, description="Seconds of waiting after which a job rises one class of priority."
+    )
+    engine_max_rss: Size = Field(
+        default=6 << 30, ge=256 << 20, description="The engine process is replaced when it has grown above this memory."
+    )
+    engine_max_jobs: Whole = Field(
+        default=50, ge=1, le=1_000_000, description="The engine process is replaced after this many jobs."
+    )
+
+
+class Model(_Group):
+    """Which model separates when a request names none, and where."""
+
+    default: Annotated[Word, Alias("DEMUCS_MODEL")] = Field(
+        default="auto", description="The model for requests that name none; see `stemwright models`."
+    )
+    device: Annotated[Device, Alias("DEMUCS_DEVICE")] = Field(
+        default="auto", description="`auto`, `cpu`, `cuda`, `cuda:N` or `mps`."
+    )
+    repo: OptionalFolder = Field(default=None, description="A folder of weights of your own, in Demucs' layout.")
+
+
+class Retention(_Group):
+    """How long results stay."""
+
+    results_days: InDays = Field(default=7.0, ge=0, le=36_500, description="Days that results are kept; 0: for ever.")
+    disk_budget: Size = Field(
+        default=0,
+        description="The results that nobody has used for longest go when all take more than this; 0: no budget.",
+    )
+    disk_reserve: Size = Field(
+        default=1_000_000_000, description="New jobs are refused (507) while the disk has less room than this."
+    )
+    sweep_seconds: InSeconds = Field(default=60.0, ge=1, description="Seconds between two looks for what has expired.")
+
+
+class Callbacks(_Group):
+    """Requests that tell others that a job has ended."""
+
+    secret: WebhookSecret = Field(
+        default=None, description="Signs callbacks by Standard Webhooks: `whsec_` and 24 to 64 bytes in base64."
+    )
+    allow: Peers = Field(
+        default=(), description="Host names and networks that may be called though their addresses are private."
+    )
+    attempts: Whole = Field(default=4, ge=1, le=20, description="Times that a callback is tried.")
+    timeout_seconds: InSeconds = Field(default=10.0, gt=0, le=300, description="Seconds that one try may take.")
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The networks and addresses in `allow`."""
+        return tuple(ipaddress.ip_network(peer) for peer in self.allow if _is_network(peer))
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The host names in `allow`, in lower case."""
+        return frozenset(peer for peer in self.allow if not _is_network(peer))
+
+
+class Http(_Group):
+    """Who may ask, and how often."""
+
+    cors_origins: Origins = Field(
+        default=(),
+        description="Origins of web pages elsewhere that may use the API, such as `https://app.example.org`.",
+    )
+    trusted_proxies: Networks = Field(
+        default=(), description="Proxies, as addresses or networks, whose `X-Forwarded-` headers are believed."
+    )
+    rate_per_minute: Whole = Field(
+        default=600, ge=0, le=10_000_000, description="Requests a minute of one owner or address; 0: no limit."
+    )
+    uploads_per_minute: Whole = Field(
+        default=60, ge=0, le=10_000_000, description="Uploads a minute of one owner or address; 0: no limit."
+    )
+
+
+class Log(_Group):
+    """What is written about the work."""
+
+    format: Annotated[Literal["console", "json"], Lower] = Field(
+        default="console", description="`console` for people or `json` for programs."
+    )
+    level: Annotated[Literal["debug", "info", "warning", "error"], Lower] = Field(
+        default="info", description="`debug`, `info`, `warning` or `error`."
+    )
+
+
+def _default_data() -> Path:
+    """The folder of XDG; without a home, one below the working folder."""
+    given = Path(os.environ.get("XDG_DATA_HOME", ""))
+    try:
+        return (given if given.is_absolute() else Path.home() / ".local" / "share") / "stemwright"
+    except RuntimeError:  # a user without a home, as in some containers
+        return Path("stemwright-data").absolute()
+
+
+class Settings(_Group):
+    """All settings. Made by hand it takes only what it is given; `load_settings` reads file and environment."""
+
+    data: Annotated[Folder, Alias("DATA_DIR")] = Field(
+        default_factory=_default_data, description="The folder for everything: database, uploads, results."
+    )
+    host: Host = Field(default="127.0.0.1", description="The address to listen on; `0.0.0.0` for all.")
+    port: Whole = Field(default=8000, ge=0, le=65_535, description="The port to listen on; 0: any free one.")
+    upload_max_bytes: Size = Field(default=100_000_000, gt=0, description="The largest upload.")
+    idempotency_hours: InHours = Field(
+        default=24.0, gt=0, le=8_784, description="Hours that an `Idempotency-Key` is remembered."
+    )
+    max_duration: InSeconds = Field(
+        default=3600.0, gt=0, le=24 * 3600, description="Seconds of the longest recording, of the command line too."
+    )
+    max_bytes: Size = Field(
+        default=4 << 30, gt=0, description="The largest recording that is read, of the command line too."
+    )
+    decode_timeout: InSeconds = Field(
+        default=120.0, gt=0, description="Seconds spent waiting for the decoder, of the command line too."
+    )
+    jobs: Jobs = Field(default_factory=Jobs)
+    model: Model = Field(default_factory=Model)
+    retention: Retention = Field(default_factory=Retention)
+    callbacks: Callbacks = Field(default_factory=Callbacks)
+    http: Http = Field(default_factory=Http)
+    log: Log = Field(default_factory=Log)
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+    _file: Path | None = PrivateAttr(default=None)
+
+    @property
+    def file(self) -> Path | None:
+        """The file that was read, absolute."""
+        return self._file
 
     def limits(self) -> DecodeLimits:
         """The limits for the decoder."""
         return DecodeLimits(duration=self.max_duration, size_bytes=self.max_bytes, wall_clock=self.decode_timeout)
 
+    def describe(self) -> tuple[Described, ...]:
+        """Every setting in force and where it comes from; secrets are asterisks."""
+        described = []
+        for leaf in leaves(Settings):
+            value: object = self
+            for part in leaf.name.split("."):
+                value = getattr(value, part)
+            described.append(
+                Described(
+                    name=leaf.name,
+                    variable=leaf.variable,
+                    value=leaf.plain(value),
+                    typed=leaf.typed(value),
+                    origin=self._origins.get(leaf.name, "default"),
+                )
+            )
+        return tuple(described)
 
-def load_settings() -> Settings:
-    """Read the environment. Raises `OptionError` naming every variable that is wrong."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """One setting as `stemwright config` shows it."""
+
+    name: str  # in the file, such as `jobs.cpu_slots`
+    variable: str  # its own environment variable
+    value: Shown  # as JSON has it
+    typed: Shown  # as an operator types it, such as `6 GiB`
+    origin: str  # `default`, `file`, or the name of the variable that set it
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Read the environment and the file, which is `path`, `$STEMWRIGHT_CONFIG` or `./stemwright.yaml`.
+
+    The environment goes before the file. Raises `SettingsError` (an `OptionError`) naming all that is wrong at once,
+    and `SetupError` when there is a file and no PyYAML.
+    """
+    known = leaves(Settings)
+    file = find_file(path, environ=os.environ)
+    first = read_environment(os.environ, leaves=known)
+    second = Reading() if file is None else read_file(file, environ=os.environ, leaves=known)
+    faults = second.faults + first.faults
+    origins = second.origins | first.origins
     try:
-        return Settings()
+        settings = Settings.model_validate(nested(second.values | first.values))
     except ValidationError as error:
-        faults = "; ".join(f"STEMWRIGHT_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors())
-        raise OptionError(faults) from error
+        by_name = {leaf.name: leaf for leaf in known}
+        faults += [
+            _fault(details, known=by_name, origins=origins, file=file) for details in error.errors(include_url=False)
+        ]
+    if faults:
+        raise SettingsError(faults)
+    settings._origins, settings._file = origins, file
+    return settings
+
+
+def _fault(details: ErrorDetails, *, known: dict[str, Leaf], origins: dict[str, str], file: Path | None) -> str:
+    """What pydantic found, with the name that the operator wrote, and never a secret."""
+    place = [str(part) for part in details["loc"]]
+    name = next(name for size in (1, 2) if (name := ".".join(place[:size])) in known)
+    origin = origins.get(name, "default")
+    where = {"file": f"{file}: {name}", "default": name}.get(origin, origin)
+    message = details["msg"].removeprefix("Value error, ")
+    got = "" if known[name].secret else f" (it is {str(details['input'])[:80]!r})"
+    return f"{where}: {message}{got}"
+
+
+def _is_network(peer: str) -> bool:
+    try:
+        ipaddress.ip_network(peer)
+    except ValueError:
+        return False
+    return True

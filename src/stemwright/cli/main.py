@@ -10,7 +10,7 @@ import typer
 
 from stemwright import __version__
 from stemwright.app.process import prepare
-from stemwright.cli import doctor, models, separate
+from stemwright.cli import config, doctor, models, separate, serve
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -44,6 +44,8 @@ def _root(
 app.command("separate")(separate.separate)
 app.command("models")(models.models)
 app.command("doctor")(doctor.doctor)
+app.command("serve")(serve.serve)
+app.command("config")(config.config)
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""What a song is like: its tempo and its key."""

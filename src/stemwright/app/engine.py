@@ -1,0 +1,12 @@
+"""The engine process: `python -m stemwright.app.engine`; started by the executor and by the API, never by hand."""
+
+from __future__ import annotations
+
+from stemwright.app.process import prepare, prepare_points
+
+if __name__ == "__main__":
+    prepare()
+    prepare_points("engine")
+    from stemwright.jobs.child import run
+
+    run()

@@ -1,0 +1,205 @@
+"""The studio server: one process for the API, one executor beside it, one lock on the data folder."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+import uvicorn
+
+from stemwright.app.log import set_up_logs
+from stemwright.app.process import prepare_points
+from stemwright.app.wiring import open_studio, web_config
+from stemwright.errors import SetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from stemwright.app.settings import Settings
+    from stemwright.jobs.queue import Queue
+
+_STOP: Final = 20.0  # seconds that requests get to end
+_AGAIN: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # seconds before an executor that died is started again
+_BACKLOG: Final = 2048
+_LONG: Final = 10.0  # seconds of life after which earlier deaths are forgotten
+_HAND_BACK: Final = 8.0  # seconds that the executor gets to end
+log = structlog.get_logger("stemwright.serve")
+
+
+class DataInUseError(SetupError):
+    """Another server has the data folder."""
+
+    code = "data_in_use"
+
+
+def serve(settings: Settings) -> None:
+    """Run until SIGTERM or Ctrl-C. Raises `DataInUseError`, and `SetupError` when the port is taken."""
+    set_up_logs(form=settings.log.format, level=settings.log.level, process="api")
+    prepare_points("api")
+    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _locked(settings.data), _listening(settings) as listener:
+        executor = Executor(settings)
+        studio = open_studio(settings)
+        executor.start()
+        try:
+            with _without("aiohttp", "requests", "websocket"):
+                from stemwright.web.app import asgi, create_app
+            config = uvicorn.Config(
+                asgi(create_app(studio, web_config(settings, executor=executor.is_alive))),
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=int(_STOP),
+                server_header=False,
+                proxy_headers=False,
+                ws_max_size=65_536,
+                lifespan="off",
+            )
+            _Server(config, settings, executor, studio.queue).serve_at(listener)
+        finally:
+            executor.stop()
+            studio.queue.close()
+            studio.db.close()
+
+
+class _Server(uvicorn.Server):
+    """Says where it listens, once it does; stops the executor while the last requests end."""
+
+    def __init__(self, config: uvicorn.Config, settings: Settings, executor: Executor, queue: Queue) -> None:
+        super().__init__(config)
+        self._settings, self._executor, self._queue = settings, executor, queue
+
+    def serve_at(self, listener: socket.socket) -> None:
+        """Run until a signal comes, which is a good end; `listener` is where."""
+        for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them once more, when it has ended
+            signal.signal(number, lambda *_: setattr(self, "should_exit", True))
+        self.run(sockets=[listener])
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        if self.started and sockets:
+            port = sockets[0].getsockname()[1]
+            host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
+            print(f"Stemwright is at http://{host}:{port} (data in {self._settings.data})", flush=True)  # noqa: T201
+            threading.Thread(target=self._queue.warm, daemon=True).start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let requests end, while the executor hands its work back."""
+        self._executor.ask_to_stop()
+        await super().shutdown(sockets)
+
+
+class Executor:
+    """The executor process, started again whenever it dies."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._environment = {**os.environ, **_as_environment(settings)}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()  # of a start, against a stop
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def start(self) -> None:
+        """Start it, and watch over it."""
+        self._thread.start()
+
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def _watch(self) -> None:
+        deaths = 0
+        while True:
+            began = time.monotonic()
+            with self._lock:
+                if self._stopping.is_set():
+                    return
+                self._process = process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "stemwright.app.executor"],
+                    stdin=subprocess.PIPE,
+                    env=self._environment,
+                )
+            code = process.wait()
+            if process.stdin:
+                process.stdin.close()
+            if self._stopping.is_set():
+                return
+            deaths = 1 if time.monotonic() - began > _LONG else deaths + 1
+            log.error("the executor died", exit_code=code)
+            self._stopping.wait(_AGAIN[min(deaths, len(_AGAIN)) - 1])
+
+    def ask_to_stop(self) -> None:
+        """Let it hand its work back, and not be started again."""
+        with self._lock:
+            self._stopping.set()
+            if self.is_alive() and self._process:
+                self._process.terminate()
+
+    def stop(self) -> None:
+        """See to its end."""
+        self.ask_to_stop()
+        process = self._process
+        if process is None:
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_HAND_BACK)
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def _without(*packages: str) -> Iterator[None]:
+    """Keep optional packages from being loaded: Socket.IO takes in HTTP clients that a server never uses (0.25 s)."""
+    absent = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None: as if they were not installed
+    try:
+        yield
+    finally:
+        for name in absent:
+            sys.modules.pop(name, None)
+
+
+@contextlib.contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    """The socket of the server; clients may queue up from now on. Raises `SetupError` when it cannot be had."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((settings.host, settings.port))
+            listener.listen(_BACKLOG)
+        except OSError as error:
+            raise SetupError(f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}") from error
+        yield listener
+
+
+def _as_environment(settings: Settings) -> dict[str, str]:
+    """What the command line changed, for child processes that read the environment."""
+    file = {"STEMWRIGHT_CONFIG": str(settings.file)} if settings.file else {}
+    return {**file, "STEMWRIGHT_DATA": str(settings.data)}
+
+
+@contextlib.contextmanager
+def _locked(data: Path) -> Iterator[None]:
+    """Make sure that this is the only server on a data folder. Raises `DataInUseError`."""
+    handle = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        for _ in range(20):  # one that was killed may still be ending
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield
+                return
+            time.sleep(0.1)
+        raise DataInUseError(f"another server uses {data}")
+    finally:
+        os.close(handle)

@@ -1,0 +1,104 @@
+"""From settings to a studio: what is where, and what is given to whom."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from stemwright.jobs.config import JobsConfig
+from stemwright.jobs.engine import EnginePool
+from stemwright.jobs.queue import Queue, has_jobs, prepare_jobs
+from stemwright.library.database import Database
+from stemwright.storage.objects import ObjectStore
+from stemwright.studio.studio import Studio
+from stemwright.web.common import WebConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from stemwright.app.settings import Settings
+
+
+def database_url(data: Path) -> str:
+    """The database of a data folder."""
+    return f"sqlite:///{data / 'studio.db'}"
+
+
+def open_database(settings: Settings) -> Database:
+    """The database, with its tables in their newest form."""
+    db = Database(database_url(settings.data))
+    db.migrate()
+    if not has_jobs(db):  # DBOS is loaded for that; on later starts only once we listen
+        prepare_jobs(db)
+    return db
+
+
+def open_store(settings: Settings) -> ObjectStore:
+    """Where files are kept."""
+    return ObjectStore(f"file://{settings.data / 'objects'}")
+
+
+def jobs_config(settings: Settings) -> JobsConfig:
+    """What jobs need to know."""
+    slots = {"cpu": settings.jobs.cpu_slots, "gpu": settings.jobs.gpu_slots}
+    secret = settings.callbacks.secret
+    return JobsConfig(
+        work=settings.data / "work",
+        engine_command=(sys.executable, "-P", "-m", "stemwright.app.engine"),
+        limits=settings.limits(),
+        model=settings.model.default,
+        device=settings.model.device,
+        repo=settings.model.repo,
+        slots=slots,
+        attempts=settings.jobs.attempts,
+        timeout_factor=settings.jobs.timeout_factor,
+        timeout_min=settings.jobs.timeout_min,
+        ageing=settings.jobs.ageing,
+        engine_max_rss=settings.jobs.engine_max_rss,
+        engine_max_jobs=settings.jobs.engine_max_jobs,
+        callback_secret=secret.get_secret_value() if secret else None,
+        callback_allow=settings.callbacks.allow,
+        callback_attempts=settings.callbacks.attempts,
+        callback_timeout=settings.callbacks.timeout_seconds,
+        results_seconds=settings.retention.results_days * 86400,
+        disk_budget=settings.retention.disk_budget,
+        disk_reserve=settings.retention.disk_reserve,
+        sweep_seconds=settings.retention.sweep_seconds,
+    )
+
+
+def open_studio(settings: Settings) -> Studio:
+    """A studio over the data folder, of which this process is the one API: uploads that a killed one left go."""
+    db, config = open_database(settings), jobs_config(settings)
+    incoming = settings.data / "incoming"
+    shutil.rmtree(incoming, ignore_errors=True)
+    incoming.mkdir(exist_ok=True, mode=0o700)
+    return Studio(
+        db=db,
+        store=open_store(settings),
+        queue=Queue(db, config),
+        config=config,
+        encoders=EnginePool(
+            config.engine_command,
+            max_rss=config.engine_max_rss,
+            max_calls=config.engine_max_jobs,
+            size=max(2, os.cpu_count() or 1),
+        ),
+        upload_max_bytes=settings.upload_max_bytes,
+        incoming=incoming,
+        idempotency_seconds=settings.idempotency_hours * 3600,
+    )
+
+
+def web_config(settings: Settings, *, executor: Callable[[], bool]) -> WebConfig:
+    """What the web needs to know."""
+    return WebConfig(
+        cors_origins=settings.http.cors_origins,
+        trusted_proxies=tuple(map(str, settings.http.trusted_proxies)),
+        rate_per_minute=settings.http.rate_per_minute,
+        uploads_per_minute=settings.http.uploads_per_minute,
+        executor=executor,
+    )

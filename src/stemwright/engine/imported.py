@@ -1,0 +1,319 @@
+"""Stems that somebody has already, as stems of ours: one rate, one length, FLAC, measured."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from stemwright.audio.decode import open_audio
+from stemwright.audio.formats import parse_format
+from stemwright.audio.resample import Resampler, resampled_length
+from stemwright.audio.tags import Tags
+from stemwright.engine.mixdown import summed
+from stemwright.engine.naming import safe_name
+from stemwright.engine.options import SeparateOptions
+from stemwright.engine.output import as_output_error, staging
+from stemwright.engine.render import MIX, RECEIPT, Measured, Meter, Names, Renderer
+from stemwright.engine.scan import Scan, scan, song_blocks
+from stemwright.engine.spool import Spool
+from stemwright.errors import InputChangedError, InputError, OptionError, OutputExistsError
+from stemwright.types import Notice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+    from pathlib import Path
+
+    from stemwright.audio.decode import DecodeLimits
+    from stemwright.audio.formats import Format
+    from stemwright.engine.output import Staging
+    from stemwright.engine.receipt import Loudness, StemRecord
+    from stemwright.types import Digest, SampleRate, Samples, Seconds, StemName
+
+MAX_STEMS: Final = 32
+MAX_NAME_CHARACTERS: Final = 64
+_MAX_NAME_BYTES = 240  # file systems take 255, endings included
+_UNSAID: Final[Seconds] = 0.05  # silence at the end that is not worth a notice
+_READING, _EQUALISING, _MEASURING = 0.25, 0.6, 0.7  # how far all is, once each is done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedStem:
+    """One stem that came in; `record` tells its file, and what is in it."""
+
+    record: StemRecord
+    peaks: str  # the file, relative to the folder
+    notices: tuple[Notice, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """The stems of a song, as they are on the disk now: FLAC of one rate, number of channels and length."""
+
+    stems: tuple[ImportedStem, ...]  # in the order given
+    format: Format
+    sample_rate: SampleRate
+    channels: int
+    frames: int
+    duration: Seconds
+    gain_db: float  # of all stems; 0 unless one would have clipped
+    digest: Digest  # over names and samples of all stems, in whichever order they came
+    mix_loudness: Loudness  # of their sum
+    notices: tuple[Notice, ...]  # of the whole; what was wrong with a stem is with the stem
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What all stems have in common in the end."""
+
+    sample_rate: SampleRate
+    channels: int
+    frames: int
+
+
+@dataclass(slots=True)
+class _Equalised:
+    """Stems on their way: of one shape, not yet encoded."""
+
+    spools: dict[StemName, Spool]
+    fits_16_bits: bool = True
+
+
+def import_stems(
+    files: Mapping[StemName, Path],
+    root: Path,
+    *,
+    limits: DecodeLimits,
+    tags: Tags | None = None,
+    on_progress: Callable[[float], None] | None = None,
+) -> Imported:
+    """Make `<name>.flac` and `<name>.peaks.dat` in `root` of several recordings of one song.
+
+    All get the highest rate among them, two channels if any has two or more, and the length of the longest, with
+    silence at the end. They have 16 bits where that loses nothing, else 24. One gain lowers all if one would clip.
+    `limits` hold for each recording; `tags` are the song's. `on_progress` is told the share that is done, 0–1, and may
+    raise to stop; what it raises comes out. Files appear in `root` when all are whole.
+    Raises `OptionError` (`check_stem_names`), the `InputError`s of decoding, whose messages name stem and file,
+    `OutputExistsError`, `OutputError`, `DiskFullError`; then nothing is left.
+    """
+    check_stem_names(files)
+    report = on_progress or _silent
+    wanted = [PurePosixPath(f"{name}.{ending}") for name in files for ending in ("flac", "peaks.dat")]
+
+    def check() -> None:
+        if taken := next((root / name for name in wanted if (root / name).exists()), None):
+            raise OutputExistsError(f"{taken} exists already")
+
+    try:
+        check()
+        found = _scanned(files, limits=limits, report=report)
+        shape = _common(found)
+        with staging(root) as stage:
+            stage.require(len(files) * shape.frames * shape.channels * 8)  # float32, and at most as much for the files
+            equal = _equalise(files, found, shape, limits=limits, stage=stage, report=report)
+            return _finish(equal, found, shape, tags=tags or Tags(), stage=stage, check=check, report=report)
+    except OSError as error:
+        raise as_output_error(error) from error
+
+
+def check_stem_names(names: Collection[StemName], /) -> None:
+    """Make sure that each name can be a stem's, and its file's.
+
+    It has up to 64 letters of any script, digits, spaces, `-`, `_`, `.`; no space at its ends, no dot there; it is not
+    `mix`, not `receipt`, nor one that Windows keeps for itself. Names that differ in case only are the same.
+    Raises `OptionError` for other names, and unless there are 1 to 32.
+    """
+    if not 1 <= len(names) <= MAX_STEMS:
+        raise OptionError(f"1 to {MAX_STEMS} stems make a song, not {len(names)}")
+    seen: set[str] = set()
+    for name in names:
+        shown = repr(name[:80])
+        if not name or len(name) > MAX_NAME_CHARACTERS or len(name.encode("utf-8", "replace")) > _MAX_NAME_BYTES:
+            raise OptionError(f"a stem's name has 1 to {MAX_NAME_CHARACTERS} characters: {shown}")
+        if not all(character in " -_." or unicodedata.category(character)[0] in "LMN" for character in name):
+            raise OptionError(f"a stem's name is made of letters, digits, spaces, '-', '_' and '.': {shown}")
+        folded = _folded(name)
+        tame = name == name.strip(" .") and name.startswith(safe_name(name))  # which shortens long ones
+        if not tame or folded in {MIX, RECEIPT}:
+            raise OptionError(f"a stem cannot be called {shown}")
+        if folded in seen:
+            raise OptionError(f"two stems are called {shown}")
+        seen.add(folded)
+
+
+def _folded(name: str) -> str:
+    """The same for all names that some file system takes for one."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
+def _scanned(
+    files: Mapping[StemName, Path], *, limits: DecodeLimits, report: Callable[[float], None]
+) -> dict[StemName, Scan]:
+    """Read each recording once."""
+    found: dict[StemName, Scan] = {}
+    for name, path in files.items():
+        done = _READING * len(found) / len(files)
+        with _naming(name):
+            found[name] = scan(path, limits=limits, on_block=lambda done=done: report(done))  # type: ignore[misc]
+    return found
+
+
+def _common(found: Mapping[StemName, Scan]) -> _Shape:
+    shapes = [each.shape for each in found.values()]
+    rate = max(shape.sample_rate for shape in shapes)
+    frames = max(resampled_length(shape.frames, in_rate=shape.sample_rate, out_rate=rate) for shape in shapes)
+    return _Shape(rate, max(shape.channels for shape in shapes), frames)
+
+
+def _equalise(
+    files: Mapping[StemName, Path],
+    found: Mapping[StemName, Scan],
+    shape: _Shape,
+    *,
+    limits: DecodeLimits,
+    stage: Staging,
+    report: Callable[[float], None],
+) -> _Equalised:
+    """Read each recording again, and write it down in the common shape."""
+    equal = _Equalised({name: Spool(stage.new_file(f"{n}.f32"), shape.channels) for n, name in enumerate(files)})
+    total, done = len(files) * shape.frames, 0
+    for name, spool in equal.spools.items():
+        with closing(spool), closing(_in_shape(name, files[name], found[name], shape, limits=limits)) as blocks:
+            for block in blocks:
+                equal.fits_16_bits = equal.fits_16_bits and _fits_16_bits(block)
+                spool.write(block)
+                done += block.shape[1]
+                report(_READING + (_EQUALISING - _READING) * done / total)
+    return equal
+
+
+def _in_shape(name: StemName, path: Path, found: Scan, shape: _Shape, *, limits: DecodeLimits) -> Generator[Samples]:
+    """Yield `[C, T]` float32 blocks in the common shape, `shape.frames` samples in all."""
+    resampler = Resampler(found.shape.sample_rate, shape.sample_rate, channels=found.shape.channels)
+    given = 0
+    with _naming(name), open_audio(path, limits=limits) as stream:
+        if stream.info != found.info:
+            raise InputChangedError("the file changed while it was being read")
+        for block in song_blocks(stream, expected=found.digest):
+            ready = resampler.push(block)
+            given += ready.shape[1]
+            yield _widened(ready, shape.channels)
+    rest = resampler.finish()
+    given += rest.shape[1]
+    yield _widened(rest, shape.channels)
+    while given < shape.frames:
+        silence = np.zeros((shape.channels, min(shape.frames - given, 1 << 18)), np.float32)
+        given += silence.shape[1]
+        yield silence
+
+
+def _widened(block: Samples, channels: int) -> Samples:
+    """Mono as two equal channels, where there are to be two."""
+    return block if len(block) == channels else np.repeat(block, channels, axis=0)
+
+
+def _fits_16_bits(block: Samples) -> bool:
+    """Whether 16-bit integers hold each sample as it is."""
+    steps = block * np.float32(1 << 15)
+    return bool(np.all((steps == np.rint(steps)) & (steps >= -(1 << 15)) & (steps < 1 << 15)))
+
+
+def _finish(
+    equal: _Equalised,
+    found: Mapping[StemName, Scan],
+    shape: _Shape,
+    *,
+    tags: Tags,
+    stage: Staging,
+    check: Callable[[], None],
+    report: Callable[[float], None],
+) -> Imported:
+    """Encode, measure, and move the files to their place."""
+    mix = _measured_mix(equal, shape, report=lambda done: report(_EQUALISING + (_MEASURING - _EQUALISING) * done))
+    form = parse_format("flac16" if equal.fits_16_bits else "flac24")
+    names = Names(
+        song="untitled",
+        model="import",
+        of=lambda stem, ending: PurePosixPath(f"{stem}.{ending}"),
+        stems=tuple(equal.spools),
+        options=SeparateOptions(format=form, peaks=("dat",)),
+    )
+    rendering = Renderer(
+        names,
+        stage=stage,
+        tags=tags,
+        sample_rate=shape.sample_rate,
+        on_progress=lambda done: report(_MEASURING + (1 - _MEASURING) * done),
+    ).render(equal.spools, mix=None, measured_mix=mix)
+    result = Imported(
+        stems=tuple(
+            ImportedStem(
+                record=record,
+                peaks=str(names.peaks(record.name, "dat")),
+                notices=_notices(record.name, found[record.name], shape),
+            )
+            for record in rendering.stems
+        ),
+        format=form,
+        sample_rate=shape.sample_rate,
+        channels=shape.channels,
+        frames=shape.frames,
+        duration=shape.frames / shape.sample_rate,
+        gain_db=rendering.gain_db,
+        digest=_digest(rendering.stems),
+        mix_loudness=mix.loudness,
+        notices=rendering.notices,
+    )
+    report(1.0)
+    stage.publish(rendering.files, receipt=names.receipt, check=check)
+    return result
+
+
+def _measured_mix(equal: _Equalised, shape: _Shape, *, report: Callable[[float], None]) -> Measured:
+    """What the sum of the stems measures, at the gain that they will have."""
+    spools = list(equal.spools.values())
+    gain = 1 / max(1.0, *(spool.peak for spool in spools))
+    meter, done = Meter(shape.sample_rate, shape.channels, peaks=False), 0
+    for blocks in zip(*(spool.blocks() for spool in spools), strict=True):
+        meter.add(summed(blocks, [gain] * len(blocks)))
+        done += blocks[0].shape[1]
+        report(done / shape.frames)
+    return meter.measured()
+
+
+def _notices(name: StemName, found: Scan, shape: _Shape) -> tuple[Notice, ...]:
+    """What the user must know of a stem."""
+    notices = [Notice(notice.code, f"{name}: {notice.message}") for notice in found.notices]
+    rate = found.shape.sample_rate
+    if rate != shape.sample_rate:
+        text = f"{name}: resampled from {rate} Hz to the {shape.sample_rate} Hz of another stem"
+        notices.append(Notice("resampled", text))
+    missing = shape.frames - resampled_length(found.shape.frames, in_rate=rate, out_rate=shape.sample_rate)
+    if missing > _UNSAID * shape.sample_rate:
+        seconds = missing / shape.sample_rate
+        notices.append(Notice("padded", f"{name}: shorter than the longest stem; {seconds:.2f} s of silence follow it"))
+    return tuple(notices)
+
+
+def _digest(stems: tuple[StemRecord, ...]) -> Digest:
+    pairs = sorted((stem.name, stem.digest) for stem in stems)
+    return hashlib.sha256(json.dumps(pairs).encode()).hexdigest()
+
+
+@contextmanager
+def _naming(stem: StemName) -> Iterator[None]:
+    """Say of which stem it is that a recording cannot be used."""
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(f"{stem}: {error.message}") from error
+
+
+def _silent(_done: float, /) -> None:
+    """Report to nobody."""

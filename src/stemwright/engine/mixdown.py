@@ -1,0 +1,345 @@
+"""Stored stems in other forms: one of them transcoded, several mixed down, four as a Stems file."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from stemwright.audio.decode import AudioStream, DecodeLimits, open_audio
+from stemwright.audio.encode import Encoder
+from stemwright.audio.resample import Resampler
+from stemwright.audio.stem_mp4 import StemTrack, write_stem_mp4
+from stemwright.engine.ahead import ahead
+from stemwright.engine.output import as_output_error, staging
+from stemwright.engine.spool import Spool
+from stemwright.errors import CorruptInputError, OptionError, OutputExistsError, UnknownStemError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from stemwright.audio.formats import Format
+    from stemwright.audio.tags import Tags
+    from stemwright.engine.output import Staging
+    from stemwright.types import SampleRate, Samples, Seconds, StemName
+
+MAX_GAIN_DB: Final = 60.0
+_LONGEST: Final[Seconds] = 1e6
+_STORED = DecodeLimits(duration=_LONGEST, size_bytes=1 << 50, wall_clock=3600.0)  # they were checked when they came
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mixdown:
+    """What was written."""
+
+    gain_db: float  # of the whole, on top of the stems' own gains; 0 unless it would have clipped
+    frames: int
+    sample_rate: SampleRate
+    duration: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Form:
+    """How a file is to be written."""
+
+    format: Format
+    bitrate: int | None
+    tags: Tags | None
+
+    def encoder(self, path: Path, *, sample_rate: SampleRate, channels: int) -> Encoder:
+        return Encoder(
+            path,
+            format=self.format,
+            sample_rate=sample_rate,
+            channels=channels,
+            bitrate=self.bitrate,
+            tags=self.tags,
+        )
+
+
+def transcode(
+    source: Path,
+    target: Path,
+    *,
+    format: Format,  # noqa: A002
+    bitrate: int | None = None,
+    tags: Tags | None = None,
+) -> None:
+    """Write one stored stem as another format: as many samples, in their place, at the same level.
+
+    A format that cannot carry the rate gets its `nearest_rate`; `resampled_length` tells how many samples that makes.
+    `bitrate` is in bits/s. `target` appears when it is whole, and replaces what stands there.
+    Raises `OptionError` for what the format cannot carry, `CorruptInputError` (the stem is damaged) and the other
+    `InputError`s of decoding, `OutputExistsError` (`target` is the stem itself), `OutputError`, `DiskFullError`.
+    """
+    form = _Form(format=format, bitrate=bitrate, tags=tags)
+    with _making(target, [source]) as (stage, path), _opened({source.stem: source}) as stems:
+        rate = format.nearest_rate(stems.sample_rate)
+        single = (blocks[0] for blocks in stems.blocks())
+        with (
+            form.encoder(path, sample_rate=rate, channels=stems.channels) as encoder,
+            closing(ahead(_resampled(single, stems.sample_rate, rate, channels=stems.channels))) as blocks,
+        ):
+            for block in blocks:
+                encoder.write(block)
+        _publish(stage, path, target)
+
+
+def mixdown(
+    stems: Mapping[StemName, Path],
+    target: Path,
+    *,
+    gains_db: Mapping[StemName, float | None],
+    start: Seconds | None,
+    end: Seconds | None,
+    format: Format,  # noqa: A002
+    bitrate: int | None = None,
+    tags: Tags | None = None,
+) -> Mixdown:
+    """Write the sum of stored stems, each with its gain, from `start` to `end`, both rounded to whole samples.
+
+    A gain is in dB, None and -inf mute, and a stem without one has 0 dB. The sum is exact before it is rounded to
+    float32, once. Where its sample peak exceeds full scale, and the format clips, a second pass lowers the whole so
+    that the peak is at 0 dBFS; float WAV keeps it as it is. `bitrate` is in bits/s. `target` appears when it is whole,
+    and replaces what stands there.
+    Raises `UnknownStemError` (a gain for a stem that is not there), `OptionError` (no stems, a gain beyond
+    `MAX_GAIN_DB`, a region outside the song or of no samples, what the format cannot carry), and as `transcode`.
+    """
+    factors = _factors(stems, gains_db)
+    heard = {stem: factors[stem] for stem in sorted(stems) if factors[stem]} or {min(stems): 0.0}
+    form = _Form(format=format, bitrate=bitrate, tags=tags)
+    job = _Mix({stem: stems[stem] for stem in heard}, tuple(heard.values()), start=start, end=end, form=form)
+    with _making(target, stems.values()) as (stage, path):
+        gain = 1.0
+        result = job.write(path)
+        if result.peak > 1 and format.clips:
+            gain = 1 / result.peak
+            result = job.write(path, gain=gain)
+        _publish(stage, path, target)
+    return _described(gain, frames=result.frames, sample_rate=result.sample_rate)
+
+
+def stem_mp4(
+    stems: Mapping[StemName, Path],
+    target: Path,
+    *,
+    format: Format,  # noqa: A002
+    bitrate: int | None = None,
+    tags: Tags | None = None,
+) -> Mixdown:
+    """Write four stored stems, in the order given, and their sum into one `.stem.mp4`.
+
+    `format` is `m4a` or `alac16`, which is what players of such files read; `bitrate` is in bits/s, for each track.
+    One gain for the five tracks keeps the loudest at 0 dBFS where one would clip. `target` appears when it is whole,
+    and replaces what stands there.
+    Raises `OptionError` for another number of stems or another format, and as `transcode`.
+    """
+    if len(stems) != 4:
+        raise OptionError(f"a .stem.mp4 holds four stems, not {len(stems)}")
+    if format.container != "mp4" or format.bits not in {None, 16}:
+        raise OptionError(f"a .stem.mp4 holds AAC or 16-bit ALAC, not {format.name}")
+    with _making(target, stems.values()) as (stage, path):
+        with _opened(stems) as opened:
+            rate, channels = format.nearest_rate(opened.sample_rate), opened.channels
+            spools = {name: Spool(stage.new_file(f"{number}.f32"), channels) for number, name in enumerate(stems)}
+            mix = Spool(stage.new_file("mix.f32"), channels)
+            _spool(opened, [*spools.values(), mix], sample_rate=rate)
+        gain = 1 / max(1.0, mix.peak, *(spool.peak for spool in spools.values()))
+        write_stem_mp4(
+            path,
+            mix=mix.path,
+            stems=[StemTrack(name=name, path=spool.path) for name, spool in spools.items()],
+            sample_rate=rate,
+            channels=channels,
+            gain=gain,
+            format=format,
+            bitrate=bitrate,
+            tags=tags,
+        )
+        _publish(stage, path, target)
+    return _described(gain, frames=mix.frames, sample_rate=rate)
+
+
+def summed(blocks: Sequence[Samples], factors: Sequence[float] | None = None) -> Samples:
+    """The sum of blocks, each times its factor (1 without), added up in double precision and rounded once.
+
+    Input: `[C, T]` float32 each. Output: `[C, T]` float32. Without factors it does not depend on the blocks' order.
+    """
+    total = np.zeros(blocks[0].shape)
+    for block, factor in zip(blocks, factors or itertools.repeat(1.0, len(blocks)), strict=True):
+        total += block if factor == 1 else np.multiply(block, factor, dtype=np.float64)
+    rounded: Samples = total.astype(np.float32)
+    return rounded
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What one pass found: the sample peak before any gain, and the length and rate of the file."""
+
+    peak: float
+    frames: int
+    sample_rate: SampleRate
+
+
+class _Mix:
+    """A mixdown that can be written more than once."""
+
+    def __init__(
+        self,
+        stems: Mapping[StemName, Path],
+        factors: Sequence[float],
+        *,
+        start: Seconds | None,
+        end: Seconds | None,
+        form: _Form,
+    ) -> None:
+        self._stems, self._factors = stems, factors
+        self._start, self._end = _checked("start", start), _checked("end", end)
+        self._form = form
+
+    def write(self, path: Path, *, gain: float = 1.0) -> _Written:
+        """Write it all at this gain; without one, once it would clip, only the peak is looked for, to the end."""
+        form, peak, frames = self._form.format, 0.0, 0
+        with _opened(self._stems) as stems:
+            first, last = self._region(stems.sample_rate)
+            rate = form.nearest_rate(stems.sample_rate)
+            mixed = (summed(blocks, self._factors) for blocks in stems.blocks(first=first, last=last))
+            with (
+                self._form.encoder(path, sample_rate=rate, channels=stems.channels) as encoder,
+                closing(ahead(_resampled(mixed, stems.sample_rate, rate, channels=stems.channels))) as blocks,
+            ):
+                for block in blocks:
+                    frames += block.shape[1]
+                    peak = max(peak, float(block.max()), -float(block.min()))
+                    if gain < 1:
+                        encoder.write(block * np.float32(gain))
+                    elif peak > 1 and form.clips:
+                        encoder.abort()
+                    else:
+                        encoder.write(block)
+        return _Written(peak, frames, rate)
+
+    def _region(self, rate: SampleRate) -> tuple[int, int | None]:
+        """First sample and the one after the last; None for the song's own end."""
+        first = round((self._start or 0.0) * rate)
+        last = None if self._end is None else round(self._end * rate)
+        if last is not None and last <= first:
+            raise OptionError(f"the end ({self._end} s) does not lie behind the start ({self._start or 0.0} s)")
+        return first, last
+
+
+class _Stems:
+    """Stored stems, read in step."""
+
+    def __init__(self, streams: Mapping[StemName, AudioStream]) -> None:
+        shapes = {(stream.info.sample_rate, stream.info.channels) for stream in streams.values()}
+        if len(shapes) > 1:
+            raise CorruptInputError("the stems do not have the same sample rate and number of channels")
+        self.sample_rate, self.channels = shapes.pop()
+        self._streams = streams
+
+    def blocks(self, *, first: int = 0, last: int | None = None) -> Iterator[list[Samples]]:
+        """Yield a `[C, T]` float32 block of each stem, T the same for all and never 0, from sample `first` to `last`.
+
+        Raises `CorruptInputError` (stems of different lengths, a damaged one), `OptionError` (the song ends before).
+        """
+        at = 0
+        for blocks in itertools.zip_longest(*self._streams.values()):
+            lengths = [0 if block is None else block.shape[1] for block in blocks]
+            length = min(lengths)
+            if length < max(lengths):
+                first_to_end = list(self._streams)[lengths.index(length)]
+                raise CorruptInputError(f"the stems do not have the same length: {first_to_end} ends before others")
+            begin, end = max(first - at, 0), length if last is None else min(last - at, length)
+            if begin < end:
+                yield [block[:, begin:end] for block in blocks]
+            at += length
+            if at == last:  # a stem that is read to its end is also judged
+                continue
+            if last is not None and at > last:
+                return
+        for stem, stream in self._streams.items():
+            if stream.notices:
+                raise CorruptInputError(f"{stem}: {stream.notices[0].message}")
+        if first >= at or (last or 0) > at:
+            raise OptionError(f"the song lasts {at / self.sample_rate} s: the region is not within it")
+
+
+@contextmanager
+def _opened(stems: Mapping[StemName, Path]) -> Iterator[_Stems]:
+    with ExitStack() as stack:
+        yield _Stems({stem: stack.enter_context(open_audio(path, limits=_STORED)) for stem, path in stems.items()})
+
+
+@contextmanager
+def _making(target: Path, sources: Iterable[Path]) -> Iterator[tuple[Staging, Path]]:
+    """A folder next to `target`, gone afterwards whatever happens, and in it the file to write."""
+    try:
+        if target.exists() and any(source.exists() and target.samefile(source) for source in sources):
+            raise OutputExistsError(f"{target} is the stem itself")
+        with staging(target.parent) as stage:
+            yield stage, stage.new_file(f"result{target.suffix}")
+    except OSError as error:
+        raise as_output_error(error) from error
+
+
+def _publish(stage: Staging, path: Path, target: Path) -> None:
+    name = PurePosixPath(target.name)
+    stage.publish({name: path}, receipt=name, check=lambda: None)
+
+
+def _spool(stems: _Stems, spools: Sequence[Spool], *, sample_rate: SampleRate) -> None:
+    """Write the stems and, as the last, their sum, all at `sample_rate`."""
+    joined = (np.concatenate([*blocks, summed(blocks)]) for blocks in stems.blocks())
+    channels = len(spools) * stems.channels
+    with ExitStack() as stack:
+        for spool in spools:
+            stack.enter_context(closing(spool))
+        for flat in _resampled(joined, stems.sample_rate, sample_rate, channels=channels):
+            for spool, block in zip(spools, flat.reshape(len(spools), stems.channels, -1), strict=True):
+                spool.write(block)
+
+
+def _resampled(
+    blocks: Iterable[Samples], in_rate: SampleRate, out_rate: SampleRate, *, channels: int
+) -> Iterator[Samples]:
+    """Yield blocks at another rate, none of them empty."""
+    resampler = Resampler(in_rate, out_rate, channels=channels)
+    for block in blocks:
+        if (ready := resampler.push(block)).shape[1]:
+            yield ready
+    if (rest := resampler.finish()).shape[1]:
+        yield rest
+
+
+def _factors(stems: Mapping[StemName, Path], gains_db: Mapping[StemName, float | None]) -> dict[StemName, float]:
+    """Each stem's factor; 0 mutes."""
+    if not stems:
+        raise OptionError("there are no stems to mix")
+    if unknown := sorted(set(gains_db) - set(stems)):
+        raise UnknownStemError(f"there is no stem called {unknown[0]!r}; there are {', '.join(stems)}")
+    factors = {}
+    for stem in stems:
+        gain = gains_db.get(stem, 0.0)
+        gain = -math.inf if gain is None else gain
+        if not gain <= MAX_GAIN_DB:  # NaN neither
+            raise OptionError(f"{stem}: a gain of {gain} dB; at most {MAX_GAIN_DB:g} dB can be had")
+        factors[stem] = 10.0 ** (gain / 20)
+    return factors
+
+
+def _checked(what: str, seconds: Seconds | None) -> Seconds | None:
+    if seconds is not None and not 0 <= seconds <= _LONGEST:  # NaN neither
+        raise OptionError(f"the {what} ({seconds} s) does not lie in the song")
+    return seconds
+
+
+def _described(gain: float, *, frames: int, sample_rate: SampleRate) -> Mixdown:
+    gain_db = round(20 * math.log10(gain), 4) + 0.0
+    return Mixdown(gain_db=gain_db, frames=frames, sample_rate=sample_rate, duration=frames / sample_rate)

@@ -1,0 +1,1 @@
+"""Durable jobs: the workflow on DBOS, the engine process, callbacks, retention."""

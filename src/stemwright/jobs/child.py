@@ -1,0 +1,250 @@
+"""What runs in the engine process: one request a line on standard input, answers as lines on standard output."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from stemwright import points
+from stemwright.errors import StemwrightError
+from stemwright.jobs._processes import kill_own_descendants
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TextIO
+
+    from stemwright.analysis.key import KeyMeter
+    from stemwright.analysis.tempo import TempoMeter
+    from stemwright.audio.decode import DecodeLimits
+    from stemwright.engine.separate import Engine
+    from stemwright.types import Samples
+
+_EVERY: Final = 0.2  # seconds between two reports of one stage
+_WARM: Final = 2  # engines with their models that are kept
+
+
+class Child:
+    """Answers requests, with the models of earlier ones still loaded."""
+
+    def __init__(self, answers: TextIO) -> None:
+        self._answers = answers
+        self._engines: dict[str, Engine] = {}
+        self._stage, self._told = "", 0.0
+        self._does: dict[str, Callable[..., dict[str, Any]]] = {
+            "scan": self._scan,
+            "separate": self._separate,
+            "transcode": self._transcode,
+            "mixdown": self._mixdown,
+            "stem_mp4": self._stem_mp4,
+            "import": self._import,
+        }
+
+    def answer(self, request: dict[str, Any]) -> None:
+        """Do what a request says, and answer."""
+        try:
+            result = self._does[request.pop("what")](**request)
+        except StemwrightError as error:
+            self._say(error={"code": error.code, "message": error.message})
+        except MemoryError:
+            self._say(error={"code": "out_of_memory", "message": "there is not enough memory for this song"})
+        except Exception as error:  # noqa: BLE001  (the edge of a job)
+            traceback.print_exc()
+            self._say(error={"code": "internal", "message": f"{type(error).__name__}: {error}"})
+        else:
+            self._say(result=result)
+
+    def _say(self, **what: Any) -> None:
+        self._answers.write(json.dumps(what) + "\n")
+        self._answers.flush()
+
+    def _progress(self, stage: str, fraction: float | None, /) -> None:
+        now = time.monotonic()
+        if stage == self._stage and now - self._told < _EVERY and fraction != 1:
+            return
+        if stage != self._stage:
+            points.reached(stage)
+        self._stage, self._told = stage, now
+        self._say(stage=stage, fraction=fraction)
+
+    def _scan(self, *, song: str, limits: dict[str, Any], analysis: bool) -> dict[str, Any]:
+        """The facts of a song: its digest, length, tags, tempo and key."""
+        from stemwright.audio.decode import open_audio
+        from stemwright.audio.digest import PcmDigest
+        from stemwright.audio.tags import read_tags
+
+        path = Path(song)
+        self._progress("hashing", None)
+        meter = _Meters(wanted=analysis)
+        with open_audio(path, limits=_limits(limits)) as stream:
+            info = stream.info
+            digest = PcmDigest(info.sample_rate, info.channels)
+            for block in stream:
+                digest.update(block)
+                meter.add(info.sample_rate, block)
+                self._progress("hashing", None)
+            frames, notices = stream.frames, stream.notices
+        tags, _ = read_tags(path, demuxer=info.container)
+        return {
+            "pcm_digest": digest.hexdigest(),
+            "duration": frames / info.sample_rate,
+            "sample_rate": info.sample_rate,
+            "channels": info.channels,
+            "container": info.container,
+            "title": tags.text.get("title", ""),
+            "artist": tags.text.get("artist", ""),
+            "analysis": meter.result(),
+            "warnings": [{"code": notice.code, "message": notice.message} for notice in notices],
+        }
+
+    def _separate(self, *, song: str, root: str, options: dict[str, Any]) -> dict[str, Any]:
+        """Stems, their overviews and the receipt as files of a folder; the receipt."""
+        self._stage = ""
+        engine = self._engine(options)
+        result = engine.separate(Path(song), Path(root), on_progress=self._progress)
+        receipt: dict[str, Any] = json.loads(result.receipt.model_dump_json())
+        return receipt
+
+    def _engine(self, options: dict[str, Any]) -> Engine:
+        from stemwright.audio.formats import parse_format
+        from stemwright.engine.naming import NameTemplate
+        from stemwright.engine.options import SeparateOptions
+        from stemwright.engine.separate import Engine
+
+        key = json.dumps(options, sort_keys=True)
+        if key not in self._engines:
+            while len(self._engines) >= _WARM:
+                del self._engines[next(iter(self._engines))]
+            self._engines[key] = Engine(
+                SeparateOptions(
+                    model=options["model"],
+                    repo=Path(options["repo"]) if options["repo"] else None,
+                    device=options["device"],
+                    stems=tuple(options["stems"]) if options["stems"] else None,
+                    sample_rate=options["sample_rate"],
+                    format=parse_format(options["format"]),
+                    peaks=("dat",),
+                    template=NameTemplate("{stem}.{ext}"),
+                    limits=_limits(options["limits"]),
+                )
+            )
+        return self._engines[key]
+
+    def _transcode(self, *, source: str, target: str, format: str) -> dict[str, Any]:  # noqa: A002
+        from stemwright.audio.formats import parse_format
+        from stemwright.engine.mixdown import transcode
+
+        transcode(Path(source), Path(target), format=parse_format(format))
+        return {}
+
+    def _mixdown(self, *, stems: dict[str, str], target: str, format: str, **how: Any) -> dict[str, Any]:  # noqa: A002
+        from stemwright.audio.formats import parse_format
+        from stemwright.engine.mixdown import mixdown
+
+        made = mixdown(_paths(stems), Path(target), format=parse_format(format), **how)
+        return {"gain_db": made.gain_db}
+
+    def _stem_mp4(self, *, stems: dict[str, str], target: str, format: str) -> dict[str, Any]:  # noqa: A002
+        from stemwright.audio.formats import parse_format
+        from stemwright.engine.mixdown import stem_mp4
+
+        stem_mp4(_paths(stems), Path(target), format=parse_format(format))
+        return {}
+
+    def _import(self, *, files: dict[str, str], root: str, limits: dict[str, Any]) -> dict[str, Any]:
+        from stemwright.engine.imported import import_stems
+
+        made = import_stems(_paths(files), Path(root), limits=_limits(limits))
+        notices = [*made.notices, *(notice for stem in made.stems for notice in stem.notices)]
+        receipt = {
+            "input": {
+                "digest": made.digest,
+                "duration": made.duration,
+                "sample_rate": made.sample_rate,
+                "channels": made.channels,
+                "loudness": made.mix_loudness.model_dump(),
+            },
+            "model": {"name": "imported", "draft": False},
+            "settings": {"format": made.format.name, "stems": [stem.record.name for stem in made.stems]},
+            "gain_db": made.gain_db,
+            "residual_db": None,
+            "warnings": [{"code": notice.code, "message": notice.message} for notice in notices],
+            "stems": [stem.record.model_dump(mode="json") for stem in made.stems],
+        }
+        (Path(root) / "receipt.json").write_text(json.dumps(receipt, indent=2) + "\n", encoding="utf-8")
+        return {"receipt": receipt}
+
+
+class _Meters:
+    """Tempo and key, or nothing where they are not wanted."""
+
+    def __init__(self, *, wanted: bool) -> None:
+        self._wanted = wanted
+        self._meters: tuple[TempoMeter, KeyMeter] | None = None
+
+    def add(self, sample_rate: int, block: Samples) -> None:
+        """Take the next samples, `[C, T]` float32."""
+        if self._wanted and self._meters is None:
+            from stemwright.analysis.key import KeyMeter
+            from stemwright.analysis.tempo import TempoMeter
+
+            self._meters = TempoMeter(sample_rate), KeyMeter(sample_rate)
+        for meter in self._meters or ():
+            meter.add(block)
+
+    def result(self) -> dict[str, Any] | None:
+        """What was found; None for a tempo or a key that is not there."""
+        if self._meters is None:
+            return None
+        tempo, key = self._meters[0].tempo(), self._meters[1].key()
+        beats = {name: getattr(tempo, name) for name in ("bpm", "confidence", "octave", "octave_strength")}
+        tones = ("name", "tonic", "mode", "camelot", "open_key", "confidence")
+        return {
+            "tempo": {name: value and round(value, 3) for name, value in beats.items()} if tempo.bpm else None,
+            "key": {name: getattr(key, name) for name in tones} if key else None,
+        }
+
+
+def _limits(given: dict[str, Any]) -> DecodeLimits:
+    from stemwright.audio.decode import DecodeLimits
+
+    return DecodeLimits(**given)
+
+
+def _paths(files: dict[str, str]) -> dict[str, Path]:
+    return {name: Path(path) for name, path in files.items()}
+
+
+def run() -> None:
+    """Answer until standard input ends; end at once when the parent is gone, whatever is being done."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
+    for number in (signal.SIGTERM, signal.SIGINT):  # sent to all of a service at once; the executor decides
+        signal.signal(number, signal.SIG_IGN)
+    with contextlib.suppress(OSError):
+        os.nice(5)  # the API answers first
+    requests: list[str] = []
+    there = threading.Condition()
+    threading.Thread(target=_listen, args=(requests, there), daemon=True).start()
+    child = Child(answers)
+    while True:
+        with there:
+            there.wait_for(lambda: requests)
+            line = requests.pop(0)
+        child.answer(json.loads(line))
+
+
+def _listen(requests: list[str], there: threading.Condition) -> None:
+    for line in sys.stdin:
+        with there:
+            requests.append(line)
+            there.notify()
+    kill_own_descendants()
+    os._exit(3)

@@ -1,0 +1,50 @@
+"""What jobs need to know of the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stemwright.audio.decode import DecodeLimits
+    from stemwright.types import Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobsConfig:
+    """How jobs are run. Times in seconds, sizes in bytes."""
+
+    work: Path  # private files of running jobs; each executor's own
+    engine_command: tuple[str, ...]
+    limits: DecodeLimits
+    model: str = "auto"  # where a job names none
+    device: str = "auto"
+    repo: Path | None = None
+    slots: dict[str, int] = field(default_factory=lambda: {"cpu": 1, "gpu": 0})
+    attempts: int = 3
+    timeout_factor: float = 30.0  # times the song's duration
+    timeout_min: Seconds = 600.0
+    ageing: Seconds = 1800.0  # of waiting, after which a job goes before fresh ones of the next higher priority
+    engine_max_rss: int = 6 << 30
+    engine_max_jobs: int = 50
+    callback_secret: str | None = None
+    callback_allow: tuple[str, ...] = ()
+    callback_attempts: int = 4
+    callback_timeout: Seconds = 10.0
+    results_seconds: Seconds = 7 * 86400.0  # 0 keeps them
+    disk_budget: int = 0  # of all objects; 0 is none
+    disk_reserve: int = 1_000_000_000  # with less room on the disk, nothing is accepted
+    sweep_seconds: Seconds = 60.0
+    sweep_grace: Seconds = 600.0  # objects without a row that are younger may be in the making
+    forget_jobs_seconds: Seconds = 30 * 86400.0
+
+    def timeout(self, duration: Seconds | None) -> Seconds:
+        """How long a step for a song of so many seconds may take."""
+        return max(self.timeout_min, self.timeout_factor * (duration or 0))
+
+    @property
+    def queue(self) -> str:
+        """The queue of jobs for the device that is set."""
+        return "gpu" if self.slots.get("gpu") and self.device != "cpu" else "cpu"

@@ -1,0 +1,174 @@
+"""The engine process: separates in a child of its own that stays warm, and can be killed at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from stemwright.errors import StemwrightError, error_of
+from stemwright.jobs._processes import kill_tree
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+_LINE: Final = 64 << 20  # bytes of one answer, at most
+_TAIL: Final = 2000  # characters of what a dead child last said
+
+
+class EngineCrashedError(StemwrightError):
+    """The engine process ended in the middle of its work."""
+
+    code = "engine_crashed"
+    status = 500
+    retryable = True
+
+
+class JobTimeoutError(StemwrightError):
+    """The job took longer than it may."""
+
+    code = "timeout"
+    status = 504
+
+
+class Engine:
+    """One child process that does one thing at a time."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = [*command]
+        self._process: asyncio.subprocess.Process | None = None
+        self._log: asyncio.Task[str] | None = None
+        self._busy = False
+        self.calls = 0
+
+    @property
+    def pid(self) -> int | None:
+        """Of the child, while it lives."""
+        return self._process.pid if self._process and self._process.returncode is None else None
+
+    async def call(
+        self,
+        what: str,
+        /,
+        *,
+        timeout: float,
+        on_progress: Callable[[str, float | None], None] | None = None,
+        **args: Any,
+    ) -> dict[str, Any]:
+        """Let the child do something; its answer. A call that is cancelled kills the child.
+
+        `timeout` in seconds; `on_progress` is told the stage and the share of it that is done.
+        Raises what the child says went wrong, `EngineCrashedError`, `JobTimeoutError`.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._call({"what": what, **args}, on_progress)
+        except TimeoutError:
+            await self.kill()
+            raise JobTimeoutError(f"it was not done within {timeout:.0f} s") from None
+        except BaseException:
+            if self._busy:  # it has not answered, and nobody waits for its answer any more
+                await asyncio.shield(self.kill())
+            raise
+
+    async def _call(
+        self, request: dict[str, Any], on_progress: Callable[[str, float | None], None] | None
+    ) -> dict[str, Any]:
+        process = await self._started()
+        if process.stdin is None or process.stdout is None:
+            raise EngineCrashedError("the engine process has no pipes")
+        self.calls += 1
+        self._busy = True
+        process.stdin.write(json.dumps(request).encode() + b"\n")
+        with contextlib.suppress(ConnectionError):
+            await process.stdin.drain()
+        while line := await process.stdout.readline():
+            answer: dict[str, Any] = json.loads(line)
+            self._busy = "stage" in answer
+            if self._busy:
+                if on_progress:
+                    await asyncio.to_thread(on_progress, answer["stage"], answer["fraction"])
+            elif "error" in answer:
+                raise error_of(answer["error"]["code"], answer["error"]["message"])
+            else:
+                result: dict[str, Any] = answer["result"]
+                return result
+        raise EngineCrashedError(await self._last_words(process))
+
+    async def _started(self) -> asyncio.subprocess.Process:
+        if self._process is None or self._process.returncode is not None:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+                limit=_LINE,
+            )
+            self._log = asyncio.create_task(_tail(self._process))
+            self.calls = 0
+        return self._process
+
+    async def _last_words(self, process: asyncio.subprocess.Process) -> str:
+        code = await process.wait()
+        said = (await self._log).strip().splitlines()[-1:] if self._log else []
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+        hint = ", perhaps for want of memory" if code == -signal.SIGKILL else ""
+        return f"the engine process {how}{hint}{': ' if said else ''}{''.join(said)}"
+
+    async def kill(self) -> None:
+        """End the child and all that it started, at once."""
+        process, self._process = self._process, None
+        if process is None or process.returncode is not None:
+            return
+        kill_tree(process.pid)
+        await process.wait()
+
+    def rss(self) -> int:
+        """Bytes of memory that the child holds; 0 where that cannot be known."""
+        try:
+            pages = int(Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1])
+        except (OSError, ValueError, IndexError):
+            return 0
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+class EnginePool:
+    """Engines for as many calls as there are at once, kept warm, replaced when they have grown or grown old."""
+
+    def __init__(self, command: Sequence[str], *, max_rss: int, max_calls: int, size: int | None = None) -> None:
+        """`max_rss` in bytes; `size` is how many there are at most: further callers wait."""
+        self._command, self._max_rss, self._max_calls = command, max_rss, max_calls
+        self._places = asyncio.Semaphore(size) if size else contextlib.nullcontext()
+        self._idle: list[Engine] = []
+        self._all: set[Engine] = set()
+
+    @contextlib.asynccontextmanager
+    async def engine(self) -> AsyncIterator[Engine]:
+        """An engine for one caller."""
+        async with self._places:
+            engine = self._idle.pop() if self._idle else Engine(self._command)
+            self._all.add(engine)
+            try:
+                yield engine
+            finally:
+                if engine.rss() > self._max_rss or engine.calls >= self._max_calls:
+                    await asyncio.shield(engine.kill())
+                self._idle.append(engine)
+
+    async def kill(self) -> None:
+        """End all engines."""
+        for engine in self._all:
+            await engine.kill()
+
+
+async def _tail(process: asyncio.subprocess.Process) -> str:
+    """The end of what a child writes on its standard error."""
+    tail = b""
+    while process.stderr and (block := await process.stderr.read(4096)):
+        tail = (tail + block)[-_TAIL:]
+    return tail.decode(errors="replace")

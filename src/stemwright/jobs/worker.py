@@ -1,0 +1,319 @@
+"""The work of one run, step by step: hash, preview, separate and store, save."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
+import logging
+import random
+import shutil
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+
+from sqlalchemy.exc import DBAPIError
+
+from stemwright import __version__, points
+from stemwright.errors import CancelledError, InputError, NotFoundError, StemwrightError
+from stemwright.jobs.engine import EngineCrashedError, EnginePool
+from stemwright.jobs.models import DRAFT, resolve
+from stemwright.jobs.options import AudioFormat
+from stemwright.jobs.runs import Runs, lasting, separation_key
+from stemwright.library.tables import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from stemwright.jobs.config import JobsConfig
+    from stemwright.storage.objects import ObjectStore
+
+P = ParamSpec("P")
+T = TypeVar("T")
+log = logging.getLogger("stemwright.jobs")
+_LONGEST_PAUSE: Final = 60.0  # seconds between two tries
+_EVERY: Final = 0.4  # seconds between two notes of progress
+_SHARES: Final = {  # percent of a run, from … to
+    "hashing": (0.0, 4.0),
+    "preview": (4.0, 12.0),
+    "reading": (12.0, 14.0),
+    "separating": (14.0, 92.0),
+    "encoding": (92.0, 98.0),
+    "saving": (98.0, 100.0),
+}
+
+
+class Worker:
+    """What an executor does for a run."""
+
+    def __init__(self, runs: Runs, store: ObjectStore, config: JobsConfig, pool: EnginePool) -> None:
+        self.runs, self.config = runs, config
+        self._store, self._pool = store, pool
+        self.active: set[str] = set()
+
+    def begin(self, run_id: str) -> dict[str, Any] | None:
+        """Start an attempt of a run: its song as plain facts, or None when there is nothing to do."""
+        song = lasting(self.runs.begin, run_id, attempts=self.config.attempts)
+        if song is not None:
+            self.active.add(run_id)
+        return song
+
+    async def hash(self, run_id: str, song: dict[str, Any]) -> dict[str, Any]:
+        """Read the song once: digest, length, tags, tempo, key; and which model it will be.
+
+        Raises the `InputError`s of decoding.
+        """
+        model = resolve(song["options"]["model"], repo=self.config.repo)
+        wanted = song["options"]["analysis"] and not song["analysed"]
+        if song["pcm_digest"] and not wanted:
+            return {"pcm_digest": song["pcm_digest"], "duration": song["duration"], "model": model}
+        with self._folder(run_id) as folder:
+            path = await self._fetch(song, folder)
+            facts = await self._call(
+                run_id,
+                "scan",
+                duration=None,
+                on_progress=self._reporter(run_id, lambda *_: ("hashing", 2.0, None)),
+                song=str(path),
+                limits=self._limits(),
+                analysis=wanted,
+            )
+        await asyncio.to_thread(lasting, self.runs.describe_song, song["song_id"], facts)
+        return {"pcm_digest": facts["pcm_digest"], "duration": facts["duration"], "model": model}
+
+    async def make(self, run_id: str, song: dict[str, Any], *, preview: bool = False) -> dict[str, Any]:
+        """The stems: `{"found": id}` where they have been there before, else what `separate` made and stored.
+
+        `song` is what `begin` and `hash` gave. Raises what the engine raises.
+        """
+        if preview:
+            song = song | {"model": DRAFT, "options": song["options"] | {"stems": None}}
+        key = self.key(song, model=song["model"])
+        found = await asyncio.to_thread(lasting, self.runs.find, song["owner"], key)
+        return {"found": found} if found else await self._separate(run_id, song, preview=preview)
+
+    async def _separate(self, run_id: str, song: dict[str, Any], *, preview: bool) -> dict[str, Any]:
+        """Make stems and store them; what `Runs.save` needs."""
+        options, model, name = song["options"], song["model"], new_id()
+        known = await asyncio.to_thread(lasting, self.runs.model_speed, model)
+        report = _Remaining(song["duration"], speed=known, preview=preview)
+        with self._folder(f"{run_id}-draft" if preview else run_id) as folder:
+            path = await self._fetch(song, folder)
+            receipt = await self._call(
+                run_id,
+                "separate",
+                duration=song["duration"],
+                on_progress=self._reporter(run_id, report),
+                song=str(path),
+                root=str(folder / "stems"),
+                options={
+                    "model": model,
+                    "repo": str(self.config.repo) if self.config.repo and not preview else None,
+                    "device": "auto" if preview else self.config.device,
+                    "stems": options["stems"],
+                    "sample_rate": options["sample_rate"],
+                    "format": options["master"],
+                    "limits": self._limits(),
+                },
+            )
+            receipt["input"]["name"] = song["file_name"]
+            key = self.key(song, model=receipt["model"]["name"])
+            made: dict[str, Any] = {"id": name, "key": key, "receipt": receipt}
+            if not preview:
+                saving = self._reporter(run_id, lambda *_: ("saving", 98.0, None))
+                await asyncio.to_thread(saving, "saving", None)
+                await self._encoded(run_id, folder / "stems", song)
+            points.reached("storing")
+            stopped = threading.Event()
+            place = f"{song['owner']}/separations/{run_id}/{name}"
+            made["files"] = await _to_its_end(stopped, self._keep, place, folder / "stems", stopped)
+            points.reached("stored")
+            return made
+
+    async def _encoded(self, run_id: str, folder: Path, song: dict[str, Any]) -> None:
+        """Add the stems in the format that the job names, where it is not the one they are kept in."""
+        ending = AudioFormat(song["options"]["format"]).token
+        if ending == "flac":
+            return
+        for source in sorted(folder.glob("*.flac")):
+            await self._call(
+                run_id,
+                "transcode",
+                duration=song["duration"],
+                on_progress=None,
+                source=str(source),
+                target=str(source.with_suffix(f".{ending}")),
+                format=ending,
+            )
+
+    def key(self, song: dict[str, Any], *, model: str) -> str:
+        """The key of a song's separation by a model."""
+        pipeline = f"{__version__} {repo_state(self.config.repo)}"
+        return separation_key(pcm_digest=song["pcm_digest"], model=model, options=song["options"], pipeline=pipeline)
+
+    async def _call(
+        self,
+        run_id: str,
+        what: str,
+        *,
+        duration: float | None,
+        on_progress: Callable[[str, float | None], None] | None,
+        **args: Any,
+    ) -> dict[str, Any]:
+        """Ask an engine; a crash is tried again, with a pause that doubles, until the attempts are used up."""
+        pause = 1.0
+        while True:
+            try:
+                async with self._pool.engine() as engine:
+                    answer: dict[str, Any] = await engine.call(
+                        what, timeout=self.config.timeout(duration), on_progress=on_progress, **args
+                    )
+                    return answer
+            except EngineCrashedError as error:
+                more = await asyncio.to_thread(lasting, self.runs.count_attempt, run_id, most=self.config.attempts)
+                log.warning("an engine died", extra={"run_id": run_id, "error": error.message, "again": more})
+                if not more:
+                    raise
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # nosec B311
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _fetch(self, song: dict[str, Any], folder: Path) -> Path:
+        """The song as a local file. Raises `NotFoundError`."""
+        if not song["upload_key"]:
+            raise NotFoundError("the recording is no longer here; upload it again")
+        path = folder / "song"
+        await _to_its_end(threading.Event(), self._store.fetch, song["upload_key"], path)
+        return path
+
+    def _keep(self, place: str, folder: Path, stopped: threading.Event) -> list[dict[str, Any]]:
+        """Store all files of a folder below `place`; their rows. `stopped` ends it early."""
+        files = []
+        for path in sorted(folder.iterdir()):
+            if stopped.is_set():
+                break
+            key = f"{place}/{path.name}"
+            size = self._store.put_file(path, key)
+            files.append({"name": path.name, "object_key": key, "size_bytes": size, "digest": file_digest(path)})
+        return files
+
+    def tidy(self, run_id: str, owner: str) -> None:
+        """Once a run has ended, delete what it stored and did not publish: earlier attempts, work in vain.
+
+        What a row names stays, whoever wrote that row.
+        """
+        if self.runs.is_live(run_id):
+            return
+        stored = [one.key for one in self._store.list(f"{owner}/separations/{run_id}")]
+        self._store.delete(self.runs.unknown(stored))
+
+    def forget(self, key: str | None) -> None:
+        """Delete an upload, unless somebody sent the same bytes again meanwhile."""
+        if key:
+            self._store.delete(self.runs.unknown([key]))
+
+    def _limits(self) -> dict[str, Any]:
+        return dataclasses.asdict(self.config.limits)
+
+    def _reporter(
+        self, run_id: str, place: Callable[[str, float | None], tuple[str, float, float | None]]
+    ) -> Callable[[str, float | None], None]:
+        """Notes progress now and then; `place` gives our stage, percent and seconds left for the engine's.
+
+        What it gives raises `CancelledError` when the run has ended otherwise: whoever cancelled could not reach us.
+        """
+        last = ("", 0.0)
+
+        def report(stage: str, fraction: float | None) -> None:
+            nonlocal last
+            ours, percent, remaining = place(stage, fraction)
+            now = time.monotonic()
+            if ours == last[0] and now - last[1] < _EVERY:
+                return
+            last = (ours, now)
+            try:
+                live = self.runs.progress(run_id, stage=ours, percent=percent, remaining=remaining)
+            except DBAPIError:  # the next note will do
+                log.warning("progress could not be noted", extra={"run_id": run_id})
+                return
+            if not live:
+                raise CancelledError("the job was cancelled")
+
+        return report
+
+    @contextlib.contextmanager
+    def _folder(self, name: str) -> Any:
+        folder = self.config.work / name
+        _remove(folder)
+        folder.mkdir(parents=True, mode=0o700)
+        try:
+            yield folder
+        finally:
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder, even while a process that was killed this moment still writes into it."""
+    for _ in range(20):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.05)
+
+
+async def _to_its_end(stopped: threading.Event, what: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do something in a thread. When cancelled, set `stopped` and wait: a thread left alone would go on writing."""
+    work = asyncio.ensure_future(asyncio.to_thread(what, *args, **kwargs))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        stopped.set()
+        await asyncio.wait({work})
+        work.exception()
+        raise
+
+
+class _Remaining:
+    """Stage and share of the engine as percent of the run, and seconds left: measured so far, else by known speed."""
+
+    def __init__(self, duration: float | None, *, speed: float | None, preview: bool) -> None:
+        self._expected = speed * duration if speed and duration else None
+        self._preview = preview
+        self._since = time.monotonic()
+        self._first: tuple[float, float] | None = None  # when and where the separating began to be told
+
+    def __call__(self, stage: str, fraction: float | None) -> tuple[str, float, float | None]:
+        low, high = _SHARES.get(stage, (12.0, 14.0))
+        percent = low + (fraction or 0.0) * (high - low)
+        elapsed = time.monotonic() - self._since
+        remaining = None if self._expected is None else max(0.5, self._expected - elapsed)
+        if stage == "separating" and fraction:
+            self._first = self._first or (time.monotonic(), fraction)
+            spent, done = time.monotonic() - self._first[0], fraction - self._first[1]
+            if done > 0.05:
+                remaining = spent / done * (1 - fraction) * 1.1 + 0.5
+        elif stage == "encoding" and self._expected is None:
+            remaining = 0.1 * elapsed
+        if self._preview:
+            low, high = _SHARES["preview"]
+            return "preview", low + percent / 100 * (high - low), None
+        return stage, percent, remaining
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def repo_state(repo: Path | None) -> str:
+    """What tells one state of a folder of weights from another without reading them: names, sizes and times."""
+    if repo is None or not repo.is_dir():
+        return ""
+    return str(sorted((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in repo.iterdir()))
+
+
+def is_final(error: StemwrightError) -> bool:
+    """Whether the upload is to blame, so that keeping it is of no use."""
+    return isinstance(error, InputError) and not error.retryable and not isinstance(error, NotFoundError)

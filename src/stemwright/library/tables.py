@@ -1,0 +1,180 @@
+"""The tables. Times are seconds since the epoch; `owner` is in every row, and in every query.
+
+A song is a recording that an owner has (or stems that were imported). A separation is a set of stems made of some
+samples; songs of equal samples share it. A run makes a separation. A job is one client's wish for it; jobs that want
+the same share a run.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any, Final
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, MetaData, String, UniqueConstraint, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+LIVE: Final = ("queued", "running")
+FINAL: Final = ("succeeded", "failed", "cancelled")
+_LIVE_SQL: Final = text("status IN ('queued', 'running')")
+
+
+def new_id() -> str:
+    """A fresh identifier; later ones sort behind earlier ones."""
+    return f"{int(time.time() * 1000):012x}{secrets.token_hex(8)}"
+
+
+class Base(DeclarativeBase):
+    """What all tables share."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {dict[str, Any]: JSON, int: BigInteger}  # noqa: RUF012  (SQLAlchemy reads it from the class)
+
+
+class Song(Base):
+    """A recording, or stems that were imported."""
+
+    __tablename__ = "songs"
+    __table_args__ = (
+        UniqueConstraint("owner", "source_digest"),
+        Index("ix_songs_owner_created_at", "owner", "created_at"),
+        Index("ix_songs_owner_pcm_digest", "owner", "pcm_digest"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    owner: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(16), default="recording")  # or `stems`
+    title: Mapped[str]
+    artist: Mapped[str] = mapped_column(default="")
+    search: Mapped[str]  # title and artist in lower case
+    file_name: Mapped[str]
+    source_digest: Mapped[str] = mapped_column(String(64))  # SHA-256 of the bytes that were uploaded
+    size_bytes: Mapped[int]
+    upload_key: Mapped[str | None]
+    pcm_digest: Mapped[str | None] = mapped_column(String(64))
+    duration: Mapped[float | None]  # seconds
+    sample_rate: Mapped[int | None]
+    channels: Mapped[int | None]
+    analysis: Mapped[dict[str, Any] | None]
+    separation_id: Mapped[str | None] = mapped_column(ForeignKey("separations.id", ondelete="SET NULL"))
+    created_at: Mapped[float] = mapped_column(default=time.time)
+    used_at: Mapped[float] = mapped_column(default=time.time)
+
+
+class Separation(Base):
+    """A set of stems."""
+
+    __tablename__ = "separations"
+    __table_args__ = (
+        UniqueConstraint("owner", "key"),
+        Index("ix_separations_owner_pcm_digest", "owner", "pcm_digest"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    owner: Mapped[str] = mapped_column(String(64))
+    key: Mapped[str] = mapped_column(String(64))  # everything that can change a sample
+    pcm_digest: Mapped[str] = mapped_column(String(64))
+    model: Mapped[str]
+    draft: Mapped[bool]
+    receipt: Mapped[dict[str, Any]]
+    duration: Mapped[float]  # seconds of song
+    elapsed: Mapped[float]  # seconds of work; 0 for imported stems
+    created_at: Mapped[float] = mapped_column(default=time.time)
+    used_at: Mapped[float] = mapped_column(default=time.time)
+
+
+class File(Base):
+    """An object that belongs to a separation, or to a song (MIDI that was imported)."""
+
+    __tablename__ = "files"
+    __table_args__ = (UniqueConstraint("separation_id", "name"), UniqueConstraint("song_id", "name"))
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    owner: Mapped[str] = mapped_column(String(64))
+    separation_id: Mapped[str | None] = mapped_column(ForeignKey("separations.id", ondelete="CASCADE"))
+    song_id: Mapped[str | None] = mapped_column(ForeignKey("songs.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    object_key: Mapped[str] = mapped_column(index=True)
+    size_bytes: Mapped[int]
+    digest: Mapped[str] = mapped_column(String(64))  # SHA-256 of its bytes
+    created_at: Mapped[float] = mapped_column(default=time.time)
+
+
+class Run(Base):
+    """The making of a separation. Its id is the workflow's."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        Index("uq_runs_live", "owner", "key", unique=True, sqlite_where=_LIVE_SQL, postgresql_where=_LIVE_SQL),
+        Index("ix_runs_status_rank", "status", "rank"),
+        Index("ix_runs_updated_at", "updated_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    owner: Mapped[str] = mapped_column(String(64))
+    song_id: Mapped[str | None] = mapped_column(ForeignKey("songs.id", ondelete="SET NULL"), index=True)
+    key: Mapped[str] = mapped_column(String(64))  # of the bytes and the options
+    options: Mapped[dict[str, Any]]
+    queue: Mapped[str] = mapped_column(String(16))
+    priority: Mapped[str] = mapped_column(String(8))
+    rank: Mapped[int]  # lower goes first
+    status: Mapped[str] = mapped_column(String(16), default="queued")
+    stage: Mapped[str] = mapped_column(String(16), default="queued")
+    progress: Mapped[float] = mapped_column(default=0.0)  # 0–100
+    eta: Mapped[float | None]  # when it will be ready, by what is known while it runs
+    attempts: Mapped[int] = mapped_column(default=0)
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+    separation_id: Mapped[str | None] = mapped_column(ForeignKey("separations.id", ondelete="SET NULL"))
+    preview_id: Mapped[str | None] = mapped_column(ForeignKey("separations.id", ondelete="SET NULL"))
+    created_at: Mapped[float] = mapped_column(default=time.time)
+    started_at: Mapped[float | None]
+    finished_at: Mapped[float | None]
+    updated_at: Mapped[float] = mapped_column(default=time.time)
+
+
+class Job(Base):
+    """One client's wish for a run."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        UniqueConstraint("owner", "idempotency_key"),
+        Index("ix_jobs_owner_created_at", "owner", "created_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    owner: Mapped[str] = mapped_column(String(64))
+    song_id: Mapped[str | None] = mapped_column(ForeignKey("songs.id", ondelete="SET NULL"), index=True)
+    run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), index=True)
+    options: Mapped[dict[str, Any]]
+    callback_url: Mapped[str | None]
+    idempotency_key: Mapped[str | None] = mapped_column(String(255))
+    request_digest: Mapped[str] = mapped_column(String(64))
+    cached: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[float] = mapped_column(default=time.time)
+    cancelled_at: Mapped[float | None]
+
+
+class Delivery(Base):
+    """One try to tell a client's URL about a job."""
+
+    __tablename__ = "deliveries"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    owner: Mapped[str] = mapped_column(String(64))
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    message_id: Mapped[str] = mapped_column(String(64))
+    event: Mapped[str] = mapped_column(String(32))
+    attempt: Mapped[int]
+    at: Mapped[float] = mapped_column(default=time.time)
+    delivered: Mapped[bool]
+    status: Mapped[int | None]
+    error: Mapped[str | None]
+    elapsed: Mapped[float]

@@ -1,0 +1,174 @@
+"""The object store: bytes by key, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from stemwright.errors import DiskFullError, NotFoundError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+_BLOCK: Final = 1 << 20  # bytes of each piece that is read
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One object: its key, bytes, and when it was written, in seconds since the epoch."""
+
+    key: str
+    size_bytes: int
+    modified: float
+
+
+class ObjectStore:
+    """Objects in a local folder (`file:///…`) or in a bucket (`s3://bucket/prefix`).
+
+    Keys are ours, never names from outside: lower-case letters, digits, and `._-/`.
+    """
+
+    def __init__(self, url: str) -> None:
+        from obstore.store import from_url
+
+        self.folder: Path | None = None
+        if url.startswith("file://"):
+            self.folder = Path(url.removeprefix("file://"))
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self._store = from_url(url)
+
+    def put_file(self, path: Path, key: str) -> int:
+        """Store a local file's bytes under a key, replacing what is there; their number. The file stays.
+
+        Raises `DiskFullError`, `OutputError`.
+        """
+        import obstore
+
+        size = path.stat().st_size
+        if self.folder is not None and self._link(path, self.folder / key):
+            return size
+        try:
+            obstore.put(self._store, key, path)
+        except Exception as error:
+            raise _as_ours(error) from error
+        return size
+
+    def _link(self, path: Path, target: Path) -> bool:
+        """Give a file of the same disk a second name instead of copying it; whether that was possible."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f"{target.name}#{os.getpid()}")  # what obstore names so is never listed
+        try:
+            partial.unlink(missing_ok=True)
+            os.link(path, partial)
+            _sync(partial)
+            partial.replace(target)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            return False
+        return True
+
+    def put(self, key: str, content: bytes) -> None:
+        """Store bytes under a key. Raises `DiskFullError`, `OutputError`."""
+        import obstore
+
+        try:
+            obstore.put(self._store, key, content)
+        except Exception as error:
+            raise _as_ours(error) from error
+
+    def get(self, key: str) -> bytes:
+        """All bytes of an object. Raises `NotFoundError`."""
+        import obstore
+
+        try:
+            return bytes(obstore.get(self._store, key).bytes())
+        except Exception as error:
+            raise _as_ours(error) from error
+
+    def fetch(self, key: str, path: Path) -> None:
+        """Write an object to a local file, or link it where it is on this disk. Raises `NotFoundError`, OSError."""
+        if self.folder is not None:
+            try:
+                os.link(self.folder / key, path)
+            except FileNotFoundError as error:
+                raise NotFoundError(f"there is no object {key}") from error
+            except OSError:
+                pass
+            else:
+                return
+        with path.open("wb") as file:
+            for piece in self.pieces(key):
+                file.write(piece)
+
+    def pieces(self, key: str) -> Iterator[bytes]:
+        """All bytes of an object in pieces, for threads. Raises `NotFoundError`."""
+        import obstore
+
+        try:
+            for piece in obstore.get(self._store, key).stream(min_chunk_size=_BLOCK):
+                yield bytes(piece)
+        except Exception as error:
+            raise _as_ours(error) from error
+
+    async def read(self, key: str, *, start: int, end: int) -> AsyncIterator[bytes]:
+        """Bytes `start` to `end` (exclusive) of an object, in pieces of up to 1 MiB. Raises `NotFoundError`."""
+        import obstore
+
+        try:
+            for at in range(start, end, _BLOCK):
+                piece = await obstore.get_range_async(self._store, key, start=at, end=min(end, at + _BLOCK))
+                yield bytes(piece)
+        except Exception as error:
+            raise _as_ours(error) from error
+
+    def delete(self, keys: list[str]) -> None:
+        """Delete objects; what is not there does not matter. Raises `OutputError`."""
+        import obstore
+
+        for key in keys:
+            try:
+                obstore.delete(self._store, key)
+            except FileNotFoundError:
+                continue
+            except Exception as error:
+                raise _as_ours(error) from error
+            self._prune(key)
+
+    def _prune(self, key: str) -> None:
+        """Remove folders that became empty."""
+        if self.folder is None:
+            return
+        for parent in (self.folder / key).parents:
+            if parent == self.folder:
+                return
+            try:
+                parent.rmdir()
+            except OSError:
+                return
+
+    def list(self, prefix: str = "") -> Iterator[Stored]:
+        """Every object whose key starts with the folders of `prefix`."""
+        import obstore
+
+        for chunk in obstore.list(self._store, prefix or None):
+            for meta in chunk:
+                yield Stored(meta["path"], meta["size"], meta["last_modified"].timestamp())
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _as_ours(error: Exception) -> Exception:
+    """An error of the store as one of ours."""
+    if isinstance(error, FileNotFoundError):
+        return NotFoundError("there is no such object")
+    if "No space left" in str(error):
+        return DiskFullError("the disk of the object store is full")
+    return OutputError(f"the object store failed: {str(error)[:200]}")

@@ -1,0 +1,1 @@
+"""The use cases: submit, cancel, look up, export, import, delete; the one place with the rules."""

@@ -1,0 +1,336 @@
+"""Files of a song: stems in any format, overviews, zip, `.stem.mp4`, mixdown."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from stemwright.engine.naming import safe_name
+from stemwright.errors import ConflictError, JobNotFoundError, UnknownStemError
+from stemwright.jobs.worker import file_digest
+from stemwright.library.tables import File, Separation, Song, new_id
+from stemwright.studio.songs import find_song
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from sqlalchemy.orm import Session
+
+    from stemwright.studio.studio import Studio
+
+TOKENS: Final = ("flac", "wav", "mp3", "opus", "m4a", "wav24", "wav32f", "alac16", "alac24")
+_MEDIA: Final = {
+    "flac": "audio/flac",
+    "wav": "audio/wav",
+    "wav24": "audio/wav",
+    "wav32f": "audio/wav",
+    "mp3": "audio/mpeg",
+    "opus": "audio/ogg",
+    "m4a": "audio/mp4",
+    "alac16": "audio/mp4",
+    "alac24": "audio/mp4",
+    "mp4": "audio/mp4",
+    "dat": "application/octet-stream",
+    "json": "application/json",
+    "mid": "audio/midi",
+    "zip": "application/zip",
+}
+_EXTENSION: Final = {"wav24": "wav", "wav32f": "wav", "alac16": "m4a", "alac24": "m4a"}
+_making: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A stored file: where it is, and what to call it."""
+
+    object_key: str
+    size_bytes: int
+    digest: str
+    media_type: str
+    file_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stems:
+    """The stems of one separation of a song."""
+
+    song: Song
+    separation: Separation
+    files: dict[str, File]
+
+    @property
+    def names(self) -> list[str]:
+        return [stem["name"] for stem in self.separation.receipt["stems"]]
+
+    def masters(self) -> dict[str, File]:
+        return {name: self.files[f"{name}.flac"] for name in self.names}
+
+
+def _stems(session: Session, song_id: str, *, owner: str, separation: str | None) -> _Stems:
+    """The present separation of a song, or the one that is named. Raises `JobNotFoundError`, `ConflictError`."""
+    song = find_song(session, song_id, owner=owner)
+    wanted = separation or song.separation_id
+    if wanted is None:
+        raise ConflictError("this song has no stems yet")
+    found = session.get(Separation, wanted)
+    if found is None or found.owner != owner or found.pcm_digest != song.pcm_digest:
+        raise JobNotFoundError("there is no such separation of this song")
+    now = time.time()
+    if now - song.used_at > 60:
+        session.execute(update(Song).where(Song.id == song.id).values(used_at=now))
+        session.execute(update(Separation).where(Separation.id == found.id).values(used_at=now))
+    files = {file.name: file for file in session.scalars(select(File).where(File.separation_id == found.id))}
+    return _Stems(song=song, separation=found, files=files)
+
+
+def _served(stems: _Stems, file: File, token: str) -> Served:
+    stem, extension = file.name.removesuffix(f".{token}"), _EXTENSION.get(token, token)
+    return Served(
+        object_key=file.object_key,
+        size_bytes=file.size_bytes,
+        digest=file.digest,
+        media_type=_MEDIA[token.rsplit(".", 1)[-1]],
+        file_name=f"{safe_name(stems.song.title)} - {stem}.{extension}",
+    )
+
+
+def stored_file(studio: Studio, song_id: str, name: str, *, owner: str, separation: str | None) -> Served:
+    """A file that a separation came with, such as `vocals.peaks.dat` or `receipt.json`. Raises `JobNotFoundError`."""
+    with studio.db.session() as session:
+        stems = _stems(session, song_id, owner=owner, separation=separation)
+        if name not in stems.files:
+            raise JobNotFoundError(f"there is no {name} of this song")
+        return _served(stems, stems.files[name], name.rsplit(".", 1)[-1])
+
+
+def receipt(studio: Studio, song_id: str, *, owner: str, separation: str | None) -> dict[str, Any]:
+    """How the stems were made. Raises `JobNotFoundError`, `ConflictError`."""
+    with studio.db.session() as session:
+        return _stems(session, song_id, owner=owner, separation=separation).separation.receipt
+
+
+async def stem_file(
+    studio: Studio, song_id: str, stem: str, token: str, *, owner: str, separation: str | None
+) -> Served:
+    """A stem in a format; encoded once, when it is first asked for, and kept.
+
+    Raises `JobNotFoundError`, `UnknownStemError`, `ConflictError`, and what encoding raises.
+    """
+
+    async def encode(stems: _Stems, folder: Path, target: Path) -> None:
+        source = folder / "source.flac"
+        await asyncio.to_thread(studio.store.fetch, stems.files[f"{stem}.flac"].object_key, source)
+        await _ask(studio, stems, "transcode", source=str(source), target=str(target), format=token)
+
+    def check(stems: _Stems) -> None:
+        if stem not in stems.names:
+            raise UnknownStemError(f"there is no stem {stem!r}; there are: {', '.join(stems.names)}")
+
+    return await _made_once(
+        studio, song_id, f"{stem}.{token}", token, owner=owner, separation=separation, check=check, make=encode
+    )
+
+
+async def stem_mp4_file(studio: Studio, song_id: str, *, owner: str, separation: str | None) -> Served:
+    """The `.stem.mp4` for Traktor and its like; made once, and kept. Raises as `stem_file`; four stems are needed."""
+
+    async def pack(stems: _Stems, folder: Path, target: Path) -> None:
+        paths = await _fetched(studio, stems, folder)
+        await _ask(studio, stems, "stem_mp4", stems=paths, target=str(target), format="m4a")
+
+    def check(stems: _Stems) -> None:
+        if len(stems.names) != 4:
+            raise ConflictError(f"a .stem.mp4 holds four stems, and this song has {len(stems.names)}")
+
+    return await _made_once(
+        studio, song_id, "song.stem.mp4", "stem.mp4", owner=owner, separation=separation, check=check, make=pack
+    )
+
+
+async def _made_once(
+    studio: Studio, song_id: str, name: str, token: str, *, owner: str, separation: str | None, check: Any, make: Any
+) -> Served:
+    """A file of a separation, made when it is not there."""
+
+    def look() -> tuple[_Stems, Served | None]:
+        with studio.db.session() as session:
+            stems = _stems(session, song_id, owner=owner, separation=separation)
+            check(stems)
+            file = stems.files.get(name)
+            return stems, _served(stems, file, token) if file else None
+
+    stems, there = await asyncio.to_thread(look)
+    if there:
+        return there
+    lock = _making.setdefault((stems.separation.id, name), asyncio.Lock())
+    async with lock:
+        stems, there = await asyncio.to_thread(look)
+        if there:
+            return there
+        with working_folder(studio) as folder:
+            target = folder / name
+            await make(stems, folder, target)
+            await asyncio.to_thread(_keep, studio, stems, target)
+        return (await asyncio.to_thread(look))[1] or _gone()
+
+
+def _gone() -> Served:
+    raise JobNotFoundError("the song was deleted meanwhile")
+
+
+def _keep(studio: Studio, stems: _Stems, path: Path) -> None:
+    """Store a file that was made, then its row; if another replica was quicker, its row stays."""
+    separation = stems.separation
+    digest = file_digest(path)
+    key = f"{separation.owner}/separations/{separation.id}/{digest[:16]}-{path.name}"
+    size = studio.store.put_file(path, key)
+    with contextlib.suppress(IntegrityError), studio.db.session() as session:
+        session.add(
+            File(
+                id=new_id(),
+                owner=separation.owner,
+                separation_id=separation.id,
+                name=path.name,
+                object_key=key,
+                size_bytes=size,
+                digest=digest,
+            )
+        )
+
+
+async def _ask(studio: Studio, of: _Stems, what: str, /, **args: Any) -> dict[str, Any]:
+    """Let an encoder process do something."""
+    async with studio.encoders.engine() as engine:
+        answer: dict[str, Any] = await engine.call(what, timeout=studio.config.timeout(of.separation.duration), **args)
+        return answer
+
+
+async def _fetched(studio: Studio, stems: _Stems, folder: Path) -> dict[str, str]:
+    paths = {}
+    for number, (name, file) in enumerate(stems.masters().items()):
+        path = folder / f"{number}.flac"
+        await asyncio.to_thread(studio.store.fetch, file.object_key, path)
+        paths[name] = str(path)
+    return paths
+
+
+@contextlib.contextmanager
+def working_folder(studio: Studio) -> Any:
+    """A private folder beside the uploads, gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="make-", dir=studio.incoming))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mixed:
+    """A mixdown as a file in a private folder, which whoever sends it removes."""
+
+    path: Path
+    media_type: str
+    file_name: str
+    gain_db: float
+
+    def remove(self) -> None:
+        """Delete it."""
+        shutil.rmtree(self.path.parent, ignore_errors=True)
+
+
+async def mixdown(
+    studio: Studio,
+    song_id: str,
+    token: str,
+    *,
+    gains_db: Mapping[str, float | None],
+    start: float | None,
+    end: float | None,
+    owner: str,
+    separation: str | None,
+) -> Mixed:
+    """The stems mixed again: gains in dB, None mutes; from `start` to `end` seconds.
+
+    Raises `JobNotFoundError`, `ConflictError`, `UnknownStemError`, `OptionError` for a region outside the song.
+    """
+
+    def look() -> _Stems:
+        with studio.db.session() as session:
+            return _stems(session, song_id, owner=owner, separation=separation)
+
+    stems = await asyncio.to_thread(look)
+    if unknown := sorted(gains_db.keys() - {*stems.names}):
+        raise UnknownStemError(f"there is no stem {unknown[0]!r}; there are: {', '.join(stems.names)}")
+    folder = Path(tempfile.mkdtemp(prefix="mix-", dir=studio.incoming))
+    target = folder / f"mix.{token}"
+    try:
+        paths = await _fetched(studio, stems, folder)
+        made = await _ask(
+            studio,
+            stems,
+            "mixdown",
+            stems=paths,
+            target=str(target),
+            format=token,
+            gains_db=dict(gains_db),
+            start=start,
+            end=end,
+        )
+        for path in paths.values():
+            Path(path).unlink(missing_ok=True)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    name = f"{safe_name(stems.song.title)} - mix.{_EXTENSION.get(token, token)}"
+    return Mixed(path=target, media_type=_MEDIA[token], file_name=name, gain_db=made["gain_db"])
+
+
+async def zipped(
+    studio: Studio, song_id: str, token: str, *, owner: str, separation: str | None
+) -> tuple[int, str, AsyncIterator[bytes]]:
+    """All stems and the receipt as one zip: its length in bytes, its name, and its bytes as they are sent.
+
+    Raises as `stem_file`.
+    """
+
+    def look() -> _Stems:
+        with studio.db.session() as session:
+            return _stems(session, song_id, owner=owner, separation=separation)
+
+    stems = await asyncio.to_thread(look)
+    parts = [
+        await stem_file(studio, song_id, name, token, owner=owner, separation=stems.separation.id)
+        for name in stems.names
+    ]
+    names = [f"{name}.{_EXTENSION.get(token, token)}" for name in stems.names]
+    if "receipt.json" in stems.files:
+        parts.append(_served(stems, stems.files["receipt.json"], "json"))
+        names.append("receipt.json")
+    length, pieces = _zip(studio, parts, names)
+    return length, f"{safe_name(stems.song.title)}.zip", pieces
+
+
+def _zip(studio: Studio, parts: list[Served], names: list[str]) -> tuple[int, AsyncIterator[bytes]]:
+    """Stored, not compressed: audio does not shrink, and the length is known."""
+    from zipstream import ZipStream
+
+    stream = ZipStream(sized=True)
+    for part, name in zip(parts, names, strict=True):
+        stream.add(studio.store.pieces(part.object_key), arcname=name, size=part.size_bytes)
+    return len(stream), _sent(stream)
+
+
+async def _sent(stream: Any) -> AsyncIterator[bytes]:
+    pieces = iter(stream)
+    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+        yield piece

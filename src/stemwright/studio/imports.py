@@ -1,0 +1,224 @@
+"""Import: stems that a user already has, and MIDI files, as a song of the library."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from stemwright.engine.naming import safe_name
+from stemwright.errors import ConflictError, JobNotFoundError, NotAudioError, OptionError
+from stemwright.jobs.options import digest_of
+from stemwright.jobs.worker import file_digest
+from stemwright.library.tables import File, Separation, Song, new_id
+from stemwright.studio.files import Served, working_folder
+from stemwright.studio.songs import find_song
+from stemwright.studio.submit import check_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stemwright.studio.studio import Studio
+    from stemwright.studio.submit import Upload
+
+MOST_FILES: Final = 32
+_MIDI: Final = (".mid", ".midi")
+_NOTES: Final = 200  # of one song
+
+
+async def import_song(studio: Studio, uploads: Sequence[Upload], *, title: str | None, artist: str, owner: str) -> str:
+    """Make a song of stems (and MIDI files); its id. The same files once more are the same song.
+
+    Raises `OptionError` for no stems or names that will not do, the `InputError`s of decoding, `DiskFullError`.
+    """
+    studio.require_room()
+    notes = [one for one in uploads if is_midi(one)]
+    stems = {_stem(one): one for one in uploads if not is_midi(one)}
+    if not stems:
+        raise OptionError("send at least one recording, called as the stem is (`vocals.wav`)")
+    if len(stems) + len(notes) < len(uploads):
+        raise OptionError("two files are called the same")
+    for upload in stems.values():
+        await asyncio.to_thread(check_kind, upload)
+    for upload in notes:
+        check_midi(upload)
+    source = digest_of(sorted((name, upload.digest) for name, upload in stems.items()))
+    song_id = await asyncio.to_thread(_there, studio, source, owner)
+    if song_id is None:
+        song_id = await _import(studio, stems, source, title=title, artist=artist, owner=owner)
+    await asyncio.to_thread(add_notes, studio, song_id, notes, owner=owner)
+    return song_id
+
+
+def _there(studio: Studio, source: str, owner: str) -> str | None:
+    with studio.db.session() as session:
+        return session.scalar(select(Song.id).where(Song.owner == owner, Song.source_digest == source))
+
+
+async def _import(
+    studio: Studio, stems: dict[str, Upload], source: str, *, title: str | None, artist: str, owner: str
+) -> str:
+    with working_folder(studio) as folder:
+        async with studio.encoders.engine() as engine:
+            made = await engine.call(
+                "import",
+                timeout=studio.config.timeout(studio.config.limits.duration),
+                files={name: str(upload.path) for name, upload in stems.items()},
+                root=str(folder),
+                limits=dataclasses.asdict(studio.config.limits),
+            )
+        return await asyncio.to_thread(
+            _save, studio, made, folder, source, title=title, artist=artist, owner=owner, uploads=stems
+        )
+
+
+def _save(
+    studio: Studio,
+    made: dict[str, Any],
+    folder: Any,
+    source: str,
+    *,
+    title: str | None,
+    artist: str,
+    owner: str,
+    uploads: dict[str, Upload],
+) -> str:
+    """Store what was made, then its rows."""
+    separation_id, song_id = new_id(), new_id()
+    files = []
+    for path in sorted(folder.iterdir()):
+        key = f"{owner}/separations/{separation_id}/{path.name}"
+        size = studio.store.put_file(path, key)
+        files.append(
+            File(
+                id=new_id(),
+                owner=owner,
+                separation_id=separation_id,
+                name=path.name,
+                object_key=key,
+                size_bytes=size,
+                digest=file_digest(path),
+            )
+        )
+    receipt = made["receipt"]
+    name = title or " + ".join(sorted(uploads))[:200]
+    song = Song(
+        id=song_id,
+        owner=owner,
+        kind="stems",
+        title=name,
+        artist=artist,
+        search=f"{name} {artist}".lower(),
+        file_name=", ".join(upload.name for upload in uploads.values())[:1000],
+        source_digest=source,
+        size_bytes=sum(upload.size_bytes for upload in uploads.values()),
+        pcm_digest=receipt["input"]["digest"],
+        duration=receipt["input"]["duration"],
+        sample_rate=receipt["input"]["sample_rate"],
+        channels=receipt["input"]["channels"],
+        separation_id=separation_id,
+    )
+    separation = Separation(
+        id=separation_id,
+        owner=owner,
+        key=digest_of(["imported", source, separation_id]),
+        pcm_digest=receipt["input"]["digest"],
+        model="imported",
+        draft=False,
+        receipt=receipt,
+        duration=receipt["input"]["duration"],
+        elapsed=0.0,
+    )
+    try:
+        with studio.db.session() as session:
+            session.add(separation)
+            session.flush()
+            session.add_all([song, *files])
+    except IntegrityError:  # the same files came twice at once
+        studio.store.delete([file.object_key for file in files])
+        if (there := _there(studio, source, owner)) is None:
+            raise
+        return there
+    return song_id
+
+
+def _stem(upload: Upload) -> str:
+    return upload.name.rsplit(".", 1)[0].strip()
+
+
+def is_midi(upload: Upload) -> bool:
+    """Whether a file is called as a MIDI file is."""
+    return upload.name.lower().endswith(_MIDI)
+
+
+def check_midi(upload: Upload) -> None:
+    """Raise `NotAudioError` unless a file begins as a Standard MIDI File does."""
+    with upload.path.open("rb") as file:
+        head = file.read(14)
+    if head[:4] != b"MThd" or head[4:8] != b"\x00\x00\x00\x06" or len(head) < 14:
+        raise NotAudioError(f"{upload.name} is no Standard MIDI File")
+
+
+def add_notes(studio: Studio, song_id: str, uploads: Sequence[Upload], *, owner: str) -> None:
+    """Add MIDI files to a song; one of the same name is replaced.
+
+    Raises `JobNotFoundError`, `NotAudioError`, `ConflictError` for too many.
+    """
+    for upload in uploads:
+        if not is_midi(upload):
+            raise NotAudioError(f"{upload.name} is not called as a MIDI file is (.mid)")
+        check_midi(upload)
+    with studio.db.session() as session:
+        find_song(session, song_id, owner=owner)
+        there = len(session.scalars(select(File.id).where(File.song_id == song_id)).all())
+        if there + len(uploads) > _NOTES:
+            raise ConflictError(f"a song has at most {_NOTES} MIDI files")
+    for upload in uploads:
+        _add_note(studio, song_id, upload, owner=owner)
+
+
+def _add_note(studio: Studio, song_id: str, upload: Upload, *, owner: str) -> None:
+    name = f"{safe_name(upload.name.rsplit('.', 1)[0])}.mid"
+    key = f"{owner}/notes/{song_id}/{new_id()}.mid"
+    size = studio.store.put_file(upload.path, key)
+    with studio.db.session() as session:
+        song = find_song(session, song_id, owner=owner)
+        song.used_at = time.time()
+        old = session.scalar(select(File).where(File.song_id == song_id, File.name == name))
+        stale = old.object_key if old else None
+        if old:
+            session.delete(old)
+            session.flush()
+        session.add(
+            File(
+                id=new_id(),
+                owner=owner,
+                song_id=song_id,
+                name=name,
+                object_key=key,
+                size_bytes=size,
+                digest=upload.digest,
+            )
+        )
+    if stale:
+        studio.store.delete([stale])
+
+
+def note_file(studio: Studio, song_id: str, name: str, *, owner: str) -> Served:
+    """A MIDI file of a song. Raises `JobNotFoundError`."""
+    with studio.db.session() as session:
+        find_song(session, song_id, owner=owner)
+        file = session.scalar(select(File).where(File.song_id == song_id, File.name == name))
+        if file is None:
+            raise JobNotFoundError(f"this song has no notes {name}")
+        return Served(
+            object_key=file.object_key,
+            size_bytes=file.size_bytes,
+            digest=file.digest,
+            media_type="audio/midi",
+            file_name=file.name,
+        )

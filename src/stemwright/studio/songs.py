@@ -1,0 +1,151 @@
+"""The library: list, look up, rename, delete songs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import ColumnElement, func, select
+
+from stemwright.errors import ConflictError, JobNotFoundError
+from stemwright.jobs import sweep
+from stemwright.jobs.view import iso
+from stemwright.library.tables import LIVE, File, Job, Run, Separation, Song
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from stemwright.studio.studio import Studio
+
+SORTS: Final = ("created_at", "title", "artist", "duration", "used_at")
+
+
+def list_songs(
+    studio: Studio, *, owner: str, search: str | None, sort: str, limit: int, offset: int
+) -> tuple[list[dict[str, Any]], int]:
+    """Songs whose title and artist hold all the words of `search`, and how many there are in all.
+
+    `sort` is one of SORTS, with `-` before it for descending.
+    """
+    query = select(Song).where(Song.owner == owner)
+    for word in (search or "").lower().split():
+        query = query.where(Song.search.contains(word, autoescape=True))
+    column: ColumnElement[Any] = getattr(Song, sort.removeprefix("-"))
+    if sort.removeprefix("-") in {"title", "artist"}:
+        column = func.lower(column)
+    order = column.desc() if sort.startswith("-") else column.asc()
+    with studio.db.session() as session:
+        total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+        songs = list(session.scalars(query.order_by(order.nulls_last(), Song.id).limit(limit).offset(offset)))
+        states = _states(session, [song.id for song in songs])
+        models = _models(session, songs)
+        return [_brief(song, states.get(song.id), models.get(song.separation_id or "")) for song in songs], total
+
+
+def _states(session: Session, ids: list[str]) -> dict[str, str]:
+    """What is under way for songs."""
+    rows = session.execute(select(Run.song_id, Run.status).where(Run.song_id.in_(ids), Run.status.in_(LIVE)))
+    return {str(row[0]): row[1] for row in rows}
+
+
+def _models(session: Session, songs: list[Song]) -> dict[str, tuple[str, bool]]:
+    ids = {song.separation_id for song in songs if song.separation_id}
+    rows = session.execute(select(Separation.id, Separation.model, Separation.draft).where(Separation.id.in_(ids)))
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
+def _brief(song: Song, state: str | None, made: tuple[str, bool] | None) -> dict[str, Any]:
+    return {
+        "id": song.id,
+        "title": song.title,
+        "artist": song.artist,
+        "kind": song.kind,
+        "file_name": song.file_name,
+        "size_bytes": song.size_bytes,
+        "duration": song.duration,
+        "sample_rate": song.sample_rate,
+        "channels": song.channels,
+        "state": state or ("ready" if made else "new"),
+        "model": made[0] if made else None,
+        "draft": made[1] if made else None,
+        "analysis": song.analysis,
+        "created_at": iso(song.created_at),
+    }
+
+
+def find_song(session: Session, song_id: str, *, owner: str) -> Song:
+    """A song of that owner. Raises `JobNotFoundError`."""
+    song = session.get(Song, song_id)
+    if song is None or song.owner != owner:
+        raise JobNotFoundError("there is no such song")
+    return song
+
+
+def get_song(studio: Studio, song_id: str, *, owner: str) -> dict[str, Any]:
+    """A song with all that there is of it. Raises `JobNotFoundError`."""
+    with studio.db.session() as session:
+        return _detail(session, find_song(session, song_id, owner=owner))
+
+
+def _detail(session: Session, song: Song) -> dict[str, Any]:
+    made = []
+    if song.pcm_digest:
+        same = select(Separation).where(Separation.owner == song.owner, Separation.pcm_digest == song.pcm_digest)
+        made = list(session.scalars(same.order_by(Separation.created_at)))
+    notes = session.scalars(select(File).where(File.song_id == song.id).order_by(File.name))
+    jobs = session.scalars(select(Job.id).where(Job.song_id == song.id).order_by(Job.created_at.desc()).limit(20))
+    current = next((one for one in made if one.id == song.separation_id), None)
+    brief = _brief(song, _states(session, [song.id]).get(song.id), (current.model, current.draft) if current else None)
+    base = f"/api/v1/songs/{song.id}"
+    return brief | {
+        "separation": song.separation_id,
+        "separations": [_separation(base, one) for one in made],
+        "notes": [
+            {"name": note.name, "size_bytes": note.size_bytes, "url": f"{base}/notes/{note.name}"} for note in notes
+        ],
+        "jobs": list(jobs),
+        "links": {"self": base, "zip": f"{base}/stems.zip", "mix": f"{base}/mix.flac", "receipt": f"{base}/receipt"},
+    }
+
+
+def _separation(base: str, one: Separation) -> dict[str, Any]:
+    which = f"?separation={one.id}"
+    return {
+        "id": one.id,
+        "model": one.model,
+        "draft": one.draft,
+        "created_at": iso(one.created_at),
+        "gain_db": one.receipt["gain_db"],
+        "residual_db": one.receipt.get("residual_db"),
+        "warnings": one.receipt["warnings"],
+        "stems": [
+            {
+                "name": stem["name"],
+                "loudness": stem["loudness"],
+                "url": f"{base}/stems/{stem['name']}.flac{which}",
+                "peaks": f"{base}/peaks/{stem['name']}.dat{which}",
+            }
+            for stem in one.receipt["stems"]
+        ],
+    }
+
+
+def update_song(
+    studio: Studio, song_id: str, *, owner: str, title: str | None = None, artist: str | None = None
+) -> dict[str, Any]:
+    """Change title or artist. Raises `JobNotFoundError`."""
+    with studio.db.session() as session:
+        song = find_song(session, song_id, owner=owner)
+        song.title = song.title if title is None else title
+        song.artist = song.artist if artist is None else artist
+        song.search = f"{song.title} {song.artist}".lower()
+        session.flush()
+        return _detail(session, song)
+
+
+def delete_song(studio: Studio, song_id: str, *, owner: str) -> None:
+    """Delete a song and the files that nobody else uses. Raises `JobNotFoundError`, `ConflictError`."""
+    with studio.db.session() as session:
+        find_song(session, song_id, owner=owner)
+        if session.scalar(select(Run.id).where(Run.song_id == song_id, Run.status.in_(LIVE))):
+            raise ConflictError("a job for this song is under way; cancel it first")
+    sweep.delete_song(studio.db, studio.store, song_id=song_id, owner=owner)

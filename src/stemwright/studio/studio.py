@@ -1,0 +1,43 @@
+"""The studio: what every use case needs, in one place."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stemwright.errors import DiskFullError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stemwright.jobs.config import JobsConfig
+    from stemwright.jobs.engine import EnginePool
+    from stemwright.jobs.queue import Queue
+    from stemwright.library.database import Database
+    from stemwright.storage.objects import ObjectStore
+
+LOCAL = "local"  # the one owner, until there is sign-in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Studio:
+    """Database, objects, queue and settings; `encoders` make files on demand."""
+
+    db: Database
+    store: ObjectStore
+    queue: Queue
+    config: JobsConfig
+    encoders: EnginePool
+    upload_max_bytes: int
+    incoming: Path  # uploads in the making
+    idempotency_seconds: float = 86400.0
+
+    def require_room(self) -> None:
+        """Raise `DiskFullError` when the disk is so full that nothing may be accepted."""
+        free = shutil.disk_usage(self.incoming).free
+        if free < self.config.disk_reserve:
+            raise DiskFullError(
+                f"the disk has {free / 1e9:.1f} GB left, and {self.config.disk_reserve / 1e9:.1f} GB are kept free; "
+                "songs are accepted again when there is room"
+            )

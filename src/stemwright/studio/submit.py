@@ -1,0 +1,265 @@
+"""Submitting: an upload or a song of the library becomes a job, which may be ready at once."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from stemwright import __version__, points
+from stemwright.audio.sniff import sniff
+from stemwright.errors import ConflictError, InputError, JobNotFoundError
+from stemwright.jobs import models
+from stemwright.jobs.options import JobOptions, digest_of
+from stemwright.jobs.runs import hold, separation_key
+from stemwright.jobs.view import Ahead, view_of
+from stemwright.jobs.worker import repo_state
+from stemwright.library.tables import LIVE, Job, Run, Separation, Song, new_id
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlalchemy.orm import Session
+
+    from stemwright.studio.studio import Studio
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A file that came in, in a private folder: it is moved or removed by who takes it."""
+
+    path: Path
+    name: str  # as the client calls it; shown, never used as a path
+    digest: str  # SHA-256 of its bytes
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a client asks for, beside the song."""
+
+    options: JobOptions
+    callback_url: str | None = None
+    idempotency_key: str | None = None
+
+
+def submit_upload(studio: Studio, upload: Upload, wish: Wish, *, owner: str) -> tuple[dict[str, Any], bool]:
+    """Take an uploaded song in; the job, and whether it is a new one. The upload's file is gone afterwards.
+
+    Raises `NotAudioError` and its like for what is no song by its first bytes, `DiskFullError`, `ConflictError`, and
+    what `models.check` raises; then nothing is left.
+    """
+    try:
+        if earlier := _repeated(studio, wish, f"upload {upload.digest}", owner=owner):
+            return earlier, False
+        studio.require_room()
+        models.check(wish.options.named(studio.config.model), stems=wish.options.stems, repo=studio.config.repo)
+        check_kind(upload)
+        key = f"{owner}/uploads/{upload.digest}"
+        studio.store.put_file(upload.path, key)
+        points.reached("uploaded")
+        request = f"upload {upload.digest}"
+        return _submit(
+            studio, wish, request, owner=owner, song=lambda session: _song(session, upload, key, owner=owner)
+        )
+    finally:
+        upload.path.unlink(missing_ok=True)
+
+
+def check_kind(upload: Upload) -> None:
+    """Refuse what is no recording by its first bytes. Raises `NotAudioError` and its like."""
+    try:
+        sniff(upload.path)
+    except InputError as error:
+        raise type(error)(error.message.replace(upload.path.name, upload.name)) from error
+
+
+def submit_song(studio: Studio, song_id: str, wish: Wish, *, owner: str) -> tuple[dict[str, Any], bool]:
+    """A job for a song of the library; the job, and whether it is a new one.
+
+    Raises `JobNotFoundError`, `ConflictError` for imported stems, `DiskFullError`, and what `models.check` raises.
+    """
+
+    def find(session: Session) -> Song:
+        song = session.get(Song, song_id)
+        if song is None or song.owner != owner:
+            raise JobNotFoundError("there is no such song")
+        if song.upload_key is None:
+            raise ConflictError("this song came as stems: there is no recording to separate")
+        return song
+
+    request = f"song {song_id}"
+    if earlier := _repeated(studio, wish, request, owner=owner):
+        return earlier, False
+    studio.require_room()
+    models.check(wish.options.named(studio.config.model), stems=wish.options.stems, repo=studio.config.repo)
+    return _submit(studio, wish, request, owner=owner, song=find)
+
+
+def _submit(studio: Studio, wish: Wish, request: str, *, owner: str, song: Any) -> tuple[dict[str, Any], bool]:
+    """Song, run and job in one transaction; again when somebody made the same at the same moment."""
+    studio.queue.warm()  # before the transaction: it may have tables to make
+    for _ in range(5):
+        with contextlib.suppress(IntegrityError), studio.db.session() as session:
+            job = _job(session, studio, wish, request, song=song(session), owner=owner)
+            view = view_of(session, job, ahead=Ahead.of(session, slots=studio.config.slots))
+            points.reached("row")
+            return view, True
+        if earlier := _repeated(studio, wish, request, owner=owner):
+            return earlier, False
+    raise ConflictError("others submit the same song at this very moment; try again")
+
+
+def _song(session: Session, upload: Upload, key: str, *, owner: str) -> Song:
+    """The song of an upload: a new row, or that of an earlier upload of the same bytes."""
+    song = session.scalar(select(Song).where(Song.owner == owner, Song.source_digest == upload.digest))
+    if song is None:
+        title = upload.name.rsplit(".", 1)[0].strip() or "untitled"
+        song = Song(
+            id=new_id(),
+            owner=owner,
+            title=title,
+            search=title.lower(),
+            file_name=upload.name,
+            source_digest=upload.digest,
+            size_bytes=upload.size_bytes,
+            upload_key=key,
+        )
+        session.add(song)
+        session.flush()
+    song.upload_key, song.used_at = key, time.time()
+    return song
+
+
+def _job(session: Session, studio: Studio, wish: Wish, request: str, *, song: Song, owner: str) -> Job:
+    options = run_options(wish.options, studio=studio)
+    run, cached = _run(session, studio, wish, options, song=song, owner=owner)
+    job = Job(
+        id=new_id(),
+        owner=owner,
+        song_id=song.id,
+        run_id=run.id,
+        options=wish.options.model_dump(mode="json", exclude_defaults=True),
+        callback_url=wish.callback_url,
+        idempotency_key=wish.idempotency_key,
+        request_digest=_request_digest(wish, request),
+        cached=cached,
+    )
+    session.add(job)
+    session.flush()
+    if cached:
+        studio.queue.deliver(session, job, "job.succeeded")
+    return job
+
+
+def run_options(options: JobOptions, *, studio: Studio) -> dict[str, Any]:
+    """What a run needs to know of a job's options: those that say what comes out."""
+    named = options.named(studio.config.model)
+    return {
+        "model": named,
+        "resolved": models.resolve(named, repo=studio.config.repo),
+        "stems": list(options.stems) if options.stems else None,
+        "master": options.master,
+        "format": options.format.value,
+        "sample_rate": options.sample_rate,
+        "preview": options.preview,
+        "analysis": options.analysis,
+    }
+
+
+def _run(
+    session: Session, studio: Studio, wish: Wish, options: dict[str, Any], *, song: Song, owner: str
+) -> tuple[Run, bool]:
+    """The run that makes what is wanted: one that ended with it, one that is under way, or a new one."""
+    key = digest_of([song.source_digest, options])
+    if song.pcm_digest:
+        pipeline = f"{__version__} {repo_state(studio.config.repo)}"
+        made = separation_key(pcm_digest=song.pcm_digest, model=options["resolved"], options=options, pipeline=pipeline)
+        there = session.scalar(select(Separation).where(Separation.owner == owner, Separation.key == made))
+        if there and (not options["analysis"] or song.analysis):
+            there.used_at, song.separation_id = time.time(), there.id
+            return _new_run(session, studio, wish, options, song=song, key=key, found=there), True
+    live = session.scalar(select(Run).where(Run.owner == owner, Run.key == key, Run.status.in_(LIVE)))
+    if live and hold(session, live.id):  # it cannot end before this transaction does
+        return live, False
+    return _new_run(session, studio, wish, options, song=song, key=key, found=None), False
+
+
+def _new_run(
+    session: Session,
+    studio: Studio,
+    wish: Wish,
+    options: dict[str, Any],
+    *,
+    song: Song,
+    key: str,
+    found: Separation | None,
+) -> Run:
+    priority, now = wish.options.priority.value, time.time()
+    run = Run(
+        id=new_id(),
+        owner=song.owner,
+        song_id=song.id,
+        key=key,
+        options=options,
+        queue=studio.config.queue,
+        priority=priority,
+        rank=studio.queue.rank(priority),
+    )
+    if found:
+        run.status, run.stage, run.progress, run.separation_id = "succeeded", "done", 100.0, found.id
+        run.started_at = run.finished_at = now
+    session.add(run)
+    session.flush()
+    if not found:
+        studio.queue.submit(session, run)
+    return run
+
+
+def resubmit(studio: Studio, job_id: str, *, owner: str) -> dict[str, Any]:
+    """Try a job that failed or was cancelled once more, under the same id.
+
+    Raises `JobNotFoundError`; `ConflictError` when it has not ended so, or the recording is gone.
+    """
+    studio.queue.warm()
+    with studio.db.session() as session:
+        job = session.get(Job, job_id, with_for_update=True)
+        if job is None or job.owner != owner:
+            raise JobNotFoundError("there is no such job")
+        run = session.get_one(Run, job.run_id)
+        if not job.cancelled_at and run.status not in {"failed", "cancelled"}:
+            raise ConflictError(f"the job is {run.status}: only one that failed or was cancelled can be tried again")
+        song = session.get(Song, job.song_id) if job.song_id else None
+        if song is None or song.upload_key is None:
+            raise ConflictError("the recording is no longer here; upload it again")
+        studio.require_room()
+        wish = Wish(options=JobOptions.model_validate(job.options), callback_url=job.callback_url)
+        fresh, cached = _run(session, studio, wish, run_options(wish.options, studio=studio), song=song, owner=owner)
+        job.run_id, job.cached, job.cancelled_at = fresh.id, cached, None
+        session.flush()
+        return view_of(session, job, ahead=Ahead.of(session, slots=studio.config.slots))
+
+
+def _request_digest(wish: Wish, request: str) -> str:
+    return digest_of([request, wish.options.model_dump(mode="json"), wish.callback_url])
+
+
+def _repeated(studio: Studio, wish: Wish, request: str, *, owner: str) -> dict[str, Any] | None:
+    """The job of an earlier request with the same key. Raises `ConflictError` if it asked for another thing."""
+    if wish.idempotency_key is None:
+        return None
+    with studio.db.session() as session:
+        mine = Job.owner == owner, Job.idempotency_key == wish.idempotency_key
+        job = session.scalar(select(Job).where(*mine))
+        if job is None:
+            return None
+        if job.created_at < time.time() - studio.idempotency_seconds:
+            job.idempotency_key = None
+            return None
+        if job.request_digest != _request_digest(wish, request):
+            raise ConflictError("this Idempotency-Key was used for another request")
+        return view_of(session, job, ahead=Ahead.of(session, slots=studio.config.slots))

@@ -1,0 +1,68 @@
+"""Request bodies as they come in: how large, how slow, and what JSON they hold."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from stemwright.errors import TooLargeError
+from stemwright.web.problems import InvalidFieldsError, MalformedError, StalledError, UnsupportedMediaTypeError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from fastapi import Request
+
+_JSON_BYTES: Final = 65_536
+_PATIENCE: Final = 60.0  # seconds that a client may take for the next piece
+Model = TypeVar("Model", bound=BaseModel)
+
+
+async def pieces(request: Request, *, max_bytes: int, limit: int | None = None) -> AsyncIterator[bytes]:
+    """A body as it arrives, of `max_bytes`; `limit` is what the client is told.
+
+    Raises `TooLargeError`, by what the header announces before a byte is read; `StalledError` when nothing comes.
+    """
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > max_bytes:
+        raise too_large(limit or max_bytes)
+    total, stream = 0, aiter(request.stream())
+    while True:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                piece = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise StalledError(f"nothing came for {_PATIENCE:g} seconds") from None
+        total += len(piece)
+        if total > max_bytes:
+            raise too_large(limit or max_bytes)
+        yield piece
+
+
+def too_large(max_bytes: int) -> TooLargeError:
+    """The error for bodies beyond the limit."""
+    return TooLargeError(f"that is more than the {max_bytes / 1e6:g} MB that are allowed")
+
+
+def kind_of(request: Request) -> str:
+    """The media type of a body."""
+    return request.headers.get("content-type", "").split(";")[0].strip().lower()
+
+
+async def read_json(request: Request, model: type[Model]) -> Model:
+    """A JSON body. Raises `InvalidFieldsError`, `MalformedError`, `TooLargeError`, `UnsupportedMediaTypeError`."""
+    if kind_of(request) != "application/json":
+        raise UnsupportedMediaTypeError("send application/json")
+    body = bytearray()
+    async for piece in pieces(request, max_bytes=_JSON_BYTES):
+        body += piece
+    try:
+        return model.model_validate_json(bytes(body), strict=True)
+    except ValidationError as error:
+        if error.errors()[0]["type"] == "json_invalid":
+            raise MalformedError("the body is no JSON") from error
+        raise InvalidFieldsError.of(error) from error

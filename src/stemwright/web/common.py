@@ -1,0 +1,78 @@
+"""What routes share: the studio, the owner, parameters, documented problems."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from fastapi import Depends, Path, Query, Request
+
+from stemwright.studio.studio import LOCAL, Studio
+from stemwright.web.problems import MEDIA
+
+if TYPE_CHECKING:
+    from stemwright.web.feed import Feed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebConfig:
+    """What the web needs to know of the settings."""
+
+    cors_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    rate_per_minute: int = 600  # requests of one client; 0 is no limit
+    uploads_per_minute: int = 60
+    executor: Any = field(default=None)  # who is asked whether the executor lives
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What lives as long as the app."""
+
+    studio: Studio
+    feed: Feed
+    config: WebConfig
+
+
+def state_of(request: Request) -> State:
+    """The state of the app that a request came to."""
+    state: State = request.app.state.stemwright
+    return state
+
+
+def _studio(request: Request) -> Studio:
+    return state_of(request).studio
+
+
+def _owner() -> str:
+    return LOCAL
+
+
+TheStudio = Annotated[Studio, Depends(_studio)]
+Owner = Annotated[str, Depends(_owner)]
+Id = Annotated[str, Path(max_length=64, description="As it was given.")]
+Separation = Annotated[
+    str | None, Query(max_length=64, description="Which of the song's separations; the present one if left out.")
+]
+Limit = Annotated[int, Query(ge=1, le=200)]
+Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The documentation of problems with these statuses, and of those that any request can meet."""
+    content = {MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    texts: Final = {
+        400: "The request cannot be understood.",
+        404: "There is no such thing.",
+        408: "The body stopped coming.",
+        409: "The state of things does not allow that.",
+        413: "Too large.",
+        415: "Not audio, or of a kind that is not supported.",
+        416: "The range lies outside the file.",
+        422: "A field is wrong; `errors` names each.",
+        429: "Too many requests; `Retry-After` says when to come again.",
+        503: "Something that is needed is not here now.",
+        504: "It took too long.",
+        507: "The disk is full.",
+    }
+    return {status: {"description": texts[status], "content": content} for status in sorted({*statuses, 400, 422, 429})}

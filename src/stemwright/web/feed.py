@@ -1,0 +1,163 @@
+"""The feed: one look at the database a quarter second for all who listen, whoever made the change."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from stemwright.errors import JobNotFoundError
+from stemwright.library.tables import FINAL
+from stemwright.studio import jobs
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from stemwright.studio.studio import Studio
+
+_EVERY: Final = 0.25  # seconds between two looks
+_AT_LEAST: Final = 0.7  # seconds after which an unchanged job that lives is told again
+_SLACK: Final = 5.0  # seconds by which the clocks of other machines may be behind
+log = structlog.get_logger("stemwright.feed")
+
+
+class Views:
+    """What one listener has yet to be told: of each job the newest state only, so that who is slow misses no end."""
+
+    def __init__(self, *, one_job: bool) -> None:
+        self._one_job = one_job
+        self._waiting: dict[str, dict[str, Any]] = {}
+        self._news = asyncio.Event()
+        self._ended = self._lost = False
+
+    def tell(self, view: dict[str, Any]) -> None:
+        """Add a state, in place of an older one of the same job."""
+        self._waiting.pop(view["id"], None)
+        self._waiting[view["id"]] = view
+        self._news.set()
+
+    def lose(self) -> None:
+        """The job is gone."""
+        self._lost = True
+        self._news.set()
+
+    async def next(self) -> dict[str, Any] | None:
+        """The next state; None after the last one of a job. Raises `JobNotFoundError` when the job is deleted."""
+        while not self._waiting:
+            if self._ended:
+                return None
+            if self._lost:
+                raise JobNotFoundError("the job was deleted")
+            self._news.clear()
+            await self._news.wait()
+        view = self._waiting.pop(next(iter(self._waiting)))
+        self._ended = self._one_job and view["status"] in FINAL
+        return view
+
+
+class Feed:
+    """Tells listeners the state of jobs: at once, whenever it changes, and each second while they live."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self._of_job: defaultdict[str, set[Views]] = defaultdict(set)
+        self._of_owner: defaultdict[str, set[Views]] = defaultdict(set)
+        self._owner: dict[str, str] = {}  # of jobs that live and whose owner listens
+        self._last: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._since = 0.0  # what ended after that may not have been told
+        self._looking = asyncio.Lock()  # who begins to listen does so between two looks: nothing is lost or late
+        self._task: asyncio.Task[None] | None = None
+
+    @contextlib.asynccontextmanager
+    async def job(self, job_id: str, *, owner: str) -> AsyncIterator[Views]:
+        """The states of one job, the present one first, up to its end. Raises `JobNotFoundError`."""
+        views = Views(one_job=True)
+        try:
+            async with self._looking:
+                views.tell(await asyncio.to_thread(jobs.get_job, self._studio, job_id, owner=owner))
+                self._listen(self._of_job, job_id, views)
+            yield views
+        finally:
+            _leave(self._of_job, job_id, views)
+
+    @contextlib.asynccontextmanager
+    async def all(self, *, owner: str) -> AsyncIterator[Views]:
+        """The states of all jobs of an owner: of those that live first, then whatever changes, without end."""
+        views = Views(one_job=False)
+        try:
+            async with self._looking:
+                for view in (await asyncio.to_thread(jobs.live_jobs, self._studio, owner)).values():
+                    views.tell(view)
+                self._listen(self._of_owner, owner, views)
+            yield views
+        finally:
+            _leave(self._of_owner, owner, views)
+
+    def _listen(self, whom: defaultdict[str, set[Views]], name: str, views: Views) -> None:
+        whom[name].add(views)
+        if self._task is None or self._task.done():
+            self._since = time.time()
+            self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        """Look as long as somebody listens."""
+        while self._of_job or self._of_owner:
+            began = time.monotonic()
+            try:
+                async with self._looking:
+                    await self._look()
+            except Exception:
+                log.exception("the feed could not look at the jobs")
+            await asyncio.sleep(max(0.05, _EVERY - (time.monotonic() - began)))
+        self._last.clear()
+        self._owner.clear()
+
+    async def _look(self) -> None:
+        views: dict[str, dict[str, Any]] = {}
+        before = time.time() - _SLACK
+        for owner in [*self._of_owner]:
+            live = await asyncio.to_thread(jobs.live_jobs, self._studio, owner, since=self._since)
+            self._owner |= dict.fromkeys(live, owner)
+            views |= live
+        self._since = before
+        views |= await asyncio.to_thread(jobs.get_jobs, self._studio, {*self._of_job, *self._owner} - views.keys())
+        now = time.monotonic()
+        for job_id, view in views.items():
+            told, last = self._last.get(job_id, (0.0, {}))
+            ended = view["status"] in FINAL
+            if _told(view) != _told(last) or (not ended and now - told >= _AT_LEAST):
+                self._last[job_id] = (now, view)
+                self._tell(job_id, view)
+            if ended:
+                self._owner.pop(job_id, None)
+        self._forget(views)
+
+    def _tell(self, job_id: str, view: dict[str, Any]) -> None:
+        for listener in [*self._of_job.get(job_id, ()), *self._of_owner.get(self._owner.get(job_id, ""), ())]:
+            listener.tell(view)
+
+    def _forget(self, views: dict[str, dict[str, Any]]) -> None:
+        """Let go of jobs that nobody asks for, and of those that were deleted."""
+        for job_id in self._last.keys() - views.keys():
+            del self._last[job_id]
+        for job_id in self._owner.keys() - views.keys():
+            del self._owner[job_id]
+        for job_id in self._of_job.keys() - views.keys():
+            for listener in self._of_job[job_id]:
+                listener.lose()
+
+
+def _leave(whom: defaultdict[str, set[Views]], name: str, views: Views) -> None:
+    if name in whom:
+        whom[name].discard(views)
+        if not whom[name]:
+            del whom[name]
+
+
+def _told(view: dict[str, Any]) -> dict[str, Any]:
+    """What of a state counts as a change."""
+    return {name: value for name, value in view.items() if name != "eta_seconds"}

@@ -1,0 +1,176 @@
+"""Routes of jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+
+from stemwright.jobs.options import JobOptions
+from stemwright.jobs.webhooks import check_url
+from stemwright.studio import jobs as use
+from stemwright.studio.submit import Wish, resubmit, submit_song, submit_upload
+from stemwright.web import schemas, uploads
+from stemwright.web.bodies import kind_of, read_json
+from stemwright.web.common import Id, Limit, Offset, Owner, TheStudio, problems
+from stemwright.web.problems import FieldProblem, InvalidFieldsError
+
+router = APIRouter(prefix="/api/v1", tags=["jobs"])
+_LISTS: Final = {"stems"}
+
+
+class JobRequest(JobOptions):
+    """A job for a song of the library."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"song_id": "019a8c0f2b00a1b2c3d4e5f6a7b8", "model": "auto", "format": "mp3", "preview": True}]
+        }
+    )
+
+    song_id: str = Field(max_length=64)
+    callback_url: str | None = Field(default=None, max_length=2048, description="Is told of each stage; see the docs.")
+
+
+class _Fields(JobOptions):
+    """The fields of a form: texts, an empty one as if it were not there."""
+
+    callback_url: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_form(cls, fields: dict[str, str]) -> dict[str, Any]:
+        given: dict[str, Any] = {name: text for name, text in fields.items() if text != ""}
+        for name in _LISTS & given.keys():
+            given[name] = [part.strip() for part in given[name].split(",")]
+        return given
+
+
+def _form_schema() -> dict[str, Any]:
+    schema = JobOptions.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
+    properties = schema["properties"]
+    properties["stems"] = {"type": "string", "description": "Names with commas between."}
+    properties["callback_url"] = {"type": "string", "maxLength": 2048}
+    properties["file"] = {"type": "string", "format": "binary", "description": "The recording."}
+    return {**schema, "title": "UploadRequest", "description": "A song, and what to do with it.", "required": ["file"]}
+
+
+_BODY: Final = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {"schema": _form_schema()},
+            "application/json": {"schema": {"$ref": "#/components/schemas/JobRequest"}},
+        },
+    }
+}
+
+
+@router.post(
+    "/jobs",
+    status_code=202,
+    response_model=schemas.JobOut,
+    responses={
+        **problems(404, 408, 409, 413, 415, 503, 507),
+        200: {"model": schemas.JobOut, "description": "The stems are there already, or the request was repeated."},
+    },
+    openapi_extra=_BODY,
+)
+async def create_job(
+    request: Request,
+    studio: TheStudio,
+    owner: Owner,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+) -> Response:
+    """Upload a song (multipart) or name one of the library (JSON), and have it taken apart.
+
+    202 with a job that is queued; 200 with one that is ready when the same stems have been made before, or when the
+    request repeats an earlier one by its `Idempotency-Key`.
+    """
+    if kind_of(request) == "application/json":
+        wanted = await read_json(request, JobRequest)
+        wish = _wish(wanted, callback_url=wanted.callback_url, key=idempotency_key)
+        return _accepted(*await asyncio.to_thread(submit_song, studio, wanted.song_id, wish, owner=owner))
+    studio.require_room()
+    async with uploads.received(request, studio.incoming, max_bytes=studio.upload_max_bytes) as form:
+        try:
+            fields = _Fields.model_validate(form.fields)
+        except ValidationError as error:
+            raise InvalidFieldsError.of(error) from error
+        if not form.files or form.files[0][0] != "file":
+            raise InvalidFieldsError([FieldProblem(field="file", message="send the recording in this field")])
+        wish = _wish(fields, callback_url=fields.callback_url, key=idempotency_key)
+        return _accepted(*await asyncio.to_thread(submit_upload, studio, form.files[0][1], wish, owner=owner))
+
+
+def _wish(options: JobOptions, *, callback_url: str | None, key: str | None) -> Wish:
+    plain = JobOptions.model_validate(options.model_dump(include=set(JobOptions.model_fields)))
+    url = check_url(callback_url) if callback_url else None
+    return Wish(options=plain, callback_url=url, idempotency_key=key)
+
+
+def _accepted(job: dict[str, Any], new: bool) -> JSONResponse:  # noqa: FBT001  (as the studio gives it)
+    status = 200 if job["status"] == "succeeded" or not new else 202
+    return JSONResponse(job, status_code=status, headers={"Location": job["links"]["self"]})
+
+
+@router.get("/jobs", response_model=schemas.JobPage, responses=problems())
+def list_jobs(
+    studio: TheStudio,
+    owner: Owner,
+    status: schemas.Status | None = None,
+    song_id: Annotated[str | None, Query(max_length=64)] = None,
+    limit: Limit = 50,
+    offset: Offset = 0,
+) -> Any:
+    """Jobs, newest first."""
+    items, total = use.list_jobs(studio, owner=owner, status=status, song_id=song_id, limit=limit, offset=offset)
+    return {"items": items, "total": total}
+
+
+@router.get("/jobs/{job_id}", response_model=schemas.JobOut, responses=problems(404))
+def get_job(job_id: Id, studio: TheStudio, owner: Owner) -> Any:
+    """One job."""
+    return use.get_job(studio, job_id, owner=owner)
+
+
+@router.delete("/jobs/{job_id}", response_model=schemas.JobOut, responses=problems(404, 409))
+def cancel_job(job_id: Id, studio: TheStudio, owner: Owner) -> Any:
+    """Cancel a job. What others wait for too goes on for them."""
+    return use.cancel_job(studio, job_id, owner=owner)
+
+
+@router.post(
+    "/jobs/{job_id}/retry",
+    status_code=202,
+    response_model=schemas.JobOut,
+    responses={
+        **problems(404, 409, 503, 507),
+        200: {"model": schemas.JobOut, "description": "The stems are there already."},
+    },
+)
+def retry_job(job_id: Id, studio: TheStudio, owner: Owner) -> Response:
+    """Try a job that failed or was cancelled once more, under the same id; 200 when its stems are there already."""
+    return _accepted(resubmit(studio, job_id, owner=owner), True)
+
+
+@router.get("/jobs/{job_id}/callbacks", response_model=schemas.DeliveryList, responses=problems(404))
+def list_callbacks(job_id: Id, studio: TheStudio, owner: Owner) -> Any:
+    """Every try to call the job's `callback_url`."""
+    return {"items": use.list_deliveries(studio, job_id, owner=owner)}
+
+
+@router.get("/queue", response_model=schemas.QueueOut, responses=problems())
+def get_queue(studio: TheStudio) -> Any:
+    """What is running and waiting."""
+    return use.queue_state(studio)
+
+
+@router.get("/models", response_model=schemas.ModelList, responses=problems())
+def get_models(studio: TheStudio) -> Any:
+    """The models, and what they cost on this machine."""
+    return use.list_models(studio)

@@ -1,0 +1,147 @@
+"""Routes for those who run the server: health and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from sqlalchemy import func, select, text
+
+from stemwright import __version__
+from stemwright.library.tables import Job, Run, Song
+from stemwright.studio import jobs
+from stemwright.web import schemas
+from stemwright.web.common import problems, state_of
+from stemwright.web.problems import NotReadyError
+
+if TYPE_CHECKING:
+    from stemwright.studio.studio import Studio
+
+router = APIRouter(tags=["operations"])
+_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_JOB_SECONDS: Final = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)
+
+
+class Metrics:
+    """What Prometheus is told; labels are bounded: routes, never paths or ids."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "stemwright_http_requests", "Requests.", ["method", "route", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "stemwright_http_request_seconds",
+            "Durations.",
+            ["method", "route"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._queued = Gauge("stemwright_queue_length", "Waiting.", ["queue", "priority"], registry=self.registry)
+        self._running = Gauge("stemwright_running", "Running.", ["queue"], registry=self.registry)
+        self._jobs = Histogram(
+            "stemwright_job_seconds",
+            "Runs that ended, by model and stage (waiting, working).",
+            ["model", "stage", "status"],
+            buckets=_JOB_SECONDS,
+            registry=self.registry,
+        )
+        self._cached = Counter("stemwright_cache_hits", "Jobs whose stems were there.", registry=self.registry)
+        self._songs = Gauge("stemwright_songs", "Songs in the library.", registry=self.registry)
+        self._disk = Gauge("stemwright_disk_bytes", "Of the data folder's disk.", ["kind"], registry=self.registry)
+        self._since = time.time()
+        self._looking = threading.Lock()
+
+    def text(self, studio: Studio) -> bytes:
+        """All figures, those of jobs fresh from the database."""
+        with self._looking:
+            self._look(studio)
+        return generate_latest(self.registry)
+
+    def _look(self, studio: Studio) -> None:
+        self._queued.clear()
+        self._running.clear()
+        for name, queue in jobs.queue_state(studio)["queues"].items():
+            self._running.labels(name).set(queue["running"])
+            for priority, count in queue["queued"].items():
+                self._queued.labels(name, priority).set(count)
+        now, since = time.time(), self._since
+        with studio.db.session() as session:
+            ended = session.scalars(select(Run).where(Run.finished_at > since, Run.finished_at <= now)).all()
+            cached = select(func.count()).where(Job.cached, Job.created_at > since, Job.created_at <= now)
+            self._cached.inc(session.scalar(cached) or 0)
+            self._songs.set(session.scalar(select(func.count(Song.id))) or 0)
+        self._since = now
+        for run in ended:
+            started, finished = run.started_at or run.finished_at or now, run.finished_at or now
+            model = run.options["resolved"]
+            self._jobs.labels(model, "waiting", run.status).observe(max(0.0, started - run.created_at))
+            self._jobs.labels(model, "working", run.status).observe(max(0.0, finished - started))
+        usage = shutil.disk_usage(studio.incoming)
+        for kind in ("total", "used", "free"):
+            self._disk.labels(kind).set(getattr(usage, kind))
+
+
+@router.head("/livez", include_in_schema=False)
+@router.get("/livez", response_model=schemas.Life, responses=problems())
+async def livez() -> dict[str, str]:
+    """Whether the process answers."""
+    return {"status": "ok"}
+
+
+@router.head("/readyz", include_in_schema=False)
+@router.get("/readyz", response_model=schemas.Health, responses=problems(503))
+async def readyz(request: Request) -> Any:
+    """Whether work can be done: 503 if not."""
+    health = await asyncio.to_thread(_health, request)
+    if health["status"] != "ok":
+        faults = [f"{name} {state}" for name, state in health["checks"].items() if state != "ok"]
+        raise NotReadyError(", ".join(faults))
+    return health
+
+
+@router.head("/health", include_in_schema=False)
+@router.get("/health", response_model=schemas.Health, responses=problems())
+async def health(request: Request) -> Any:
+    """What works and what does not; 200 either way."""
+    return await asyncio.to_thread(_health, request)
+
+
+def _health(request: Request) -> dict[str, Any]:
+    state = state_of(request)
+    checks = {"database": _database(state.studio), "disk": _disk(state.studio)}
+    if state.config.executor is not None:
+        checks["executor"] = "ok" if state.config.executor() else "is not running"
+    status = "ok" if set(checks.values()) == {"ok"} else "degraded"
+    return {"status": status, "checks": checks, "version": __version__}
+
+
+def _database(studio: Studio) -> str:
+    try:
+        with studio.db.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+    except Exception as error:  # noqa: BLE001  (whatever the driver raises, it is not well)
+        return type(error).__name__
+    return "ok"
+
+
+def _disk(studio: Studio) -> str:
+    free = shutil.disk_usage(studio.incoming).free
+    return "ok" if free >= studio.config.disk_reserve else "is full"
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={**problems(), 200: {"description": "For Prometheus.", "content": {"text/plain": {}}}},
+)
+async def metrics(request: Request) -> Response:
+    """Figures for Prometheus."""
+    state = state_of(request)
+    content = await asyncio.to_thread(request.app.state.metrics.text, state.studio)
+    return Response(content, media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,179 @@
+"""Errors as responses: `application/problem+json` (RFC 9457) with a stable code, whatever went wrong."""
+
+from __future__ import annotations
+
+import http
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from stemwright.errors import OptionError, StemwrightError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fastapi import FastAPI, Request
+    from fastapi.responses import Response
+
+MEDIA: Final = "application/problem+json"
+_CODES: Final = {404: "not_found", 405: "method_not_allowed"}
+_DETAILS: Final = {404: "there is nothing of that name", 405: "that cannot be done with it; see `Allow`"}
+_FIELDS: Final = {"unknown_model": "model", "unknown_stem": "stems", "bad_callback_url": "callback_url"}  # of a job
+log = structlog.get_logger("stemwright.web")
+
+
+class FieldProblem(BaseModel):
+    """What is wrong with one field."""
+
+    field: str = Field(description="Where, such as `sample_rate` or `query.limit`.")
+    message: str
+
+
+class Problem(BaseModel):
+    """Why a request failed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "about:blank",
+                    "title": "Not Found",
+                    "status": 404,
+                    "code": "not_found",
+                    "detail": "there is no such job",
+                }
+            ]
+        }
+    )
+
+    type: str = "about:blank"
+    title: str = Field(description="What the status means.")
+    status: int
+    code: str = Field(description="Stable; what a program may go by.")
+    detail: str = Field(description="One sentence for a person.")
+    errors: list[FieldProblem] | None = Field(default=None, description="Each field that is wrong.")
+
+
+def problem(
+    status: int,
+    *,
+    code: str,
+    detail: str,
+    errors: Sequence[FieldProblem] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """A response that says what went wrong."""
+    content = _body(status, code=code, detail=detail, errors=errors)
+    return JSONResponse(content, status_code=status, media_type=MEDIA, headers=dict(headers or {}))
+
+
+def body_of(error: StemwrightError) -> dict[str, Any]:
+    """What a problem says, for those to whom it is pushed."""
+    return _body(error.status, code=error.code, detail=error.message)
+
+
+def _body(status: int, *, code: str, detail: str, errors: Sequence[FieldProblem] | None = None) -> dict[str, Any]:
+    title, faults = http.HTTPStatus(status).phrase, list(errors) if errors else None
+    body = Problem(title=title, status=status, code=code, detail=detail, errors=faults)
+    return body.model_dump(exclude_none=True)
+
+
+class MalformedError(StemwrightError):
+    """The body of a request cannot be read."""
+
+    code = "malformed"
+    status = 400
+
+
+class UnsupportedMediaTypeError(StemwrightError):
+    """The body of a request is of another kind than is understood."""
+
+    code = "unsupported_media_type"
+    status = 415
+
+
+class StalledError(StemwrightError):
+    """The body of a request stopped coming."""
+
+    code = "stalled"
+    status = 408
+    retryable = True
+
+
+class NotReadyError(StemwrightError):
+    """The server cannot work now."""
+
+    code = "not_ready"
+    status = 503
+    retryable = True
+
+
+class InvalidFieldsError(OptionError):
+    """Fields of a request are wrong; names each."""
+
+    code = "invalid"
+
+    def __init__(self, errors: Sequence[FieldProblem]) -> None:
+        super().__init__("; ".join(f"{error.field}: {error.message}" for error in errors))
+        self.errors = errors
+
+    @classmethod
+    def of(cls, error: ValidationError) -> InvalidFieldsError:
+        """What pydantic found."""
+        return cls([_field(fault) for fault in error.errors(include_url=False, include_context=False)])
+
+
+def _field(fault: Any, *, skip: int = 0) -> FieldProblem:
+    place = ".".join(str(part) for part in fault["loc"][skip:])
+    return FieldProblem(field=place or "body", message=str(fault["msg"]).removeprefix("Value error, "))
+
+
+def install(app: FastAPI) -> None:
+    """Turn every error of an app into a problem."""
+    app.add_exception_handler(StemwrightError, _on_ours)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(ClientDisconnect, _on_gone)
+    app.add_exception_handler(Exception, _on_unknown)
+
+
+async def _on_ours(request: Request, error: Exception) -> Response:
+    if not isinstance(error, StemwrightError):
+        raise error
+    headers = {"Retry-After": "5"} if error.retryable else None
+    errors = error.errors if isinstance(error, InvalidFieldsError) else None
+    if errors is None and request.method == "POST" and error.code in _FIELDS:
+        errors = [FieldProblem(field=_FIELDS[error.code], message=error.message)]
+    return problem(error.status, code=error.code, detail=error.message, errors=errors, headers=headers)
+
+
+async def _on_invalid(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    faults = [_field(fault, skip=1 if fault["loc"][:1] == ("body",) else 0) for fault in error.errors()]
+    detail = "; ".join(f"{fault.field}: {fault.message}" for fault in faults)
+    return problem(422, code="invalid", detail=detail, errors=faults)
+
+
+async def _on_http(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    code = _CODES.get(error.status_code, "bad_request" if error.status_code < 500 else "internal")
+    return problem(
+        error.status_code, code=code, detail=_DETAILS.get(error.status_code, error.detail), headers=error.headers
+    )
+
+
+async def _on_gone(_request: Request, _error: Exception) -> Response:
+    """The client hung up amid its request; nobody reads this."""
+    return problem(400, code="malformed", detail="the body ended early")
+
+
+async def _on_unknown(request: Request, error: Exception) -> Response:
+    log.error("request failed", path=request.url.path, exc_info=error)
+    return problem(500, code="internal", detail="something went wrong on our side; the log says what")

@@ -1,0 +1,240 @@
+"""What the API answers, as it is documented."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+Text = Annotated[str, Field(max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$", description="One line.")]
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time", "examples": ["2026-11-21T17:49:32.248Z"]})]
+_EXAMPLE_LINKS: dict[str, Any] = {
+    "separation": "019a8c0f2b11f0c2d3e4a5b6c7d8",
+    "model": "sketch",
+    "draft": True,
+    "stems": {"vocals": "/api/v1/songs/019a8c0f2b00/stems/vocals.flac?separation=019a8c0f2b11f0c2d3e4a5b6c7d8"},
+    "peaks": {"vocals": "/api/v1/songs/019a8c0f2b00/peaks/vocals.dat?separation=019a8c0f2b11f0c2d3e4a5b6c7d8"},
+    "zip": "/api/v1/songs/019a8c0f2b00/stems.zip?separation=019a8c0f2b11f0c2d3e4a5b6c7d8",
+    "receipt": "/api/v1/songs/019a8c0f2b00/receipt?separation=019a8c0f2b11f0c2d3e4a5b6c7d8",
+    "mix": "/api/v1/songs/019a8c0f2b00/mix.flac?separation=019a8c0f2b11f0c2d3e4a5b6c7d8",
+}
+
+
+class Fault(BaseModel):
+    """Why a job failed."""
+
+    code: str = Field(description="Stable, such as `not_audio`, `timeout`, `engine_crashed`, `out_of_memory`.")
+    message: str
+
+
+class Results(BaseModel):
+    """Where stems are."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_LINKS]})
+
+    separation: str
+    model: str
+    draft: bool = Field(description="Made by a quick model; a finer one would give better stems.")
+    stems: dict[str, str]
+    peaks: dict[str, str] = Field(description="Waveform overviews, as BBC audiowaveform writes them.")
+    zip: str
+    receipt: str
+    mix: str
+
+
+class JobLinks(BaseModel):
+    """Where more can be had."""
+
+    self: str
+    song: str | None
+    events: str
+
+
+class JobOut(BaseModel):
+    """A job."""
+
+    id: str
+    song_id: str | None = Field(description="Null when the song was deleted, or its upload was no song.")
+    status: Status
+    stage: str = Field(
+        description="queued, hashing, preview, reading, separating, encoding, saving, done or cancelled."
+    )
+    progress: float = Field(ge=0, le=100, description="Percent.")
+    position: int | None = Field(description="In the queue; 1 is next.")
+    eta_seconds: float | None = Field(description="By the measured speed of this machine; null while nothing is known.")
+    priority: Literal["high", "normal", "low"]
+    options: dict[str, Any] = Field(description="What was asked for; what is not named is at its default.")
+    cached: bool = Field(description="The stems had been made before.")
+    attempts: int
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+    error: Fault | None
+    preview: Results | None = Field(description="Draft stems, until the fine ones are there.")
+    result: Results | None
+    links: JobLinks
+
+
+class JobPage(BaseModel):
+    """A page of jobs."""
+
+    items: list[JobOut]
+    total: int
+
+
+class DeliveryOut(BaseModel):
+    """One try to call a job's URL."""
+
+    message_id: str
+    event: str
+    attempt: int
+    at: Time
+    delivered: bool
+    status: int | None
+    error: str | None
+    elapsed_seconds: float
+
+
+class DeliveryList(BaseModel):
+    """All tries."""
+
+    items: list[DeliveryOut]
+
+
+class QueueCounts(BaseModel):
+    """One queue."""
+
+    slots: int
+    running: int
+    queued: dict[str, int] = Field(description="By priority.")
+
+
+class QueueOut(BaseModel):
+    """The queues."""
+
+    queues: dict[str, QueueCounts]
+    oldest_queued_at: Time | None
+
+
+class SongBrief(BaseModel):
+    """A song in a list."""
+
+    id: str
+    title: str
+    artist: str
+    kind: Literal["recording", "stems"]
+    file_name: str
+    size_bytes: int
+    duration: float | None = Field(description="Seconds.")
+    sample_rate: int | None
+    channels: int | None
+    state: Literal["new", "queued", "running", "ready"]
+    model: str | None
+    draft: bool | None
+    analysis: dict[str, Any] | None = Field(description="Tempo and key.")
+    created_at: Time
+
+
+class SongPage(BaseModel):
+    """A page of songs."""
+
+    items: list[SongBrief]
+    total: int
+
+
+class Level(BaseModel):
+    """How loud something is."""
+
+    integrated_lufs: float | None
+    true_peak_dbtp: float | None
+
+
+class StemOut(BaseModel):
+    """A stem."""
+
+    name: str
+    loudness: Level
+    url: str
+    peaks: str
+
+
+class Notice(BaseModel):
+    """Something that the user must know."""
+
+    code: str
+    message: str
+
+
+class SeparationOut(BaseModel):
+    """A set of stems of a song."""
+
+    id: str
+    model: str
+    draft: bool
+    created_at: Time
+    gain_db: float
+    residual_db: float | None
+    warnings: list[Notice]
+    stems: list[StemOut]
+
+
+class NoteOut(BaseModel):
+    """A MIDI file that goes with a song."""
+
+    name: str
+    size_bytes: int
+    url: str
+
+
+class SongOut(SongBrief):
+    """A song with all that there is of it."""
+
+    separation: str | None = Field(description="Whose stems are given where none is named.")
+    separations: list[SeparationOut]
+    notes: list[NoteOut]
+    jobs: list[str]
+    links: dict[str, str]
+
+
+class SongChange(BaseModel):
+    """What can be changed."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"title": "Sodium", "artist": "ichbin"}]})
+
+    title: Text | None = Field(default=None, min_length=1)
+    artist: Text | None = None
+
+
+class ModelOut(BaseModel):
+    """A model."""
+
+    name: str
+    family: str
+    summary: str
+    stems: list[str]
+    licence: str
+    draft: bool
+    availability: Literal["ready", "download", "missing"]
+    seconds_per_second: float | None = Field(description="Measured on this machine: work for a second of song.")
+
+
+class ModelList(BaseModel):
+    """All models."""
+
+    items: list[ModelOut]
+    default: str
+
+
+class Life(BaseModel):
+    """That the process answers."""
+
+    status: Literal["ok"]
+
+
+class Health(BaseModel):
+    """Whether the server works."""
+
+    status: Literal["ok", "degraded"]
+    checks: dict[str, str]
+    version: str

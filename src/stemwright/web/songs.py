@@ -1,0 +1,311 @@
+"""Routes of the library and of what is made of its songs."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import ValidationError
+
+from stemwright.studio import files, imports
+from stemwright.studio import songs as use
+from stemwright.web import schemas, uploads
+from stemwright.web.bodies import read_json
+from stemwright.web.common import Id, Limit, Offset, Owner, Separation, TheStudio, problems
+from stemwright.web.problems import FieldProblem, InvalidFieldsError
+from stemwright.web.ranges import Passing, disposition, serve
+
+router = APIRouter(prefix="/api/v1/songs", tags=["songs"])
+Sort = Literal[
+    "created_at", "-created_at", "title", "-title", "artist", "-artist", "duration", "-duration", "used_at", "-used_at"
+]
+Token = Literal["flac", "wav", "mp3", "opus", "m4a", "wav24", "wav32f", "alac16", "alac24"]
+_BINARY: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary"}}
+_AUDIO: Final = ("audio/flac", "audio/wav", "audio/mpeg", "audio/ogg", "audio/mp4")
+_MIDI_BYTES: Final = 10_000_000
+
+
+def _files(*media: str) -> dict[int | str, dict[str, Any]]:
+    """The documentation of a stored file's answers."""
+    content = dict.fromkeys(media, _BINARY)
+    return {
+        200: {"description": "The file; its `ETag` is strong.", "content": content},
+        206: {"description": "The part that was asked for.", "content": content},
+        304: {"description": "It is what the client has."},
+    }
+
+
+_OPTIONS: Final = {"separation", "start", "end"}
+_GAIN: Final = (-100.0, 24.0)  # dB
+
+
+@router.get("", response_model=schemas.SongPage, responses=problems())
+def list_songs(
+    studio: TheStudio,
+    owner: Owner,
+    search: Annotated[str | None, Query(max_length=200, description="Words of title and artist.")] = None,
+    sort: Sort = "-created_at",
+    limit: Limit = 50,
+    offset: Offset = 0,
+) -> Any:
+    """Songs of the library."""
+    items, total = use.list_songs(studio, owner=owner, search=search, sort=sort, limit=limit, offset=offset)
+    return {"items": items, "total": total}
+
+
+def _form(description: str, *, texts: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The documentation of a body with files."""
+    files = {"type": "array", "items": {"type": "string", "format": "binary"}, "description": description}
+    properties = {name: {"type": "string", "maxLength": 300} for name in texts} | {"files": files}
+    schema = {"type": "object", "required": ["files"], "properties": properties}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=schemas.SongOut,
+    responses=problems(408, 409, 413, 415, 503, 504, 507),
+    openapi_extra=_form("Recordings called as their stems (`vocals.wav`), and MIDI files.", texts=("title", "artist")),
+)
+async def import_stems(request: Request, response: Response, studio: TheStudio, owner: Owner) -> Any:
+    """Import stems that you already have, with MIDI if you like: one song, nothing to separate."""
+    studio.require_room()
+    async with uploads.received(
+        request, studio.incoming, max_bytes=studio.upload_max_bytes, max_files=imports.MOST_FILES
+    ) as form:
+        _check_texts(form.fields)
+        song_id = await imports.import_song(
+            studio,
+            [upload for _, upload in form.files],
+            title=form.fields.get("title") or None,
+            artist=form.fields.get("artist", ""),
+            owner=owner,
+        )
+    song = await asyncio.to_thread(use.get_song, studio, song_id, owner=owner)
+    response.headers["Location"] = song["links"]["self"]
+    return song
+
+
+def _check_texts(fields: dict[str, str]) -> None:
+    try:
+        schemas.SongChange.model_validate({name: text for name, text in fields.items() if text})
+    except ValidationError as error:
+        raise InvalidFieldsError.of(error) from error
+
+
+@router.get("/{song_id}", response_model=schemas.SongOut, responses=problems(404))
+def get_song(song_id: Id, studio: TheStudio, owner: Owner) -> Any:
+    """A song, with its separations, notes and jobs."""
+    return use.get_song(studio, song_id, owner=owner)
+
+
+@router.patch(
+    "/{song_id}",
+    response_model=schemas.SongOut,
+    responses=problems(404, 408, 413, 415),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/SongChange"}}},
+        }
+    },
+)
+async def change_song(request: Request, song_id: Id, studio: TheStudio, owner: Owner) -> Any:
+    """Change title or artist; what is not named stays."""
+    change = await read_json(request, schemas.SongChange)
+    return await asyncio.to_thread(
+        use.update_song, studio, song_id, owner=owner, title=change.title, artist=change.artist
+    )
+
+
+@router.delete("/{song_id}", status_code=204, response_class=Response, responses=problems(404, 409))
+def delete_song(song_id: Id, studio: TheStudio, owner: Owner) -> None:
+    """Delete a song and the files that no other song uses."""
+    use.delete_song(studio, song_id, owner=owner)
+
+
+@router.post(
+    "/{song_id}/notes",
+    status_code=201,
+    response_model=schemas.SongOut,
+    responses=problems(404, 408, 409, 413, 415, 507),
+    openapi_extra=_form("MIDI files."),
+)
+async def add_notes(request: Request, song_id: Id, studio: TheStudio, owner: Owner) -> Any:
+    """Add MIDI files to a song."""
+    studio.require_room()
+    most = min(studio.upload_max_bytes, _MIDI_BYTES)
+    async with uploads.received(request, studio.incoming, max_bytes=most, max_files=imports.MOST_FILES) as form:
+        if not form.files:
+            raise InvalidFieldsError([FieldProblem(field="files", message="send at least one MIDI file")])
+        await asyncio.to_thread(imports.add_notes, studio, song_id, [one for _, one in form.files], owner=owner)
+    return await asyncio.to_thread(use.get_song, studio, song_id, owner=owner)
+
+
+@router.head("/{song_id}/notes/{name}", include_in_schema=False)
+@router.get(
+    "/{song_id}/notes/{name}", responses={**problems(404, 416), **_files("audio/midi")}, response_class=Response
+)
+def get_notes(request: Request, song_id: Id, name: str, studio: TheStudio, owner: Owner) -> Response:
+    """A MIDI file of a song."""
+    return serve(request, studio.store, imports.note_file(studio, song_id, name, owner=owner))
+
+
+@router.head("/{song_id}/stems/{file}", include_in_schema=False)
+@router.get(
+    "/{song_id}/stems/{file}",
+    response_class=Response,
+    responses={**problems(404, 409, 416, 503, 504, 507), **_files(*_AUDIO)},
+)
+async def get_stem(
+    request: Request,
+    song_id: Id,
+    file: Annotated[str, Path(max_length=100, examples=["vocals.flac"], description="A stem's name and a format.")],
+    studio: TheStudio,
+    owner: Owner,
+    separation: Separation = None,
+) -> Response:
+    """A stem in any format; encoded when it is first asked for, then kept."""
+    stem, _, token = file.rpartition(".")
+    if token not in files.TOKENS:
+        message = f"ends in none of {', '.join(files.TOKENS)}"
+        raise InvalidFieldsError([FieldProblem(field="path.file", message=message)])
+    found = await files.stem_file(studio, song_id, stem, token, owner=owner, separation=separation)
+    return serve(request, studio.store, found)
+
+
+@router.head("/{song_id}/peaks/{file}", include_in_schema=False)
+@router.get(
+    "/{song_id}/peaks/{file}",
+    response_class=Response,
+    responses={**problems(404, 409, 416), **_files("application/octet-stream")},
+)
+def get_peaks(
+    request: Request,
+    song_id: Id,
+    file: Annotated[str, Path(max_length=100, examples=["vocals.dat"], description="A stem or `mix`, and `.dat`.")],
+    studio: TheStudio,
+    owner: Owner,
+    separation: Separation = None,
+) -> Response:
+    """The waveform overview of a stem, as BBC audiowaveform's .dat: 256 samples a pixel, 16 bits."""
+    name = f"{file.removesuffix('.dat')}.peaks.dat"
+    return serve(request, studio.store, files.stored_file(studio, song_id, name, owner=owner, separation=separation))
+
+
+@router.get("/{song_id}/receipt", responses={**problems(404, 409)})
+def get_receipt(song_id: Id, studio: TheStudio, owner: Owner, separation: Separation = None) -> dict[str, Any]:
+    """How the stems were made: model, device, settings, loudness, versions, warnings."""
+    return files.receipt(studio, song_id, owner=owner, separation=separation)
+
+
+@router.head("/{song_id}/stems.zip", include_in_schema=False)
+@router.get(
+    "/{song_id}/stems.zip",
+    response_class=Response,
+    responses={
+        **problems(404, 409, 503, 504, 507),
+        200: {"description": "The zip; its length is known from the start.", "content": {"application/zip": _BINARY}},
+    },
+)
+async def get_zip(
+    request: Request,
+    song_id: Id,
+    studio: TheStudio,
+    owner: Owner,
+    format: Token = "flac",  # noqa: A002  (as clients know it)
+    separation: Separation = None,
+) -> Response:
+    """All stems and the receipt in one file."""
+    length, name, pieces = await files.zipped(studio, song_id, format, owner=owner, separation=separation)
+    headers = {"Content-Length": str(length), "Content-Disposition": disposition(name, attachment=True)}
+    if request.method == "HEAD":
+        return Response(headers=headers, media_type="application/zip")
+    return StreamingResponse(pieces, media_type="application/zip", headers=headers)
+
+
+@router.head("/{song_id}/song.stem.mp4", include_in_schema=False)
+@router.get(
+    "/{song_id}/song.stem.mp4",
+    response_class=Response,
+    responses={**problems(404, 409, 416, 503, 504, 507), **_files("audio/mp4")},
+)
+async def get_stem_mp4(
+    request: Request, song_id: Id, studio: TheStudio, owner: Owner, separation: Separation = None
+) -> Response:
+    """Mix and four stems in Native Instruments' Stems format, for Traktor and its like."""
+    found = await files.stem_mp4_file(studio, song_id, owner=owner, separation=separation)
+    return serve(request, studio.store, found)
+
+
+_GAINS: Final = {
+    "parameters": [
+        {
+            "name": "gains",
+            "in": "query",
+            "style": "form",
+            "explode": True,
+            "description": "Gains by the names of stems, in dB from -100 to 24, or `mute`: `?vocals=-6&drums=mute`.",
+            "schema": {"type": "object", "additionalProperties": {"type": "string"}, "examples": [{"vocals": "-6"}]},
+        }
+    ]
+}
+
+
+@router.get(
+    "/{song_id}/mix.{token}",
+    response_class=Response,
+    responses={
+        **problems(404, 409, 503, 504, 507),
+        200: {"description": "The mix.", "content": dict.fromkeys(_AUDIO, _BINARY)},
+    },
+    openapi_extra=_GAINS,
+)
+async def get_mix(
+    request: Request,
+    song_id: Id,
+    token: Token,
+    studio: TheStudio,
+    owner: Owner,
+    start: Annotated[float | None, Query(ge=0, le=1e6, description="Seconds.")] = None,
+    end: Annotated[float | None, Query(ge=0, le=1e6, description="Seconds.")] = None,
+    separation: Separation = None,
+) -> Response:
+    """The stems mixed again: `?vocals=-6&drums=mute`, gains in dB for each stem by its name.
+
+    Should the mix clip, all of it is turned down; the header `Stemwright-Gain-dB` says by how much.
+    """
+    mixed = await files.mixdown(
+        studio, song_id, token, gains_db=_gains(request), start=start, end=end, owner=owner, separation=separation
+    )
+    headers = {
+        "Stemwright-Gain-dB": f"{mixed.gain_db:.2f}",
+        "Content-Disposition": disposition(mixed.file_name),
+    }
+    return Passing(mixed.path, media_type=mixed.media_type, headers=headers, remove=mixed.remove)
+
+
+def _gains(request: Request) -> dict[str, float | None]:
+    """The gains in a query. Raises `InvalidFieldsError`."""
+    gains: dict[str, float | None] = {}
+    given = [(name, text) for name, text in request.query_params.multi_items() if name not in _OPTIONS]
+    counts = Counter(name for name, _ in given)
+    wrong = [FieldProblem(field=f"query.{name}", message="is given twice") for name in counts if counts[name] > 1]
+    for name, text in given:
+        if text.lower() in {"mute", "-inf"}:
+            gains[name] = None
+            continue
+        try:
+            gains[name] = float(text)
+        except ValueError:
+            gains[name] = math.nan
+        if not _GAIN[0] <= (gains[name] or 0.0) <= _GAIN[1]:
+            wrong.append(FieldProblem(field=f"query.{name}", message="give dB from -100 to 24, or `mute`"))
+    if wrong:
+        raise InvalidFieldsError(wrong)
+    return gains

@@ -1,0 +1,111 @@
+"""A real studio server for tests: its own data folder, its own port, ended at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+WAIT = 120.0  # seconds, generous: the machine is shared
+
+
+class Server:
+    """`stemwright serve` as a process, and a client of it."""
+
+    def __init__(self, data: Path, **environment: str) -> None:
+        self.data = data
+        self.log = data.with_name(f"{data.name}.log")
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("STEMWRIGHT_")},
+            "STEMWRIGHT_DATA": str(data),
+            "STEMWRIGHT_MODEL_DEFAULT": "sketch",
+            "STEMWRIGHT_HTTP_RATE_PER_MINUTE": "0",
+            "STEMWRIGHT_HTTP_UPLOADS_PER_MINUTE": "0",
+            "STEMWRIGHT_LOG_FORMAT": "json",
+            "HF_HUB_OFFLINE": "1",
+            **environment,
+        }
+        self.process: subprocess.Popen[str] | None = None
+        self.url = ""
+        self.http = httpx.Client()
+
+    def start(self, **environment: str) -> Server:
+        """Start it and wait until it listens; what is given is added to its environment this time."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "stemwright", "serve", "--port", "0"],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={**self._environment, **environment},
+                start_new_session=True,
+            )
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        found = re.search(r"http://\S+", line)
+        assert found, f"it did not start: {line!r} {self.log.read_text()[-3000:]}"
+        self.url = found[0]
+        self.http = httpx.Client(base_url=self.url, timeout=WAIT)
+        return self
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal to the API process and wait for its end; its exit code."""
+        if self.process is None:
+            return 0
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
+        code = self.process.wait(60)
+        self.http.close()
+        if self.process.stdout:
+            self.process.stdout.close()
+        self.process = None
+        return code
+
+    def submit(self, song: Path, **fields: str) -> dict[str, Any]:
+        """Upload a song."""
+        with song.open("rb") as file:
+            answer = self.http.post("/api/v1/jobs", files={"file": (song.name, file)}, data=fields)
+        assert answer.status_code in {200, 202}, answer.text
+        job: dict[str, Any] = answer.json()
+        return job
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """Its present state."""
+        job: dict[str, Any] = self.http.get(f"/api/v1/jobs/{job_id}").raise_for_status().json()
+        return job
+
+    def wait(self, job_id: str, *statuses: str, seconds: float = WAIT) -> dict[str, Any]:
+        """Wait until a job is in one of these states (the final ones where none is named)."""
+        wanted = statuses or ("succeeded", "failed", "cancelled")
+        end = time.monotonic() + seconds
+        while (job := self.job(job_id))["status"] not in wanted:
+            assert time.monotonic() < end, f"still {job}: {self.log.read_text()[-3000:]}"
+            time.sleep(0.1)
+        return job
+
+    def objects(self) -> list[str]:
+        """The keys of all objects that are stored."""
+        folder = self.data / "objects"
+        return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@contextlib.contextmanager
+def running(data: Path, **environment: str) -> Iterator[Server]:
+    """A server for the time of a block."""
+    server = Server(data, **environment)
+    try:
+        yield server.start()
+    finally:
+        server.stop(signal.SIGKILL)

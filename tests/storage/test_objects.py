@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stemwright.errors import NotFoundError
+from stemwright.storage.objects import ObjectStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ObjectStore:
+    return ObjectStore(f"file://{tmp_path / 'objects'}")
+
+
+def read(store: ObjectStore, key: str, start: int, end: int) -> bytes:
+    async def collect() -> bytes:
+        return b"".join([piece async for piece in store.read(key, start=start, end=end)])
+
+    return asyncio.run(collect())
+
+
+def test_file_that_was_stored_is_read_back_and_stays_where_it_was(store: ObjectStore, tmp_path: Path) -> None:
+    path = tmp_path / "song"
+    path.write_bytes(os.urandom(3_000_000))
+    assert store.put_file(path, "local/uploads/abc") == 3_000_000
+    assert path.read_bytes() == store.get("local/uploads/abc") == b"".join(store.pieces("local/uploads/abc"))
+    assert [(one.key, one.size_bytes) for one in store.list()] == [("local/uploads/abc", 3_000_000)]
+
+
+def test_file_on_another_disk_is_copied(store: ObjectStore, tmp_path: Path) -> None:
+    path = tmp_path / "song"
+    path.write_bytes(b"sound")
+    os.link(path, tmp_path / "second")  # what cannot be linked is copied; here both ways must give the same
+    store.put_file(path, "a/b")
+    path.write_bytes(b"")
+    store.put("c/d", b"sound")
+    assert store.get("c/d") == b"sound"
+
+
+def test_stored_object_is_replaced_whole(store: ObjectStore, tmp_path: Path) -> None:
+    for content in (b"one", b"second"):
+        path = tmp_path / content.decode()
+        path.write_bytes(content)
+        store.put_file(path, "a/b")
+    assert store.get("a/b") == b"second"
+    assert (tmp_path / "one").read_bytes() == b"one"
+    assert len(list(store.list())) == 1
+
+
+@settings(deadline=None, max_examples=30)
+@given(size=st.integers(0, 3 << 20), part=st.tuples(st.integers(0, 3 << 20), st.integers(0, 3 << 20)))
+def test_any_part_of_an_object_can_be_read(
+    tmp_path_factory: pytest.TempPathFactory, size: int, part: tuple[int, int]
+) -> None:
+    store = ObjectStore(f"file://{tmp_path_factory.mktemp('objects')}")
+    content = (bytes(range(251)) * (size // 251 + 1))[:size]
+    store.put("x", content)
+    start, end = sorted(min(place, size) for place in part)
+    assert read(store, "x", start, end) == content[start:end]
+
+
+def test_what_is_not_there_is_an_error_of_ours(store: ObjectStore, tmp_path: Path) -> None:
+    for action in (
+        lambda: store.get("a"),
+        lambda: store.fetch("a", tmp_path / "x"),
+        lambda: list(store.pieces("a")),
+        lambda: read(store, "a", 0, 1),
+    ):
+        with pytest.raises(NotFoundError):
+            action()
+
+
+def test_deleting_leaves_no_empty_folders_and_may_be_repeated(store: ObjectStore, tmp_path: Path) -> None:
+    store.put("a/b/c", b"1")
+    store.put("a/d", b"2")
+    store.delete(["a/b/c", "a/b/c", "not/there"])
+    assert [one.key for one in store.list()] == ["a/d"]
+    store.delete(["a/d"])
+    assert list((tmp_path / "objects").iterdir()) == []
+
+
+def test_fetched_file_outlives_its_object(store: ObjectStore, tmp_path: Path) -> None:
+    store.put("a", b"sound")
+    store.fetch("a", tmp_path / "local")
+    store.delete(["a"])
+    assert (tmp_path / "local").read_bytes() == b"sound"
+
+
+def test_listing_goes_by_folders(store: ObjectStore) -> None:
+    for key in ("one/a", "one/b/c", "two/d"):
+        store.put(key, b"")
+    assert sorted(one.key for one in store.list("one")) == ["one/a", "one/b/c"]

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import select, update
+
+from sounds import sound, write_wav
+from stemwright.audio.decode import DecodeLimits
+from stemwright.errors import (
+    ConflictError,
+    DiskFullError,
+    JobNotFoundError,
+    NotAudioError,
+    UnknownModelError,
+    UnknownStemError,
+)
+from stemwright.jobs.config import JobsConfig
+from stemwright.jobs.engine import EnginePool
+from stemwright.jobs.options import JobOptions
+from stemwright.jobs.queue import Queue, prepare_jobs
+from stemwright.jobs.worker import file_digest
+from stemwright.library.database import Database
+from stemwright.library.tables import Job, Run, Song
+from stemwright.storage.objects import ObjectStore
+from stemwright.studio import jobs, songs
+from stemwright.studio.studio import Studio
+from stemwright.studio.submit import Upload, Wish, resubmit, submit_song, submit_upload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ME = "local"
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Iterator[Studio]:
+    """A studio whose queue nobody works on."""
+    incoming = tmp_path / "incoming"
+    incoming.mkdir()
+    db = Database(f"sqlite:///{tmp_path}/studio.db")
+    db.migrate()
+    prepare_jobs(db)
+    config = JobsConfig(
+        work=tmp_path / "work", engine_command=("false",), limits=DecodeLimits(), model="sketch", disk_reserve=0
+    )
+    queue = Queue(db, config)
+    yield Studio(
+        db=db,
+        store=ObjectStore(f"file://{tmp_path / 'objects'}"),
+        queue=queue,
+        config=config,
+        encoders=EnginePool(config.engine_command, max_rss=1, max_calls=1),
+        upload_max_bytes=1_000_000,
+        incoming=incoming,
+    )
+    queue.close()
+    db.close()
+
+
+def upload(studio: Studio, *, seed: int = 0, name: str = "Träumerei.wav") -> Upload:
+    path = studio.incoming / f"upload-{time.monotonic_ns()}"
+    write_wav(path, sound("song", seconds=1, seed=seed))
+    return Upload(path=path, name=name, digest=file_digest(path), size_bytes=path.stat().st_size)
+
+
+def wish(*, idempotency_key: str | None = None, **options: object) -> Wish:
+    return Wish(options=JobOptions.model_validate(options), idempotency_key=idempotency_key)
+
+
+def count(studio: Studio, table: type[Job | Run | Song]) -> int:
+    with studio.db.session() as session:
+        return len(session.scalars(select(table.id)).all())
+
+
+def test_upload_becomes_song_run_and_job_and_its_file_is_moved_away(studio: Studio) -> None:
+    job, new = submit_upload(studio, upload(studio), wish(), owner=ME)
+    assert new
+    assert (job["status"], job["position"], job["progress"]) == ("queued", 1, 0.0)
+    assert not list(studio.incoming.iterdir())
+    song = songs.get_song(studio, job["song_id"], owner=ME)
+    assert (song["title"], song["file_name"], song["state"]) == ("Träumerei", "Träumerei.wav", "queued")
+    assert studio.queue.status(_run_of(studio, job["id"])) == "ENQUEUED"
+
+
+def _run_of(studio: Studio, job_id: str) -> str:
+    with studio.db.session() as session:
+        return session.get_one(Job, job_id).run_id
+
+
+def test_same_song_and_options_share_a_run_and_other_options_do_not(studio: Studio) -> None:
+    ids = {_run_of(studio, submit_upload(studio, upload(studio), wish(), owner=ME)[0]["id"]) for _ in range(3)}
+    assert len(ids) == 1
+    submit_upload(studio, upload(studio), wish(stems=["vocals"]), owner=ME)
+    submit_upload(studio, upload(studio, seed=1), wish(), owner=ME)
+    assert (count(studio, Run), count(studio, Song), count(studio, Job)) == (3, 2, 5)
+
+
+def test_owners_share_nothing(studio: Studio) -> None:
+    mine, _ = submit_upload(studio, upload(studio), wish(), owner=ME)
+    theirs, _ = submit_upload(studio, upload(studio), wish(), owner="them")
+    assert count(studio, Run) == count(studio, Song) == 2
+    for action in (jobs.get_job, jobs.cancel_job, jobs.list_deliveries):
+        with pytest.raises(JobNotFoundError):
+            action(studio, theirs["id"], owner=ME)
+    for use in (songs.get_song, songs.delete_song):
+        with pytest.raises(JobNotFoundError):
+            use(studio, theirs["song_id"], owner=ME)
+    with pytest.raises(JobNotFoundError):
+        submit_song(studio, theirs["song_id"], wish(), owner=ME)
+    assert jobs.list_jobs(studio, owner=ME, status=None, song_id=None, limit=9, offset=0)[1] == 1
+    assert [one["id"] for one in songs.list_songs(studio, owner=ME, search="", sort="title", limit=9, offset=0)[0]] == [
+        mine["song_id"]
+    ]
+
+
+def test_repeated_request_gives_the_same_job_and_another_one_under_its_key_is_refused(studio: Studio) -> None:
+    first, new = submit_upload(studio, upload(studio), wish(idempotency_key="a"), owner=ME)
+    again, fresh = submit_upload(studio, upload(studio), wish(idempotency_key="a"), owner=ME)
+    assert (new, fresh, first["id"]) == (True, False, again["id"])
+    with pytest.raises(ConflictError):
+        submit_upload(studio, upload(studio, seed=1), wish(idempotency_key="a"), owner=ME)
+    other, _ = submit_upload(studio, upload(studio), wish(idempotency_key="a"), owner="them")
+    assert other["id"] != first["id"]
+    assert not list(studio.incoming.iterdir())
+
+
+def test_what_cannot_work_is_refused_before_anything_is_kept(studio: Studio, tmp_path: Path) -> None:
+    text = studio.incoming / "text"
+    text.write_text("no sound at all, " * 99)
+    with pytest.raises(NotAudioError, match=r"notes\.txt"):
+        submit_upload(studio, Upload(path=text, name="notes.txt", digest="0" * 64, size_bytes=9), wish(), owner=ME)
+    with pytest.raises(UnknownModelError):
+        submit_upload(studio, upload(studio), wish(model="htdemux"), owner=ME)
+    with pytest.raises(UnknownStemError):
+        submit_upload(studio, upload(studio), wish(stems=["flute"]), owner=ME)
+    assert count(studio, Song) == 0
+    assert not [path for path in (tmp_path / "objects").rglob("*") if path.is_file()]
+    assert not list(studio.incoming.iterdir())
+
+
+def test_full_disk_refuses_and_takes_again_when_there_is_room(studio: Studio) -> None:
+    object.__setattr__(studio.config, "disk_reserve", 1 << 60)
+    with pytest.raises(DiskFullError):
+        submit_upload(studio, upload(studio), wish(), owner=ME)
+    object.__setattr__(studio.config, "disk_reserve", 0)
+    submit_upload(studio, upload(studio), wish(), owner=ME)
+
+
+def test_cancelling_one_of_two_lets_the_run_go_on_and_the_last_ends_it(studio: Studio) -> None:
+    one, _ = submit_upload(studio, upload(studio), wish(), owner=ME)
+    two, _ = submit_upload(studio, upload(studio), wish(), owner=ME)
+    run_id = _run_of(studio, one["id"])
+    assert jobs.cancel_job(studio, one["id"], owner=ME)["status"] == "cancelled"
+    assert jobs.get_job(studio, two["id"], owner=ME)["status"] == "queued"
+    assert studio.queue.status(run_id) == "ENQUEUED"
+    assert jobs.cancel_job(studio, two["id"], owner=ME)["status"] == "cancelled"
+    assert jobs.cancel_job(studio, two["id"], owner=ME)["status"] == "cancelled"
+    assert studio.queue.status(run_id) == "CANCELLED"
+
+
+def test_cancelled_job_can_be_tried_again_and_a_queued_one_cannot(studio: Studio) -> None:
+    job, _ = submit_upload(studio, upload(studio), wish(), owner=ME)
+    with pytest.raises(ConflictError):
+        resubmit(studio, job["id"], owner=ME)
+    jobs.cancel_job(studio, job["id"], owner=ME)
+    again = resubmit(studio, job["id"], owner=ME)
+    assert (again["id"], again["status"]) == (job["id"], "queued")
+    assert studio.queue.status(_run_of(studio, job["id"])) == "ENQUEUED"
+
+
+def test_places_in_the_queue_go_by_priority_and_waiting_adds_up(studio: Studio) -> None:
+    names = ("low", "normal", "high", "normal")
+    made = [
+        submit_upload(studio, upload(studio, seed=seed), wish(priority=name), owner=ME)[0]
+        for seed, name in enumerate(names)
+    ]
+    places = [jobs.get_job(studio, job["id"], owner=ME)["position"] for job in made]
+    assert places == [4, 2, 1, 3]
+    assert jobs.queue_state(studio)["queues"]["cpu"]["queued"] == {"high": 1, "normal": 2, "low": 1}
+
+
+def test_song_is_found_by_all_words_of_title_and_artist_literally(studio: Studio) -> None:
+    titles = ("100% Wolf", "Under_score", "Große Straße", "Underscore")
+    for seed, title in enumerate(titles):
+        job, _ = submit_upload(studio, upload(studio, seed=seed), wish(), owner=ME)
+        songs.update_song(studio, job["song_id"], owner=ME, title=title, artist="Die Band")
+
+    def found(search: str) -> list[str]:
+        items, total = songs.list_songs(studio, owner=ME, search=search, sort="title", limit=99, offset=0)
+        assert total == len(items)
+        return [item["title"] for item in items]
+
+    assert found("100%") == ["100% Wolf"]
+    assert found("r_s") == ["Under_score"]
+    assert found("straße BAND") == ["Große Straße"]
+    assert found("die") == sorted(titles)
+    assert found("nothing") == []
+
+
+def test_song_with_a_job_under_way_is_not_deleted(studio: Studio) -> None:
+    job, _ = submit_upload(studio, upload(studio), wish(), owner=ME)
+    with pytest.raises(ConflictError):
+        songs.delete_song(studio, job["song_id"], owner=ME)
+    jobs.cancel_job(studio, job["id"], owner=ME)
+    songs.delete_song(studio, job["song_id"], owner=ME)
+    assert jobs.get_job(studio, job["id"], owner=ME)["song_id"] is None
+    assert not list(studio.store.list())
+
+
+def test_song_whose_upload_is_gone_cannot_be_separated_again(studio: Studio) -> None:
+    job, _ = submit_upload(studio, upload(studio), wish(), owner=ME)
+    with studio.db.session() as session:
+        session.execute(update(Song).values(upload_key=None))
+    with pytest.raises(ConflictError):
+        submit_song(studio, job["song_id"], wish(), owner=ME)
