@@ -9,6 +9,8 @@ DEBIAN := ffmpeg fluidsynth fluid-soundfont-gm
 TRAINING := $(DEBIAN) musescore-general-soundfont-small timgm6mb-soundfont hydrogen-drumkits sonic-pi-samples \
   fretsonfire-songs-sectoid espeak-ng gcc g++
 CORPUS ?= /tmp/stemwright-corpus
+SONGS ?= 250
+HOURS ?= 6
 MINUTES ?= 600
 NAME ?= run
 
@@ -40,8 +42,8 @@ song:  ## compose and render the demo song again; needs fluidsynth and fluid-sou
 
 train: $(VENV)/training  ## make sketch again: data, network, ONNX file, scores; many hours. START=checkpoint goes on from one
 	@$(MAKE) --no-print-directory debian DEBIAN="$(TRAINING)"
-	$(BIN)/python -m training.songs --corpus $(CORPUS) --train 250 --test 10
-	$(BIN)/python -m training.voices --corpus $(CORPUS) --hours 3
+	$(BIN)/python -m training.songs --corpus $(CORPUS) --train $(SONGS) --test 10
+	$(BIN)/python -m training.voices --corpus $(CORPUS) --hours $(HOURS) --paired $(SONGS)
 	$(BIN)/python -m training.train --corpus $(CORPUS) --out training/checkpoints/$(NAME) --minutes $(MINUTES) $(if $(START),--start $(START))
 	$(BIN)/python -m training.export training/checkpoints/$(NAME).pt
 	$(BIN)/python -m training.evaluate --corpus $(CORPUS)

@@ -90,9 +90,14 @@ class Studio(Server):
 
     def again(self, song: Path, **fields: str) -> dict[str, Any]:
         """Upload a song once more, of which nothing is known any more."""
+        self.forget()
+        return self.submit(song, analysis="false", **fields)
+
+    def forget(self) -> None:
+        """Once all is quiet, delete all songs."""
+        until(lambda: not [run for run in self.rows(Run) if run.status in LIVE])
         for one in self.http.get("/api/v1/songs").raise_for_status().json()["items"]:
             self.http.delete(f"/api/v1/songs/{one['id']}").raise_for_status()
-        return self.submit(song, analysis="false", **fields)
 
     def stems(self, job: dict[str, Any]) -> dict[str, tuple[str, Any]]:
         """Of each stem the digest of its file and what the receipt says of it."""
@@ -190,7 +195,8 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
         STEMWRIGHT_RETENTION_SWEEP_SECONDS="3600",
     )
     try:
-        yield server.start()
+        server.start()
+        yield server
     finally:
         server.stop(signal.SIGKILL)
 
@@ -217,14 +223,20 @@ def _nothing_armed(studio: Studio) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    "point",
-    ["engine.hashing", "engine.reading", "engine.separating", "engine.encoding"]
-    + ["executor.storing", "executor.stored", "executor.saving", "executor.saved"],
+    "points",
+    [
+        ("engine.hashing", "engine.separating"),
+        ("engine.reading", "engine.encoding"),
+        ("executor.storing", "executor.saving"),
+        ("executor.stored", "executor.saved"),
+    ],
 )
-def test_job_survives_a_kill(point: str, studio: Studio, song: Path, reference: dict[str, Any]) -> None:
-    studio.arm(point)
+def test_job_survives_two_kills(points: tuple[str, str], studio: Studio, song: Path, reference: dict[str, Any]) -> None:
+    for point in points:
+        studio.arm(point)
     job = studio.again(song)
-    studio.kill(point)
+    for point in points:
+        studio.kill(point)
     job = studio.wait(job["id"])
     assert job["status"] == "succeeded", job
     assert job["attempts"] <= 3
@@ -236,8 +248,7 @@ def test_job_survives_a_kill(point: str, studio: Studio, song: Path, reference: 
 def test_upload_survives_a_kill_or_was_never_accepted(
     point: str, studio: Studio, song: Path, reference: dict[str, Any]
 ) -> None:
-    for one in studio.http.get("/api/v1/songs").json()["items"]:
-        studio.http.delete(f"/api/v1/songs/{one['id']}").raise_for_status()
+    studio.forget()
     before = {job.id for job in studio.rows(Job)}
     studio.arm(point)
 
@@ -318,7 +329,7 @@ def test_second_server_on_the_same_folder_refuses(studio: Studio) -> None:
 # Cancelled
 
 
-def test_job_that_waits_is_cancelled_at_once_and_one_that_runs_loses_its_engine(
+def test_job_that_waits_is_cancelled_at_once_and_one_that_runs_loses_its_engine_and_can_be_retried(
     studio: Studio, song: Path, others: list[Path], reference: dict[str, Any]
 ) -> None:
     studio.arm("engine.separating")
@@ -328,15 +339,12 @@ def test_job_that_waits_is_cancelled_at_once_and_one_that_runs_loses_its_engine(
     for job in (waiting, running):
         assert studio.http.delete(f"/api/v1/jobs/{job['id']}").json()["status"] == "cancelled"
     began = time.monotonic()
+    assert studio.http.post(f"/api/v1/jobs/{running['id']}/retry").status_code == 202  # the old run still ends
     until(lambda: not alive(engine))
     assert time.monotonic() - began < 10  # about one, on a machine that is not busy
-    for job in (waiting, running):
-        assert studio.job(job["id"])["status"] == "cancelled"
-    until(lambda: not [*(studio.data / "work").iterdir()])
-    assert studio.rows(File) == []
-    retried = studio.http.post(f"/api/v1/jobs/{running['id']}/retry").raise_for_status().json()
-    job = studio.wait(retried["id"])
+    job = studio.wait(running["id"])
     assert (job["status"], studio.stems(job)) == ("succeeded", reference)
+    assert studio.job(waiting["id"])["status"] == "cancelled"
     studio.assert_clean()
 
 
@@ -347,7 +355,7 @@ def test_job_that_is_cancelled_when_its_stems_are_ready_leaves_none(point: str, 
     studio.stopped(point)
     assert studio.http.delete(f"/api/v1/jobs/{job['id']}").json()["status"] == "cancelled"
     studio.release(point)
-    until(lambda: studio.workflows() == 0)
+    until(lambda: not [*(studio.data / "work").iterdir()])
     until(lambda: len(studio.objects()) == 1)  # the recording: stems go without a sweep
     assert studio.job(job["id"])["status"] == "cancelled"
     assert studio.rows(File) == []
@@ -438,6 +446,7 @@ def test_recordings_that_cannot_be_decoded_fail_with_a_code_and_leave_nothing(st
         job = studio.wait(jobs[name]["id"])
         assert (job["status"], job["song_id"]) == ("failed", None), job
         assert job["error"]["code"] in codes
+        assert job["error"]["message"].startswith(name)
         assert studio.http.get(f"/api/v1/songs/{jobs[name]['song_id']}").status_code == 404
     assert [song.file_name for song in studio.rows(Song)] == ["whole.wav"]
     assert len([key for key in studio.objects() if "/uploads/" in key]) == 1
@@ -489,6 +498,18 @@ def test_callback_is_sent_though_the_executor_was_killed_before(studio: Studio, 
     events = [one["event"] for one in studio.http.get(f"/api/v1/jobs/{job['id']}/callbacks").json()["items"]]
     assert sorted(events) == ["job.started", "job.succeeded"]
     assert len(receiver.got) == 2
+
+
+def test_executor_that_is_killed_after_the_preview_goes_on_with_the_strategy(studio: Studio, song: Path) -> None:
+    studio.arm("executor.saving")
+    job = studio.again(song, model="half", preview="true")
+    studio.stopped("executor.saving")
+    assert studio.job(job["id"])["preview"]["model"] == "sketch"
+    studio.kill("executor.saving")
+    job = studio.wait(job["id"])
+    assert (job["status"], job["attempts"], job["result"]["model"]) == ("succeeded", 2, "half")
+    assert studio.http.get(job["links"]["song"]).json()["model"] == "half"
+    studio.assert_clean()
 
 
 # Refused, and too slow (the last tests: they start the server with other settings)

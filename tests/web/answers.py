@@ -46,3 +46,9 @@ def problem_of(answer: Any, status: int, code: str) -> dict[str, Any]:
 def wrong_fields(answer: Any) -> set[str]:
     """The fields that a 422 names."""
     return {fault["field"] for fault in problem_of(answer, 422, answer.json()["code"])["errors"]}
+
+
+def faults(server: Server) -> list[str]:
+    """What went wrong in a server's API process without being told to a client: the last of each traceback."""
+    lines = server.log.read_text().splitlines()
+    return [line[-400:] for line in lines if "Traceback" in line and '"process": "executor"' not in line]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from server import Server, running
 from sounds import sound, write_wav
 from web.answers import RATE, SECONDS, Prepared

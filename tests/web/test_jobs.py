@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+
 from server import Server, running
 from sounds import sound, write_wav
-from web.answers import Prepared, problem_of, wrong_fields
+from web.answers import Prepared, faults, problem_of, wrong_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -196,7 +198,7 @@ def test_jobs_are_listed_newest_first_in_pages_by_song_and_status(prepared: Prep
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=x", "offset=-1", "status=done"])
 def test_wrong_page_is_422_and_named(server: Server, query: str) -> None:
-    assert wrong_fields(server.http.get(f"/api/v1/jobs?{query}")) == {f"query.{query.split('=')[0]}"}
+    assert wrong_fields(server.http.get(f"/api/v1/jobs?{query}")) == {f"query.{query.partition('=')[0]}"}
 
 
 @pytest.mark.parametrize(
@@ -241,13 +243,33 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_announced_length_is_refused_before_the_body_is_sent(small: Server) -> None:
-    head = b"POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\n"
+    head = (
+        b"POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n"
+        b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+    )
     address = httpx.URL(small.url)
     with socket.create_connection((address.host, address.port or 0), timeout=60) as client:
         client.sendall(head)
         answer = client.makefile("rb").read()
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b'"code":"too_large"' in answer
+
+
+def test_client_that_hangs_up_amid_its_upload_leaves_nothing(small: Server) -> None:
+    address = httpx.URL(small.url)
+    head = (
+        b"POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 90000\r\n"
+        b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+        b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' + bytes(30_000)
+    )
+    with socket.create_connection((address.host, address.port or 0), timeout=60) as client:
+        client.sendall(head)
+    end = time.monotonic() + 60
+    while "/api/v1/jobs" not in small.log.read_text():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert left(small) == ([], [])
+    assert not faults(small)
 
 
 def test_whole_body_that_is_too_large_is_answered_413(small: Server) -> None:

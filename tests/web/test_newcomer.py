@@ -9,6 +9,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from sounds import level_db, read, sound, write_wav
 from web.answers import problem_of
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
+
 from stemwright.studio.files import Served
 from stemwright.web.ranges import byte_range, disposition, serve
 

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Final
+
 from stemwright.app.process import prepare, prepare_points
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_PATIENCE: Final = 10.0  # seconds that a predecessor gets to end
 
 
 def main() -> None:
@@ -17,7 +30,35 @@ def main() -> None:
     set_up_logs(form=settings.log.format, level=settings.log.level, process="executor")
     config = jobs_config(settings)
     config.work.mkdir(exist_ok=True, mode=0o700)
-    run_executor(Database(database_url(settings.data)), open_store(settings), config, executor_id="local")
+    with alone(settings.data / "executor.lock"):
+        run_executor(Database(database_url(settings.data)), open_store(settings), config, executor_id="local")
+
+
+@contextlib.contextmanager
+def alone(path: Path, *, patience: float = _PATIENCE) -> Iterator[None]:
+    """Make sure that no other executor of this data folder lives.
+
+    One whose API was killed lives on for a moment, and must not take new work under the name that is now ours: nobody
+    would take that over when it ends. After `patience` seconds it is killed. Leaves the process when our parent dies.
+    """
+    parent, began = os.getppid(), time.monotonic()
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            if os.getppid() != parent:
+                raise SystemExit(0)
+            if time.monotonic() - began > patience:
+                with contextlib.suppress(OSError, ValueError):
+                    os.kill(int(os.pread(handle, 20, 0)), signal.SIGKILL)
+            time.sleep(0.05)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(handle)
 
 
 if __name__ == "__main__":

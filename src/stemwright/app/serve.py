@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,17 +23,18 @@ from stemwright.app.wiring import open_studio, web_config
 from stemwright.errors import SetupError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from stemwright.app.settings import Settings
-    from stemwright.jobs.queue import Queue
+    from stemwright.web.common import State
 
 _STOP: Final = 20.0  # seconds that requests get to end
 _AGAIN: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # seconds before an executor that died is started again
 _BACKLOG: Final = 2048
 _LONG: Final = 10.0  # seconds of life after which earlier deaths are forgotten
 _HAND_BACK: Final = 8.0  # seconds that the executor gets to end
+_EXECUTOR: Final = (sys.executable, "-P", "-m", "stemwright.app.executor")
 log = structlog.get_logger("stemwright.serve")
 
 
@@ -48,14 +50,16 @@ def serve(settings: Settings) -> None:
     prepare_points("api")
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _locked(settings.data), _listening(settings) as listener:
+        shutil.rmtree(settings.data / "incoming", ignore_errors=True)  # ours alone: what a killed API left
         executor = Executor(settings)
         studio = open_studio(settings)
         executor.start()
         try:
             with _without("aiohttp", "requests", "websocket"):
                 from stemwright.web.app import asgi, create_app
+            app = create_app(studio, web_config(settings, executor=executor.is_alive))
             config = uvicorn.Config(
-                asgi(create_app(studio, web_config(settings, executor=executor.is_alive))),
+                asgi(app),
                 log_config=None,
                 access_log=False,
                 timeout_graceful_shutdown=int(_STOP),
@@ -64,7 +68,8 @@ def serve(settings: Settings) -> None:
                 ws_max_size=65_536,
                 lifespan="off",
             )
-            _Server(config, settings, executor, studio.queue).serve_at(listener)
+            state: State = app.state.stemwright
+            _Server(config, settings, executor, state).serve_at(listener)
         finally:
             executor.stop()
             studio.queue.close()
@@ -74,9 +79,9 @@ def serve(settings: Settings) -> None:
 class _Server(uvicorn.Server):
     """Says where it listens, once it does; stops the executor while the last requests end."""
 
-    def __init__(self, config: uvicorn.Config, settings: Settings, executor: Executor, queue: Queue) -> None:
+    def __init__(self, config: uvicorn.Config, settings: Settings, executor: Executor, state: State) -> None:
         super().__init__(config)
-        self._settings, self._executor, self._queue = settings, executor, queue
+        self._settings, self._executor, self._state = settings, executor, state
 
     def serve_at(self, listener: socket.socket) -> None:
         """Run until a signal comes, which is a good end; `listener` is where."""
@@ -91,18 +96,20 @@ class _Server(uvicorn.Server):
             port = sockets[0].getsockname()[1]
             host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
             print(f"Stemwright is at http://{host}:{port} (data in {self._settings.data})", flush=True)  # noqa: T201
-            threading.Thread(target=self._queue.warm, daemon=True).start()
+            threading.Thread(target=self._state.studio.queue.warm, daemon=True).start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let requests end, while the executor hands its work back."""
+        """Let requests end, streams at once, while the executor hands its work back."""
         self._executor.ask_to_stop()
+        self._state.feed.close()
         await super().shutdown(sockets)
 
 
 class Executor:
     """The executor process, started again whenever it dies."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, command: Sequence[str] = _EXECUTOR) -> None:
+        self._command = [*command]
         self._environment = {**os.environ, **_as_environment(settings)}
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
@@ -124,11 +131,7 @@ class Executor:
             with self._lock:
                 if self._stopping.is_set():
                     return
-                self._process = process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "stemwright.app.executor"],
-                    stdin=subprocess.PIPE,
-                    env=self._environment,
-                )
+                self._process = process = subprocess.Popen(self._command, stdin=subprocess.PIPE, env=self._environment)
             code = process.wait()
             if process.stdin:
                 process.stdin.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -71,10 +70,9 @@ def jobs_config(settings: Settings) -> JobsConfig:
 
 
 def open_studio(settings: Settings) -> Studio:
-    """A studio over the data folder, of which this process is the one API: uploads that a killed one left go."""
+    """A studio over the data folder."""
     db, config = open_database(settings), jobs_config(settings)
     incoming = settings.data / "incoming"
-    shutil.rmtree(incoming, ignore_errors=True)
     incoming.mkdir(exist_ok=True, mode=0o700)
     return Studio(
         db=db,

@@ -69,7 +69,7 @@ class Engine:
                 return await self._call({"what": what, **args}, on_progress)
         except TimeoutError:
             await self.kill()
-            raise JobTimeoutError(f"it was not done within {timeout:.0f} s") from None
+            raise JobTimeoutError(f"it was not done within {timeout:g} s") from None
         except BaseException:
             if self._busy:  # it has not answered, and nobody waits for its answer any more
                 await asyncio.shield(self.kill())

@@ -48,7 +48,7 @@ def run_executor(db: Database, store: ObjectStore, config: JobsConfig, *, execut
     log.info("executor ready")
     threading.Thread(target=_clean, args=(db, store, config, queue), daemon=True).start()
     stopping.wait()
-    back = threading.Thread(target=_hand_back, args=(worker,), daemon=True)
+    back = threading.Thread(target=worker.leave, daemon=True)
     back.start()
     back.join(_LEAVING)
     log.info("executor stops")
@@ -61,12 +61,6 @@ def _watch_parent(stopping: threading.Event) -> None:
     while sys.stdin.buffer.read(1):
         pass
     stopping.set()
-
-
-def _hand_back(worker: Worker) -> None:
-    """Work that is left because we leave was no attempt of its own."""
-    if worker.active:
-        worker.runs.hand_back([*worker.active])
 
 
 def _empty(work: Path) -> None:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from sqlalchemy import CursorResult, select, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 
 from stemwright.jobs.options import digest_of
 from stemwright.library.tables import LIVE, File, Job, Run, Separation, Song, new_id
@@ -45,12 +45,12 @@ class Saved(StrEnum):
 
 
 def lasting(what: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call something that may be called twice, again while the database is locked or away."""
+    """Call something that may be called twice, again while the database is locked or away, or others were quicker."""
     for pause in _PAUSES:
         try:
             return what(*args, **kwargs)
-        except DBAPIError as error:
-            log.warning("the database is not there, trying again", extra={"error": str(error.orig)[:200]})
+        except (OperationalError, InterfaceError, IntegrityError) as error:
+            log.warning("the database could not do that, trying again", extra={"error": str(error.orig)[:200]})
             time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # nosec B311
     return what(*args, **kwargs)
 
@@ -71,6 +71,11 @@ def hold(session: Session, run_id: str, *, statuses: Sequence[str] = LIVE) -> Ru
 def count_of(result: object) -> int:
     """How many rows a statement changed."""
     return result.rowcount if isinstance(result, CursorResult) else 0
+
+
+def title_of(file_name: str) -> str:
+    """What a song is called before anybody knows better."""
+    return file_name.rsplit(".", 1)[0].strip() or "untitled"
 
 
 class Runs:
@@ -150,13 +155,16 @@ class Runs:
         return [key for key in keys if key not in known]
 
     def describe_song(self, song_id: str, facts: dict[str, Any]) -> None:
-        """Write down what the first reading of a song found; titles that somebody gave stay."""
+        """Write down what the first reading of a song found; what somebody called it meanwhile stays."""
         with self._db.session() as session:
+            first = update(Song).where(Song.id == song_id).values(used_at=time.time())
+            session.execute(first, execution_options={"synchronize_session": False})  # holds it, in SQLite too
             song = session.get(Song, song_id)
             if song is None:
                 return
             if song.pcm_digest is None:
-                song.title, song.artist = facts["title"] or song.title, facts["artist"] or song.artist
+                song.title = facts["title"] if facts["title"] and song.title == title_of(song.file_name) else song.title
+                song.artist = song.artist or facts["artist"]
                 song.search = f"{song.title} {song.artist}".lower()
             for name in ("pcm_digest", "duration", "sample_rate", "channels"):
                 setattr(song, name, facts[name])

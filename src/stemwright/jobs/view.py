@@ -32,10 +32,14 @@ def views_of(session: Session, jobs: list[Job], *, ahead: Ahead | None = None) -
     made = {row.id: row for row in session.scalars(select(Separation).where(Separation.id.in_(ids)))} if ids else {}
     if ahead is None and any(run.status in LIVE for run in runs.values()):
         ahead = Ahead.of(session)
-    return [_view(job, runs[job.run_id], made, ahead) for job in jobs]
+    failed = [job.id for job in jobs if job.song_id and runs[job.run_id].status == "failed"]
+    songs = {job.id: job.song_id for job in jobs}
+    if failed:  # a failure may take the song along, between the reading of the job and that of the run
+        songs |= {row[0]: row[1] for row in session.execute(select(Job.id, Job.song_id).where(Job.id.in_(failed)))}
+    return [_view(job, songs[job.id], runs[job.run_id], made, ahead) for job in jobs]
 
 
-def _view(job: Job, run: Run, made: dict[str, Separation], ahead: Ahead | None) -> dict[str, Any]:
+def _view(job: Job, song_id: str | None, run: Run, made: dict[str, Separation], ahead: Ahead | None) -> dict[str, Any]:
     status = "cancelled" if job.cancelled_at else run.status
     waiting = ahead if status == "queued" else None
     finished = job.cancelled_at or run.finished_at
@@ -47,7 +51,7 @@ def _view(job: Job, run: Run, made: dict[str, Separation], ahead: Ahead | None) 
         eta = waiting.seconds(run.id)
     return {
         "id": job.id,
-        "song_id": job.song_id,
+        "song_id": song_id,
         "status": status,
         "stage": "cancelled" if job.cancelled_at else run.stage,
         "progress": run.progress if status != "cancelled" or run.progress < 100 else 0.0,
@@ -63,11 +67,11 @@ def _view(job: Job, run: Run, made: dict[str, Separation], ahead: Ahead | None) 
         "error": {"code": run.error_code, "message": run.error_message or ""}
         if status == "failed" and run.error_code
         else None,
-        "preview": _links(job.song_id, draft) if draft and status != "succeeded" else None,
-        "result": _links(job.song_id, final) if final and status == "succeeded" else None,
+        "preview": _links(song_id, draft) if draft and status != "succeeded" else None,
+        "result": _links(song_id, final) if final and status == "succeeded" else None,
         "links": {
             "self": f"/api/v1/jobs/{job.id}",
-            "song": f"/api/v1/songs/{job.song_id}" if job.song_id else None,
+            "song": f"/api/v1/songs/{song_id}" if song_id else None,
             "events": f"/api/v1/jobs/{job.id}/events",
         },
     }

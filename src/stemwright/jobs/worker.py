@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 log = logging.getLogger("stemwright.jobs")
+LOCAL_NAME: Final = "song"  # of the recording in a private folder
 _LONGEST_PAUSE: Final = 60.0  # seconds between two tries
 _EVERY: Final = 0.4  # seconds between two notes of progress
 _SHARES: Final = {  # percent of a run, from … to
@@ -52,13 +53,24 @@ class Worker:
         self.runs, self.config = runs, config
         self._store, self._pool = store, pool
         self.active: set[str] = set()
+        self._door, self._leaving = threading.Lock(), False
 
     def begin(self, run_id: str) -> dict[str, Any] | None:
         """Start an attempt of a run: its song as plain facts, or None when there is nothing to do."""
-        song = lasting(self.runs.begin, run_id, attempts=self.config.attempts)
-        if song is not None:
-            self.active.add(run_id)
-        return song
+        with self._door:
+            if not self._leaving:
+                song = lasting(self.runs.begin, run_id, attempts=self.config.attempts)
+                if song is not None:
+                    self.active.add(run_id)
+                return song
+        while True:  # the process ends this moment, and another one takes it
+            time.sleep(60)
+
+    def leave(self) -> None:
+        """Begin nothing any more, and hand back what is under way: the process is about to end."""
+        with self._door:
+            self._leaving = True
+            self.runs.hand_back([*self.active])
 
     async def hash(self, run_id: str, song: dict[str, Any]) -> dict[str, Any]:
         """Read the song once: digest, length, tags, tempo, key; and which model it will be.
@@ -183,7 +195,7 @@ class Worker:
         """The song as a local file. Raises `NotFoundError`."""
         if not song["upload_key"]:
             raise NotFoundError("the recording is no longer here; upload it again")
-        path = folder / "song"
+        path = folder / LOCAL_NAME
         await _to_its_end(threading.Event(), self._store.fetch, song["upload_key"], path)
         return path
 

@@ -17,7 +17,7 @@ from stemwright.jobs.queue import APPLICATION, CALLBACKS, VERSION
 from stemwright.jobs.runs import Saved, lasting
 from stemwright.jobs.view import view_of
 from stemwright.jobs.webhooks import Sender, backoff
-from stemwright.jobs.worker import Worker, is_final
+from stemwright.jobs.worker import LOCAL_NAME, Worker, is_final
 from stemwright.library.tables import Delivery, Job
 
 if TYPE_CHECKING:
@@ -52,9 +52,19 @@ def start_executor(worker: Worker, db: Database, config: JobsConfig, *, executor
     slots = {name: count for name, count in config.slots.items() if count}
     DBOS.listen_queues([*slots, CALLBACKS])
     DBOS.launch()
+    logger = logging.getLogger("dbos")
+    logger.handlers.clear()  # ours will do
+    logger.propagate = True
+    logger.addFilter(_is_news)
     for name, count in slots.items():
         DBOS.register_queue(name, worker_concurrency=count, polling_interval_sec=0.3, on_conflict="always_update")
     DBOS.register_queue(CALLBACKS, worker_concurrency=8, polling_interval_sec=0.5, on_conflict="always_update")
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether DBOS has something to say: that a cancelled workflow was cancelled is no error."""
+    fault = record.exc_info[1] if record.exc_info else None
+    return type(fault).__name__ not in {"DBOSAwaitedWorkflowCancelledError", "DBOSWorkflowCancelledError"}
 
 
 def _register_separate(worker: Worker) -> None:
@@ -63,15 +73,15 @@ def _register_separate(worker: Worker) -> None:
 
     @DBOS.step(name="hash", preemptible=True)
     async def hash_(run_id: str, song: dict[str, Any]) -> dict[str, Any]:
-        return await _answer(worker.hash(run_id, song))
+        return await _answer(worker.hash(run_id, song), song)
 
     @DBOS.step(name="preview", preemptible=True)
     async def preview(run_id: str, song: dict[str, Any]) -> dict[str, Any]:
-        return await _answer(worker.make(run_id, song, preview=True))
+        return await _answer(worker.make(run_id, song, preview=True), song)
 
     @DBOS.step(name="make", preemptible=True)
     async def make(run_id: str, song: dict[str, Any]) -> dict[str, Any]:
-        return await _answer(worker.make(run_id, song))
+        return await _answer(worker.make(run_id, song), song)
 
     @DBOS.workflow(name="separate", max_recovery_attempts=_RECOVERIES)
     async def separate(run_id: str) -> None:
@@ -121,12 +131,13 @@ def _tidy(worker: Worker, run_id: str, owner: str) -> None:
         log.exception("could not tidy up", extra={"run_id": run_id})
 
 
-async def _answer(work: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+async def _answer(work: Awaitable[dict[str, Any]], song: dict[str, Any]) -> dict[str, Any]:
     """What a step gives, an error as plain facts: DBOS keeps it, and may read it in another process."""
     try:
         return await work
     except StemwrightError as error:
-        return {"error": error.code, "message": error.message, "final": is_final(error)}
+        message = error.message.replace(f"{LOCAL_NAME}: ", f"{song['file_name']}: ", 1)
+        return {"error": error.code, "message": message, "final": is_final(error)}
     except Exception as error:  # the edge of a job
         log.exception("a step failed")
         return {"error": "internal", "message": f"{type(error).__name__}: {error}", "final": False}

@@ -45,6 +45,7 @@ _MEDIA: Final = {
     "mid": "audio/midi",
     "zip": "application/zip",
 }
+_WHOLE: Final = "song"  # what a file of all stems is called
 _EXTENSION: Final = {"wav24": "wav", "wav32f": "wav", "alac16": "m4a", "alac24": "m4a"}
 _making: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -95,12 +96,13 @@ def _stems(session: Session, song_id: str, *, owner: str, separation: str | None
 
 def _served(stems: _Stems, file: File, token: str) -> Served:
     stem, extension = file.name.removesuffix(f".{token}"), _EXTENSION.get(token, token)
+    title = safe_name(stems.song.title)
     return Served(
         object_key=file.object_key,
         size_bytes=file.size_bytes,
         digest=file.digest,
         media_type=_MEDIA[token.rsplit(".", 1)[-1]],
-        file_name=f"{safe_name(stems.song.title)} - {stem}.{extension}",
+        file_name=f"{title}.{extension}" if stem == _WHOLE else f"{title} - {stem}.{extension}",
     )
 
 
@@ -153,7 +155,7 @@ async def stem_mp4_file(studio: Studio, song_id: str, *, owner: str, separation:
             raise ConflictError(f"a .stem.mp4 holds four stems, and this song has {len(stems.names)}")
 
     return await _made_once(
-        studio, song_id, "song.stem.mp4", "stem.mp4", owner=owner, separation=separation, check=check, make=pack
+        studio, song_id, f"{_WHOLE}.stem.mp4", "stem.mp4", owner=owner, separation=separation, check=check, make=pack
     )
 
 

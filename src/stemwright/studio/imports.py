@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MOST_FILES: Final = 32
 _MIDI: Final = (".mid", ".midi")
+NOT_STEMS: Final = frozenset({"start", "end", "separation"})  # options of a mix, where gains are named by stems
 _NOTES: Final = 200  # of one song
 
 
@@ -38,6 +39,8 @@ async def import_song(studio: Studio, uploads: Sequence[Upload], *, title: str |
     studio.require_room()
     notes = [one for one in uploads if is_midi(one)]
     stems = {_stem(one): one for one in uploads if not is_midi(one)}
+    if taken := sorted(stems.keys() & NOT_STEMS):
+        raise OptionError(f"a stem cannot be called {taken[0]!r}: that means something else in a mix")
     if not stems:
         raise OptionError("send at least one recording, called as the stem is (`vocals.wav`)")
     if len(stems) + len(notes) < len(uploads):

@@ -68,6 +68,7 @@ def cancel_job(studio: Studio, job_id: str, *, owner: str) -> dict[str, Any]:
 
     Raises `JobNotFoundError`, and `ConflictError` for a job that has ended otherwise.
     """
+    studio.queue.warm()  # before the transaction: it may have tables to make
     with studio.db.session() as session:
         job = _mine(session, job_id, owner=owner)
         hold(session, job.run_id)  # from here on nobody can end it otherwise

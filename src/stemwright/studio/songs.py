@@ -103,7 +103,13 @@ def _detail(session: Session, song: Song) -> dict[str, Any]:
             {"name": note.name, "size_bytes": note.size_bytes, "url": f"{base}/notes/{note.name}"} for note in notes
         ],
         "jobs": list(jobs),
-        "links": {"self": base, "zip": f"{base}/stems.zip", "mix": f"{base}/mix.flac", "receipt": f"{base}/receipt"},
+        "links": {
+            "self": base,
+            "jobs": f"/api/v1/jobs?song_id={song.id}",
+            "zip": f"{base}/stems.zip",
+            "mix": f"{base}/mix.flac",
+            "receipt": f"{base}/receipt",
+        },
     }
 
 
@@ -148,4 +154,5 @@ def delete_song(studio: Studio, song_id: str, *, owner: str) -> None:
         find_song(session, song_id, owner=owner)
         if session.scalar(select(Run.id).where(Run.song_id == song_id, Run.status.in_(LIVE))):
             raise ConflictError("a job for this song is under way; cancel it first")
-    sweep.delete_song(studio.db, studio.store, song_id=song_id, owner=owner)
+    if not sweep.delete_song(studio.db, studio.store, song_id=song_id, owner=owner):
+        raise ConflictError("a job for this song has begun this moment, or someone else deletes it")

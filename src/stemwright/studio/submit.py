@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm.exc import StaleDataError
 
 from stemwright import __version__, points
 from stemwright.audio.sniff import sniff
 from stemwright.errors import ConflictError, InputError, JobNotFoundError
 from stemwright.jobs import models
 from stemwright.jobs.options import JobOptions, digest_of
-from stemwright.jobs.runs import hold, separation_key
+from stemwright.jobs.runs import hold, separation_key, title_of
 from stemwright.jobs.view import Ahead, view_of
 from stemwright.jobs.worker import repo_state
 from stemwright.library.tables import LIVE, Job, Run, Separation, Song, new_id
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from sqlalchemy.orm import Session
@@ -59,15 +61,26 @@ def submit_upload(studio: Studio, upload: Upload, wish: Wish, *, owner: str) -> 
         studio.require_room()
         models.check(wish.options.named(studio.config.model), stems=wish.options.stems, repo=studio.config.repo)
         check_kind(upload)
-        key = f"{owner}/uploads/{upload.digest}"
-        studio.store.put_file(upload.path, key)
-        points.reached("uploaded")
+        return _submit_stored(studio, upload, wish, owner=owner)
+    finally:
+        upload.path.unlink(missing_ok=True)
+
+
+def _submit_stored(studio: Studio, upload: Upload, wish: Wish, *, owner: str) -> tuple[dict[str, Any], bool]:
+    """Store an upload and submit it; where the song has its recording already, the fresh object goes."""
+    key = f"{owner}/uploads/{new_id()}"  # its own, so that deleting a song cannot take another's recording along
+    studio.store.put_file(upload.path, key)
+    points.reached("uploaded")
+    try:
         request = f"upload {upload.digest}"
         return _submit(
             studio, wish, request, owner=owner, song=lambda session: _song(session, upload, key, owner=owner)
         )
     finally:
-        upload.path.unlink(missing_ok=True)
+        with studio.db.session() as session:
+            used = session.scalar(select(Song.id).where(Song.owner == owner, Song.upload_key == key))
+        if not used:
+            studio.store.delete([key])
 
 
 def check_kind(upload: Upload) -> None:
@@ -104,7 +117,7 @@ def _submit(studio: Studio, wish: Wish, request: str, *, owner: str, song: Any) 
     """Song, run and job in one transaction; again when somebody made the same at the same moment."""
     studio.queue.warm()  # before the transaction: it may have tables to make
     for _ in range(5):
-        with contextlib.suppress(IntegrityError), studio.db.session() as session:
+        with contextlib.suppress(IntegrityError, StaleDataError), studio.db.session() as session:
             job = _job(session, studio, wish, request, song=song(session), owner=owner)
             view = view_of(session, job, ahead=Ahead.of(session, slots=studio.config.slots))
             points.reached("row")
@@ -118,7 +131,7 @@ def _song(session: Session, upload: Upload, key: str, *, owner: str) -> Song:
     """The song of an upload: a new row, or that of an earlier upload of the same bytes."""
     song = session.scalar(select(Song).where(Song.owner == owner, Song.source_digest == upload.digest))
     if song is None:
-        title = upload.name.rsplit(".", 1)[0].strip() or "untitled"
+        title = title_of(upload.name)
         song = Song(
             id=new_id(),
             owner=owner,
@@ -131,7 +144,7 @@ def _song(session: Session, upload: Upload, key: str, *, owner: str) -> Song:
         )
         session.add(song)
         session.flush()
-    song.upload_key, song.used_at = key, time.time()
+    song.upload_key, song.used_at = song.upload_key or key, time.time()
     return song
 
 
@@ -226,7 +239,7 @@ def resubmit(studio: Studio, job_id: str, *, owner: str) -> dict[str, Any]:
     Raises `JobNotFoundError`; `ConflictError` when it has not ended so, or the recording is gone.
     """
     studio.queue.warm()
-    with studio.db.session() as session:
+    with _alone(), studio.db.session() as session:
         job = session.get(Job, job_id, with_for_update=True)
         if job is None or job.owner != owner:
             raise JobNotFoundError("there is no such job")
@@ -242,6 +255,15 @@ def resubmit(studio: Studio, job_id: str, *, owner: str) -> dict[str, Any]:
         job.run_id, job.cached, job.cancelled_at = fresh.id, cached, None
         session.flush()
         return view_of(session, job, ahead=Ahead.of(session, slots=studio.config.slots))
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Two who want the same new run at once: one gets it. Raises `ConflictError` for the other."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise ConflictError("somebody tries the same again at this very moment") from error
 
 
 def _request_digest(wish: Wish, request: str) -> str:

@@ -56,7 +56,7 @@ def asgi(app: FastAPI) -> ASGIApp:
     """The whole server: Socket.IO beside the API, and around both what looks after each request."""
     state: State = app.state.stemwright
     origins = list(state.config.cors_origins)
-    server = push.socket_io(state.feed, cors_origins=origins)
+    server = push.socket_io(state.feed, any_origin=bool(origins))
     whole: ASGIApp = Gate(socketio.ASGIApp(server, other_asgi_app=SmallerJson(app)), state.config)
     if origins:
         whole = CORSMiddleware(

@@ -33,6 +33,7 @@ class Views:
         self._waiting: dict[str, dict[str, Any]] = {}
         self._news = asyncio.Event()
         self._ended = self._lost = False
+        self.closed = False  # by the server, which stops
 
     def tell(self, view: dict[str, Any]) -> None:
         """Add a state, in place of an older one of the same job."""
@@ -45,10 +46,15 @@ class Views:
         self._lost = True
         self._news.set()
 
+    def close(self) -> None:
+        """There will be no more."""
+        self.closed = True
+        self._news.set()
+
     async def next(self) -> dict[str, Any] | None:
         """The next state; None after the last one of a job. Raises `JobNotFoundError` when the job is deleted."""
         while not self._waiting:
-            if self._ended:
+            if self._ended or self.closed:
                 return None
             if self._lost:
                 raise JobNotFoundError("the job was deleted")
@@ -71,6 +77,14 @@ class Feed:
         self._since = 0.0  # what ended after that may not have been told
         self._looking = asyncio.Lock()  # who begins to listen does so between two looks: nothing is lost or late
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def close(self) -> None:
+        """Let all listeners go, for the server stops: a stream without end would hold it up."""
+        self._closed = True
+        for views in [*self._of_job.values(), *self._of_owner.values()]:
+            for listener in views:
+                listener.close()
 
     @contextlib.asynccontextmanager
     async def job(self, job_id: str, *, owner: str) -> AsyncIterator[Views]:
@@ -99,6 +113,8 @@ class Feed:
 
     def _listen(self, whom: defaultdict[str, set[Views]], name: str, views: Views) -> None:
         whom[name].add(views)
+        if self._closed:
+            views.close()
         if self._task is None or self._task.done():
             self._since = time.time()
             self._task = asyncio.create_task(self._run())

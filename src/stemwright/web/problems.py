@@ -124,8 +124,10 @@ class InvalidFieldsError(OptionError):
 
     @classmethod
     def of(cls, error: ValidationError) -> InvalidFieldsError:
-        """What pydantic found."""
-        return cls([_field(fault) for fault in error.errors(include_url=False, include_context=False)])
+        """What pydantic found; of a list with wrong parts, those."""
+        faults = error.errors(include_url=False, include_context=False)
+        parents = {fault["loc"][:length] for fault in faults for length in range(1, len(fault["loc"]))}
+        return cls([_field(fault) for fault in faults if fault["loc"] not in parents])
 
 
 def _field(fault: Any, *, skip: int = 0) -> FieldProblem:

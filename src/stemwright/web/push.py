@@ -105,11 +105,11 @@ async def _push(socket: WebSocket, listening: AbstractAsyncContextManager[Views]
 async def _send(socket: WebSocket, listening: AbstractAsyncContextManager[Views]) -> None:
     """All states, then the end; for what is not there a problem, and the close code 4404."""
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # the client has hung up
-        code = 1000
         try:
             async with listening as views:
                 while (view := await views.next()) is not None:
                     await socket.send_json(view)
+                code = 1012 if views.closed else 1000  # "service restart": come again
         except StemwrightError as error:
             await socket.send_json(body_of(error))
             code = 4000 + error.status
@@ -122,11 +122,14 @@ async def _hear(socket: WebSocket) -> None:
         pass
 
 
-def socket_io(feed: Feed, *, cors_origins: list[str]) -> socketio.AsyncServer:
-    """A Socket.IO server: `subscribe {"job_id": …}` (or no job, for all of them) is answered by `job` events."""
+def socket_io(feed: Feed, *, any_origin: bool) -> socketio.AsyncServer:
+    """A Socket.IO server: `subscribe {"job_id": …}` (or no job, for all of them) is answered by `job` events.
+
+    `any_origin` leaves it to others which pages may come; else those of the same origin may.
+    """
     server = socketio.AsyncServer(
         async_mode="asgi",
-        cors_allowed_origins=cors_origins or None,
+        cors_allowed_origins=[] if any_origin else None,
         logger=logging.getLogger("socketio.server"),
         engineio_logger=logging.getLogger("engineio.server"),
         max_http_buffer_size=65_536,

@@ -19,6 +19,67 @@ _EXAMPLE_LINKS: dict[str, Any] = {
     "receipt": "/api/v1/songs/019a8c0f2b00/receipt?separation=019a8c0f2b11f0c2d3e4a5b6c7d8",
     "mix": "/api/v1/songs/019a8c0f2b00/mix.flac?separation=019a8c0f2b11f0c2d3e4a5b6c7d8",
 }
+_EXAMPLE_SONG: dict[str, Any] = {
+    "id": "019a8c0f2b00",
+    "title": "Sodium",
+    "artist": "ichbin",
+    "kind": "recording",
+    "file_name": "sodium.mp3",
+    "size_bytes": 4_213_760,
+    "duration": 175.4,
+    "sample_rate": 44_100,
+    "channels": 2,
+    "state": "ready",
+    "model": "sketch",
+    "draft": True,
+    "analysis": None,
+    "created_at": "2026-11-21T17:49:32.048Z",
+}
+_EXAMPLE_JOB: dict[str, Any] = {
+    "id": "019a8c0f2b22",
+    "song_id": "019a8c0f2b00",
+    "status": "succeeded",
+    "stage": "done",
+    "progress": 100.0,
+    "position": None,
+    "eta_seconds": None,
+    "priority": "normal",
+    "options": {"model": "sketch"},
+    "cached": False,
+    "attempts": 1,
+    "created_at": "2026-11-21T17:49:32.248Z",
+    "started_at": "2026-11-21T17:49:32.876Z",
+    "finished_at": "2026-11-21T17:49:40.565Z",
+    "error": None,
+    "preview": None,
+    "result": _EXAMPLE_LINKS,
+    "links": {
+        "self": "/api/v1/jobs/019a8c0f2b22",
+        "song": "/api/v1/songs/019a8c0f2b00",
+        "events": "/api/v1/jobs/019a8c0f2b22/events",
+    },
+}
+_EXAMPLE_SEPARATION: dict[str, Any] = {
+    "id": "019a8c0f2b11f0c2d3e4a5b6c7d8",
+    "model": "sketch",
+    "draft": True,
+    "created_at": "2026-11-21T17:49:40.528Z",
+    "gain_db": 0.0,
+    "residual_db": -97.2,
+    "warnings": [{"code": "draft", "message": "sketch gives a draft."}],
+    "stems": [
+        {
+            "name": "vocals",
+            "loudness": {"integrated_lufs": -16.4, "true_peak_dbtp": -5.9},
+            "url": _EXAMPLE_LINKS["stems"]["vocals"],
+            "peaks": _EXAMPLE_LINKS["peaks"]["vocals"],
+        }
+    ],
+}
+
+
+def _example(value: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [value]})
 
 
 class Fault(BaseModel):
@@ -31,7 +92,7 @@ class Fault(BaseModel):
 class Results(BaseModel):
     """Where stems are."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_LINKS]})
+    model_config = _example(_EXAMPLE_LINKS)
 
     separation: str
     model: str
@@ -53,6 +114,8 @@ class JobLinks(BaseModel):
 
 class JobOut(BaseModel):
     """A job."""
+
+    model_config = _example(_EXAMPLE_JOB)
 
     id: str
     song_id: str | None = Field(description="Null when the song was deleted, or its upload was no song.")
@@ -113,12 +176,21 @@ class QueueCounts(BaseModel):
 class QueueOut(BaseModel):
     """The queues."""
 
+    model_config = _example(
+        {
+            "queues": {"cpu": {"slots": 1, "running": 1, "queued": {"high": 0, "normal": 3, "low": 0}}},
+            "oldest_queued_at": "2026-11-21T17:49:32.248Z",
+        }
+    )
+
     queues: dict[str, QueueCounts]
     oldest_queued_at: Time | None
 
 
 class SongBrief(BaseModel):
     """A song in a list."""
+
+    model_config = _example(_EXAMPLE_SONG)
 
     id: str
     title: str
@@ -189,6 +261,17 @@ class NoteOut(BaseModel):
 
 class SongOut(SongBrief):
     """A song with all that there is of it."""
+
+    model_config = _example(
+        _EXAMPLE_SONG
+        | {
+            "separation": _EXAMPLE_SEPARATION["id"],
+            "separations": [_EXAMPLE_SEPARATION],
+            "notes": [],
+            "jobs": [_EXAMPLE_JOB["id"]],
+            "links": {"self": "/api/v1/songs/019a8c0f2b00", "zip": "/api/v1/songs/019a8c0f2b00/stems.zip"},
+        }
+    )
 
     separation: str | None = Field(description="Whose stems are given where none is named.")
     separations: list[SeparationOut]

@@ -1,0 +1,115 @@
+"""A job as clients see it, and what is ahead of it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from jobs.desks import Desk, opened
+from stemwright.jobs.view import Ahead, iso, view_of, views_of
+from stemwright.library.tables import Job, Run, Separation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    yield from opened(tmp_path)
+
+
+def view(desk: Desk, run_id: str, *, slots: int = 1) -> dict[str, Any]:
+    with desk.db.session() as session:
+        job = session.query(Job).where(Job.run_id == run_id).one()
+        return view_of(session, job, ahead=Ahead.of(session, slots={"cpu": slots}))
+
+
+def change(desk: Desk, run_id: str, **values: Any) -> None:
+    with desk.db.session() as session:
+        run = session.get_one(Run, run_id)
+        for name, value in values.items():
+            setattr(run, name, value)
+
+
+def test_places_follow_rank_and_count_only_those_that_wait(desk: Desk) -> None:
+    desk.run(desk.song("runs"), status="running", rank=1)
+    late = desk.run(desk.song("late"), rank=30)
+    soon = desk.run(desk.song("soon"), rank=10)
+    gpu = desk.run(desk.song("gpu"), rank=5, queue="gpu")
+    assert [view(desk, run)["position"] for run in (soon, late, gpu)] == [1, 2, 1]
+
+
+def test_waiting_time_adds_up_by_measured_speed_and_is_shared_by_slots(desk: Desk) -> None:
+    desk.separation(desk.song("known"))  # 1 s of work for 2 s of song
+    desk.run(desk.song("runs", duration=60.0), status="running", eta=time.time() + 20, rank=1)
+    waiting = desk.run(desk.song("waits", duration=60.0), rank=2)
+    assert view(desk, waiting)["eta_seconds"] == pytest.approx(20 + 31, abs=2)
+    assert view(desk, waiting, slots=2)["eta_seconds"] == pytest.approx((20 + 31) / 2, abs=2)
+
+
+def test_waiting_time_is_unknown_behind_a_song_of_unknown_length(desk: Desk) -> None:
+    desk.run(desk.song("unknown"), rank=1)
+    behind = desk.run(desk.song("known", duration=1.0), rank=2)
+    assert view(desk, behind)["eta_seconds"] is None
+
+
+def test_time_that_is_left_is_never_below_nothing(desk: Desk) -> None:
+    run = desk.run(desk.song(), status="running", eta=time.time() - 5)
+    assert view(desk, run)["eta_seconds"] == 0.0
+
+
+def test_job_that_was_cancelled_says_so_though_its_run_goes_on(desk: Desk) -> None:
+    run = desk.run(desk.song(), status="running", progress=40.0, stage="separating")
+    with desk.db.session() as session:
+        session.query(Job).one().cancelled_at = time.time()
+    found = view(desk, run)
+    assert (found["status"], found["stage"], found["eta_seconds"], found["error"]) == (
+        "cancelled",
+        "cancelled",
+        None,
+        None,
+    )
+    assert found["finished_at"] is not None
+
+
+def test_links_lead_to_the_draft_until_the_result_is_there(desk: Desk) -> None:
+    song = desk.song()
+    made = desk.separation(song)
+    run = desk.run(song, status="running", preview_id=made)
+    found = view(desk, run)
+    assert found["result"] is None
+    assert found["preview"]["stems"] == {"vocals": f"/api/v1/songs/{song}/stems/vocals.flac?separation={made}"}
+    change(desk, run, status="succeeded", separation_id=made, finished_at=time.time())
+    found = view(desk, run)
+    assert found["preview"] is None
+    assert found["result"]["separation"] == made
+
+
+def test_stems_that_expired_have_no_links_and_their_job_stays(desk: Desk) -> None:
+    song = desk.song()
+    made = desk.separation(song)
+    run = desk.run(song, status="succeeded", separation_id=made, finished_at=time.time())
+    with desk.db.session() as session:
+        session.delete(session.get_one(Separation, made))
+    assert (view(desk, run)["status"], view(desk, run)["result"]) == ("succeeded", None)
+
+
+def test_failure_tells_code_and_message(desk: Desk) -> None:
+    run = desk.run(desk.song(), status="failed", error_code="timeout", error_message="too slow")
+    assert view(desk, run)["error"] == {"code": "timeout", "message": "too slow"}
+
+
+def test_many_jobs_share_one_look_at_the_queue(desk: Desk) -> None:
+    runs = [desk.run(desk.song(str(number)), rank=number) for number in range(1, 6)]
+    with desk.db.session() as session:
+        found = views_of(session, list(session.query(Job).order_by(Job.id)))
+    assert sorted(one["position"] for one in found) == [1, 2, 3, 4, 5]
+    assert len(runs) == len(found)
+
+
+def test_times_are_utc_to_the_millisecond() -> None:
+    assert iso(1_767_225_600.25) == "2026-01-01T00:00:00.250Z"
+    assert iso(None) is None
