@@ -18,6 +18,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from server import Server, running
+from sounds import sound, write_wav
 from stemwright import points
 from stemwright.app.executor import alone
 from stemwright.app.process import prepare_points
@@ -165,3 +166,15 @@ def test_open_streams_do_not_hold_up_the_end(tmp_path: Path) -> None:
         began = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - began < 15  # uvicorn would wait 20 s
+
+
+def test_auto_falls_back_to_a_draft_and_says_so_when_the_best_cannot_be_had(tmp_path: Path) -> None:
+    pytest.importorskip("demucs", reason="without the extra [demucs] there is nothing better to be had")
+    nowhere = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hub")}
+    with running(tmp_path / "data", STEMWRIGHT_MODEL_DEFAULT="auto", **nowhere) as server:
+        song = write_wav(tmp_path / "song.wav", sound("song", seconds=2))
+        job = server.wait(server.submit(song, analysis="false")["id"])
+        assert (job["status"], job["result"]["model"]) == ("succeeded", "sketch"), job
+        receipt = server.http.get(job["result"]["receipt"]).json()
+        assert (receipt["model"]["requested"], receipt["warnings"][0]["code"]) == ("auto", "draft")
+        assert "auto uses sketch" in receipt["warnings"][0]["message"]

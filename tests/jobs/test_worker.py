@@ -104,7 +104,8 @@ def test_nothing_is_tidied_up_while_the_run_lives(desk: Desk) -> None:
 
 def test_draft_has_a_key_of_its_own_whatever_stems_are_wanted(desk: Desk) -> None:
     async def both(worker: Worker, run_id: str, song: dict[str, Any]) -> tuple[Any, Any]:
-        song = song | await worker.hash(run_id, song) | {"model": "fine"}
+        fine = {"model": "fine", "options": song["options"] | {"model": "fine"}}
+        song = song | await worker.hash(run_id, song) | fine
         draft = await worker.make(run_id, song, preview=True)
         assert worker.runs.save(run_id, draft, preview=True) is Saved.published
         return draft, await worker.make(run_id, song)

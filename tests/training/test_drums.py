@@ -14,11 +14,10 @@ for package in ("torch", "onnx", "onnxscript", "soundfile"):
 import torch
 from training.checkpoints import load_checkpoint
 from training.drums import bank, mixer, patterns, scores
+from training.drums import train as training
 from training.drums.evaluate import Tally, matched, tune
 from training.drums.export import export, retune
 from training.drums.network import CONTEXT, Network
-from training.drums.pool import SHARD
-from training.drums.train import train
 
 from stemwright.drums.features import features_of
 from stemwright.drums.frames import SUBFRAME, DrumNetwork
@@ -55,9 +54,8 @@ def test_clips_hold_what_their_labels_say(synthesized: None) -> None:
         assert clip.onsets.shape == clip.velocities.shape == (2 * mixer.FRAMES, 8)
         assert clip.kinds.shape == (2 * mixer.FRAMES, 2)
         loud = clip.features[:, :2].mean(axis=2).reshape(-1)  # short windows, one a half frame
-        for row in np.flatnonzero(clip.onsets.max(axis=1) > 0.9):
-            if 6 < row < len(loud) - 6:
-                rises.append(loud[row + 2] - loud[row - 4])
+        rows = [row for row in np.flatnonzero(clip.onsets.max(axis=1) > 0.9) if 6 < row < len(loud) - 6]
+        rises += [loud[row + 2] - loud[row - 4] for row in rows]
     assert len(rises) > 20
     assert np.mean(np.array(rises) > 0) > 0.9
 
@@ -107,13 +105,16 @@ def test_figures_count_each_onset_once() -> None:
 
 
 @pytest.mark.slow
-def test_loss_falls_and_the_export_runs_in_the_product(synthesized: None, tmp_path: Path) -> None:
+def test_loss_falls_and_the_export_runs_in_the_product(
+    synthesized: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.set_num_threads(1)
-    small_pool(tmp_path / "pool", clips=SHARD + 14)
+    monkeypatch.setattr(training, "HELD_BACK", 4)
+    small_pool(tmp_path / "pool", clips=10)
     run = tmp_path / "run"
-    train(pool=tmp_path / "pool", out=run, steps=25, batch=4, frames=96)
+    training.train(pool=tmp_path / "pool", out=run, steps=18, batch=4, frames=96)
     log = [json.loads(line) for line in run.with_suffix(".jsonl").read_text().splitlines()]
-    first = train(pool=tmp_path / "pool", out=tmp_path / "other", steps=2, batch=4, frames=96)
+    first = training.train(pool=tmp_path / "pool", out=tmp_path / "other", steps=2, batch=4, frames=96)
     assert log[-1]["onset"] < 0.6 * first
     network = Network()
     load_checkpoint(network, run.with_suffix(".pt"))

@@ -101,7 +101,7 @@ class Worker:
         `song` is what `begin` and `hash` gave. Raises what the engine raises.
         """
         if preview:
-            song = song | {"model": DRAFT, "options": song["options"] | {"stems": None}}
+            song = song | {"model": DRAFT, "options": song["options"] | {"model": DRAFT, "stems": None}}
         key = self.key(song, model=song["model"])
         found = await asyncio.to_thread(lasting, self.runs.find, song["owner"], key)
         return {"found": found} if found else await self._separate(run_id, song, preview=preview)
@@ -121,7 +121,7 @@ class Worker:
                 song=str(path),
                 root=str(folder / "stems"),
                 options={
-                    "model": model,
+                    "model": options["model"],  # `auto` may find that the best cannot be had, and says so
                     "repo": str(self.config.repo) if self.config.repo and not preview else None,
                     "device": "auto" if preview else self.config.device,
                     "stems": options["stems"],
