@@ -127,6 +127,15 @@ def test_failure_that_the_recording_is_to_blame_for_takes_the_song_along(desk: D
     assert [song.id for song in desk.rows(Song)] == [kept]
 
 
+def test_recording_that_failed_stays_for_who_asked_with_other_options_and_goes_with_the_last(desk: Desk) -> None:
+    song = desk.song()
+    one, two = desk.run(song), desk.run(song)
+    assert desk.runs.fail(one, code="corrupt", message="m", forget_upload=True) is None
+    assert desk.runs.begin(two, attempts=3)
+    assert desk.runs.fail(two, code="corrupt", message="m", forget_upload=True) == "local/uploads/a"
+    assert desk.rows(Song) == []
+
+
 def test_cancelled_run_is_neither_begun_nor_saved_nor_failed_and_work_on_it_is_in_vain(desk: Desk) -> None:
     run = desk.run(desk.song(), status="cancelled")
     assert desk.runs.begin(run, attempts=3) is None

@@ -10,7 +10,7 @@ from stemwright import errors
 from stemwright.engine.overlap_add import OverlapAdd
 from stemwright.separators import catalogue
 from stemwright.separators.protocol import LoadOptions
-from stemwright.separators.sketch import Sketch
+from stemwright.separators.sketch import Sketch, gated
 
 WEIGHTS = Path(catalogue.__file__).with_name("sketch.onnx")
 DEMO = Path(__file__).parents[2] / "demo" / "stems"
@@ -104,3 +104,23 @@ def test_damaged_weights_are_an_error(tmp_path: Path) -> None:
 def test_what_it_cannot_do_is_refused(options: LoadOptions, kind: type[errors.StemwrightError]) -> None:
     with pytest.raises(kind):
         catalogue.load("sketch", options=options)
+
+
+def test_gate_silences_a_stem_of_which_next_to_nothing_is_found_and_leaves_the_others() -> None:
+    power = np.ones((2, 400, 238), np.float32)
+    masks = np.zeros((4, 2, 400, 238), np.float32)
+    masks[:, :, :200] = np.array([0.6, 0.3, 0.08, 0.02])[:, None, None, None]
+    masks[:, :, 200:] = np.array([0.25, 0.25, 0.25, 0.25])[:, None, None, None]
+    changed = gated(masks.copy(), power)
+    assert np.allclose(changed.sum(axis=0), 1, atol=1e-5)
+    faint, there = changed[3, 0, 50, 0], changed[:2, 0, 50, 0]
+    assert 20 * np.log10(faint / 0.02) < -50  # its share of the energy is -34 dB
+    assert (there >= masks[:2, 0, 50, 0]).all()
+    assert np.allclose(changed[:, :, 350], 0.25, atol=1e-3)
+
+
+def test_gate_does_not_touch_stems_that_sound() -> None:
+    draw = np.random.default_rng(3)
+    logits = draw.normal(0, 0.5, (4, 2, 300, 238))
+    masks = (np.exp(logits) / np.exp(logits).sum(axis=0)).astype(np.float32)
+    assert np.allclose(gated(masks.copy(), np.ones((2, 300, 238), np.float32)), masks, rtol=0.02)

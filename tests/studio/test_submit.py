@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from sounds import sound, write_wav
+from stemwright import __version__
 from stemwright.audio.decode import DecodeLimits
 from stemwright.errors import (
     ConflictError,
@@ -20,13 +23,15 @@ from stemwright.jobs.config import JobsConfig
 from stemwright.jobs.engine import EnginePool
 from stemwright.jobs.options import JobOptions
 from stemwright.jobs.queue import Queue, prepare_jobs
+from stemwright.jobs.runs import separation_key
 from stemwright.jobs.worker import file_digest
 from stemwright.library.database import Database
-from stemwright.library.tables import Job, Run, Song
+from stemwright.library.tables import Job, Run, Separation, Song
 from stemwright.storage.objects import ObjectStore
 from stemwright.studio import jobs, songs
+from stemwright.studio.files import _made_once
 from stemwright.studio.studio import Studio
-from stemwright.studio.submit import Upload, Wish, resubmit, submit_song, submit_upload
+from stemwright.studio.submit import Upload, Wish, resubmit, run_options, submit_song, submit_upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -169,6 +174,93 @@ def test_cancelled_job_can_be_tried_again_and_a_queued_one_cannot(studio: Studio
     again = resubmit(studio, job["id"], owner=ME)
     assert (again["id"], again["status"]) == (job["id"], "queued")
     assert studio.queue.status(_run_of(studio, job["id"])) == "ENQUEUED"
+
+
+def _callbacks(studio: Studio) -> int:
+    with studio.db.engine.connect() as connection:
+        found = connection.execute(text("SELECT count(*) FROM workflow_status WHERE name = 'deliver'")).scalar()
+    return int(found or 0)
+
+
+def test_each_time_that_a_job_is_cancelled_is_told(studio: Studio) -> None:
+    asked = Wish(options=JobOptions(), callback_url="http://example.org/")
+    job, _ = submit_upload(studio, upload(studio), asked, owner=ME)
+    submit_upload(studio, upload(studio), wish(), owner=ME)  # the run goes on for this one
+    for told in (1, 2):
+        jobs.cancel_job(studio, job["id"], owner=ME)
+        assert _callbacks(studio) == told
+        resubmit(studio, job["id"], owner=ME)
+
+
+def _separated(studio: Studio, song_id: str, model: str) -> str:
+    """Stems of a song by a model, as an executor would have left them."""
+    with studio.db.session() as session:
+        song = session.get_one(Song, song_id)
+        song.pcm_digest, song.analysis = "p" * 64, {"tempo": None, "key": None}
+        options = run_options(JobOptions(), studio=studio)
+        key = separation_key(pcm_digest="p" * 64, model=model, options=options, pipeline=f"{__version__} ")
+        separation = Separation(
+            id=model,
+            owner=ME,
+            key=key,
+            pcm_digest="p" * 64,
+            model=model,
+            draft=model == "sketch",
+            receipt={"stems": [{"name": "vocals"}]},
+            duration=1.0,
+            elapsed=1.0,
+        )
+        session.add(separation)
+        session.flush()
+        song.separation_id = separation.id
+    return separation.id
+
+
+def test_retry_that_finds_its_stems_made_meanwhile_says_so_to_its_callback(studio: Studio) -> None:
+    asked = Wish(options=JobOptions(), callback_url="http://example.org/")
+    job, _ = submit_upload(studio, upload(studio), asked, owner=ME)
+    jobs.cancel_job(studio, job["id"], owner=ME)
+    _separated(studio, job["song_id"], "sketch")
+    assert resubmit(studio, job["id"], owner=ME)["status"] == "succeeded"
+    assert _callbacks(studio) == 2
+
+
+def test_draft_that_is_found_does_not_take_the_place_of_better_stems(studio: Studio) -> None:
+    job, _ = submit_upload(studio, upload(studio), wish(), owner=ME)
+    jobs.cancel_job(studio, job["id"], owner=ME)
+    draft = _separated(studio, job["song_id"], "sketch")
+    fine = _separated(studio, job["song_id"], "fine")
+    again, _ = submit_song(studio, job["song_id"], wish(), owner=ME)
+    assert again["result"]["separation"] == draft
+    with studio.db.session() as session:
+        assert session.get_one(Song, job["song_id"]).separation_id == fine
+
+
+def test_file_that_was_made_while_its_song_was_deleted_leaves_nothing(studio: Studio) -> None:
+    job, _ = submit_upload(studio, upload(studio), wish(), owner=ME)
+    jobs.cancel_job(studio, job["id"], owner=ME)
+    _separated(studio, job["song_id"], "sketch")
+
+    async def make(_stems: object, _folder: object, target: Path) -> None:
+        target.write_bytes(b"encoded")
+        songs.delete_song(studio, job["song_id"], owner=ME)
+
+    making = _made_once(
+        studio, job["song_id"], "vocals.mp3", "mp3", owner=ME, separation=None, check=lambda _: None, make=make
+    )
+    with pytest.raises(JobNotFoundError):
+        asyncio.run(making)
+    assert not list(studio.store.list())
+
+
+def test_title_and_artist_changed_at_once_are_both_found(studio: Studio) -> None:
+    job, _ = submit_upload(studio, upload(studio), wish(), owner=ME)
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(20):
+            changes: list[dict[str, str]] = [{"title": f"t{number}"}, {"artist": f"a{number}"}]
+            list(pool.map(lambda change: songs.update_song(studio, job["song_id"], owner=ME, **change), changes))
+            with studio.db.session() as session:
+                assert session.get_one(Song, job["song_id"]).search == f"t{number} a{number}"
 
 
 def test_places_in_the_queue_go_by_priority_and_waiting_adds_up(studio: Studio) -> None:

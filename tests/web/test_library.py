@@ -153,6 +153,7 @@ def test_imported_stems_are_a_song_that_can_be_heard_and_mixed(server: Server, t
     assert (song["kind"], song["state"], song["model"]) == ("stems", "ready", "imported")
     stems = song["separations"][0]["stems"]
     assert len(stems) == 2
+    assert all(" " not in stem[link] for stem in stems for link in ("url", "peaks"))
     got = tmp_path / "got.flac"
     got.write_bytes(server.http.get(next(stem["url"] for stem in stems if "ox" in stem["name"])).content)
     assert level_db(read(got, channels=2) - samples, samples) < -60

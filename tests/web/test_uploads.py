@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import itertools
 import tempfile
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from stemwright.errors import TooLargeError
+from stemwright.errors import DiskFullError, TooLargeError
 from stemwright.web.problems import InvalidFieldsError, MalformedError, StalledError, UnsupportedMediaTypeError
 from stemwright.web.uploads import received
 
@@ -176,3 +177,12 @@ def test_file_larger_than_allowed_is_refused_while_it_comes() -> None:
 def test_each_of_several_files_may_be_as_large_as_allowed() -> None:
     parts = [part("files", b"x" * 10_000, file=f"{number}.wav") for number in range(3)]
     assert len(receive(body(*parts), max_files=3)[1]) == 3
+
+
+def test_disk_that_fills_up_amid_a_body_is_507(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("stemwright.web.uploads.tempfile.NamedTemporaryFile", full)
+    with pytest.raises(DiskFullError):
+        receive(body(part("file", AUDIO, file="a.wav")))

@@ -155,5 +155,8 @@ class Queue:
 
 
 def message_id(job: Job, event: str) -> str:
-    """The id of a callback: the same for each try to send it, short enough for its column, another after a retry."""
-    return f"msg_{digest_of([job.id, job.run_id, event])[:40]}"
+    """The id of a callback: the same for each try to send it, short enough for its column, another after a retry.
+
+    A job that was cancelled, came back to a run that others wait for, and was cancelled again, says so twice.
+    """
+    return f"msg_{digest_of([job.id, job.run_id, event, job.cancelled_at])[:40]}"

@@ -210,10 +210,12 @@ class Runs:
             run = hold(session, run_id)
             if run is None:
                 return None
-            song = session.get(Song, run.song_id) if run.song_id else None
+            song = session.get(Song, run.song_id, with_for_update=True) if run.song_id else None
             self._end(session, run, "failed", error=(code, message))
             if song is None or not forget_upload or song.separation_id:
                 return None
+            if session.scalar(select(Run.id).where(Run.song_id == song.id, Run.status.in_(LIVE), Run.id != run.id)):
+                return None  # who asked with other options is to hear the same reason; the last run forgets it
             key = song.upload_key
             session.flush()
             session.delete(song)

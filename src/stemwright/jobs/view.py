@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from sqlalchemy import select
 
@@ -87,8 +88,8 @@ def _links(song_id: str | None, separation: Separation) -> dict[str, Any] | None
         "separation": separation.id,
         "model": separation.model,
         "draft": separation.draft,
-        "stems": {name: f"{base}/stems/{name}.flac{which}" for name in names},
-        "peaks": {name: f"{base}/peaks/{name}.dat{which}" for name in names},
+        "stems": {name: f"{base}/stems/{quote(name)}.flac{which}" for name in names},
+        "peaks": {name: f"{base}/peaks/{quote(name)}.dat{which}" for name in names},
         "zip": f"{base}/stems.zip{which}",
         "receipt": f"{base}/receipt{which}",
         "mix": f"{base}/mix.flac{which}",

@@ -191,23 +191,28 @@ def _gone() -> Served:
 
 
 def _keep(studio: Studio, stems: _Stems, path: Path) -> None:
-    """Store a file that was made, then its row; if another replica was quicker, its row stays."""
+    """Store a file that was made, then its row; if another replica was quicker, or the song has gone, nothing."""
     separation = stems.separation
     digest = file_digest(path)
     key = f"{separation.owner}/separations/{separation.id}/{digest[:16]}-{path.name}"
     size = studio.store.put_file(path, key)
-    with contextlib.suppress(IntegrityError), studio.db.session() as session:
-        session.add(
-            File(
-                id=new_id(),
-                owner=separation.owner,
-                separation_id=separation.id,
-                name=path.name,
-                object_key=key,
-                size_bytes=size,
-                digest=digest,
-            )
-        )
+    row = File(
+        id=new_id(),
+        owner=separation.owner,
+        separation_id=separation.id,
+        name=path.name,
+        object_key=key,
+        size_bytes=size,
+        digest=digest,
+    )
+    try:
+        with studio.db.session() as session:
+            session.add(row)
+    except IntegrityError:
+        with studio.db.session() as session:
+            known = session.scalar(select(File.id).where(File.object_key == key))
+        if not known:
+            studio.store.delete([key])
 
 
 async def _ask(studio: Studio, of: _Stems, what: str, /, **args: Any) -> dict[str, Any]:

@@ -78,8 +78,8 @@ def cancel_job(studio: Studio, job_id: str, *, owner: str) -> dict[str, Any]:
         if not job.cancelled_at and run.status != "cancelled":
             if run.status not in LIVE:
                 raise ConflictError(f"the job has ended: it {run.status}")
-            studio.queue.deliver(session, job, "job.cancelled")
             job.cancelled_at = time.time()
+            studio.queue.deliver(session, job, "job.cancelled")
             session.flush()
             alone = waiting_jobs(session, run.id) == 0
             if alone:

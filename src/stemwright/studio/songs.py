@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, select, update
 
 from stemwright.errors import ConflictError, JobNotFoundError
 from stemwright.jobs import sweep
@@ -100,7 +101,8 @@ def _detail(session: Session, song: Song) -> dict[str, Any]:
         "separation": song.separation_id,
         "separations": [_separation(base, one) for one in made],
         "notes": [
-            {"name": note.name, "size_bytes": note.size_bytes, "url": f"{base}/notes/{note.name}"} for note in notes
+            {"name": note.name, "size_bytes": note.size_bytes, "url": f"{base}/notes/{quote(note.name)}"}
+            for note in notes
         ],
         "jobs": list(jobs),
         "links": {
@@ -127,8 +129,8 @@ def _separation(base: str, one: Separation) -> dict[str, Any]:
             {
                 "name": stem["name"],
                 "loudness": stem["loudness"],
-                "url": f"{base}/stems/{stem['name']}.flac{which}",
-                "peaks": f"{base}/peaks/{stem['name']}.dat{which}",
+                "url": f"{base}/stems/{quote(stem['name'])}.flac{which}",
+                "peaks": f"{base}/peaks/{quote(stem['name'])}.dat{which}",
             }
             for stem in one.receipt["stems"]
         ],
@@ -140,6 +142,8 @@ def update_song(
 ) -> dict[str, Any]:
     """Change title or artist. Raises `JobNotFoundError`."""
     with studio.db.session() as session:
+        first = update(Song).where(Song.id == song_id, Song.owner == owner).values(used_at=Song.used_at)
+        session.execute(first, execution_options={"synchronize_session": False})  # holds it, in SQLite too
         song = find_song(session, song_id, owner=owner)
         song.title = song.title if title is None else title
         song.artist = song.artist if artist is None else artist

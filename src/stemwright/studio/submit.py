@@ -194,7 +194,10 @@ def _run(
         made = separation_key(pcm_digest=song.pcm_digest, model=options["resolved"], options=options, pipeline=pipeline)
         there = session.scalar(select(Separation).where(Separation.owner == owner, Separation.key == made))
         if there and (not options["analysis"] or song.analysis):
-            there.used_at, song.separation_id = time.time(), there.id
+            there.used_at = time.time()
+            old = session.get(Separation, song.separation_id) if song.separation_id else None
+            if not (there.draft and old and not old.draft):  # as `Runs.save` has it
+                song.separation_id = there.id
             return _new_run(session, studio, wish, options, song=song, key=key, found=there), True
     live = session.scalar(select(Run).where(Run.owner == owner, Run.key == key, Run.status.in_(LIVE)))
     if live and hold(session, live.id):  # it cannot end before this transaction does
@@ -254,6 +257,8 @@ def resubmit(studio: Studio, job_id: str, *, owner: str) -> dict[str, Any]:
         fresh, cached = _run(session, studio, wish, run_options(wish.options, studio=studio), song=song, owner=owner)
         job.run_id, job.cached, job.cancelled_at = fresh.id, cached, None
         session.flush()
+        if cached:
+            studio.queue.deliver(session, job, "job.succeeded")
         return view_of(session, job, ahead=Ahead.of(session, slots=studio.config.slots))
 
 

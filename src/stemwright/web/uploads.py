@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import re
 import tempfile
@@ -16,6 +17,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from stemwright import points
+from stemwright.errors import DiskFullError
 from stemwright.studio.submit import Upload
 from stemwright.web.bodies import kind_of, pieces, too_large
 from stemwright.web.problems import FieldProblem, InvalidFieldsError, MalformedError, UnsupportedMediaTypeError
@@ -157,8 +159,8 @@ def _file_name(header: bytes, options: dict[bytes, bytes]) -> str | None:
 async def received(request: Request, folder: Path, *, max_bytes: int, max_files: int = 1) -> AsyncIterator[Form]:
     """The form of a multipart request with files of `max_bytes` each; those not moved away are removed at the end.
 
-    Raises `TooLargeError` as soon as that is known, `UnsupportedMediaTypeError`, `MalformedError`, and
-    `InvalidFieldsError` for too much of anything.
+    Raises `TooLargeError` as soon as that is known, `UnsupportedMediaTypeError`, `MalformedError`, `DiskFullError`,
+    and `InvalidFieldsError` for too much of anything.
     """
     _, options = parse_options_header(request.headers.get("content-type", ""))
     if kind_of(request) != "multipart/form-data":
@@ -171,6 +173,10 @@ async def received(request: Request, folder: Path, *, max_bytes: int, max_files:
             await _parse(body, parser)
         except FormParserError as error:
             raise MalformedError(f"the body is no multipart/form-data: {error}") from error
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise DiskFullError("the disk is full; songs are accepted again when there is room") from error
+            raise
         if not receiver.ended:
             raise MalformedError("the body ended before its last boundary")
         yield receiver.form
