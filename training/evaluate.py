@@ -134,7 +134,7 @@ def report(results: dict[str, dict[str, Scores]], leak: dict[str, dict[str, floa
         "",
         "Written by `python -m training.evaluate`. None of these songs and recordings was trained on; composed",
         "songs share the composer and the synthesizers of the training songs, and held-out phrases may be sung by",
-        "the same singers, so they are easier than what is really new. The published run was chosen among three",
+        "the same singers, so they are easier than what is really new. The published run was chosen among four",
         "by these scores. SDR in dB, higher is better; leaks in dB of the mix, lower is better.",
         "",
     ]

@@ -124,7 +124,7 @@ def test_names_of_other_systems_are_understood_and_ours_goes_before(
 def test_every_setting_can_be_set_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len({leaf.variable for leaf in LEAVES}) == len(LEAVES)
     values = {"callbacks.secret": SECRET, "callbacks.allow": "a.b", "http.cors_origins": "http://a", "model.repo": "/r"}
-    values["http.trusted_proxies"] = "::1"
+    values |= {"http.trusted_proxies": "::1", "http.hosts": "studio.example.org"}
     for leaf in LEAVES:
         monkeypatch.setenv(leaf.variable, values.get(leaf.name, str(leaf.typed(leaf.default()))))
     described = load_settings().describe()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from stemwright.errors import CancelledError, OutOfMemoryError, ReportedError
-from stemwright.jobs.engine import Engine, EngineCrashedError, EnginePool, JobTimeoutError
+from stemwright.jobs.engine import BusyError, Engine, EngineCrashedError, EnginePool, JobTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -207,3 +207,26 @@ _listen([], threading.Condition())
         engine.stdin.close()
         assert engine.wait(60) == 3
     assert asyncio.run(gone(other))
+
+
+def test_pool_turns_callers_away_when_too_many_wait() -> None:
+    async def crowd() -> list[str]:
+        pool = EnginePool(["false"], max_rss=1 << 40, max_calls=99, size=1)
+        free = asyncio.Event()
+
+        async def use() -> str:
+            try:
+                async with pool.engine():
+                    await free.wait()
+            except BusyError:
+                return "busy"
+            return "done"
+
+        tasks = [asyncio.create_task(use()) for _ in range(40)]
+        await asyncio.sleep(0.1)
+        free.set()
+        return [*await asyncio.gather(*tasks), await use()]
+
+    said = asyncio.run(crowd())
+    assert 0 < said.count("busy") < 30
+    assert said[-1] == "done"

@@ -83,7 +83,7 @@ def test_callback_goes_once_to_each_job_that_wants_one(desk: Desk) -> None:
     for _ in range(2):  # an attempt more tells the same again
         with desk.db.session() as session:
             desk.queue.tell(session, session.get_one(Run, run_id), "job.started")
-    ids = [message_id(job, "job.started") for job in jobs]
+    ids = [f"{message_id(job, 'job.started')}-1" for job in jobs]
     assert [id_ in desk.queue.statuses(ids) for id_ in ids] == [True, True, False, False]
     with desk.db.engine.connect() as connection:
         found = connection.execute(text("SELECT count(*) FROM workflow_status WHERE name = 'deliver'")).scalar()

@@ -308,3 +308,15 @@ def test_song_whose_upload_is_gone_cannot_be_separated_again(studio: Studio) -> 
         session.execute(update(Song).values(upload_key=None))
     with pytest.raises(ConflictError):
         submit_song(studio, job["song_id"], wish(), owner=ME)
+
+
+def test_urgent_job_that_joins_a_run_takes_it_along_in_the_queue(studio: Studio) -> None:
+    slow, _ = submit_upload(studio, upload(studio), wish(priority="low"), owner=ME)
+    other, _ = submit_upload(studio, upload(studio, seed=1), wish(), owner=ME)
+    urgent, _ = submit_upload(studio, upload(studio), wish(priority="high"), owner=ME)
+    places = [jobs.get_job(studio, job["id"], owner=ME)["position"] for job in (slow, other, urgent)]
+    assert places == [1, 2, 1]
+    found = studio.queue._client.list_workflows(workflow_ids=[_run_of(studio, slow["id"])])
+    with studio.db.session() as session:
+        assert found[0].priority == session.get_one(Run, _run_of(studio, slow["id"])).rank
+    assert jobs.get_job(studio, slow["id"], owner=ME)["priority"] == "high"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import socket
 import time
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -182,3 +183,30 @@ def test_unknown_format_is_422(prepared: Prepared, path: str) -> None:
 )
 def test_what_is_not_there_is_404(prepared: Prepared, path: str) -> None:
     problem_of(prepared.server.http.get(f"{prepared.url}/{path}"), 404, "not_found")
+
+
+def test_mix_that_nobody_waits_for_any_more_is_not_made(prepared: Prepared) -> None:
+    server = prepared.server
+    place = f"/api/v1/songs/{prepared.job['song_id']}/mix.mp3?vocals=-1"
+    host, port = server.url.removeprefix("http://").split(":")
+    for number in range(6):
+        with socket.create_connection((host, int(port))) as caller:
+            caller.sendall(f"GET {place}&drums=-{number} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+    end = time.monotonic() + 60
+    while left := list((server.data / "incoming").iterdir()):
+        assert time.monotonic() < end, left
+        time.sleep(0.1)
+    assert server.http.get(place).status_code == 200
+
+
+def test_stem_that_only_another_separation_has_is_found_there(prepared: Prepared) -> None:
+    server, song = prepared.server, prepared.job["song_id"]
+    some = server.http.post("/api/v1/jobs", json={"song_id": song, "stems": ["vocals"], "analysis": False}).json()
+    done = server.wait(some["id"])
+    assert list(done["result"]["stems"]) == ["vocals"]
+    assert server.http.get(f"/api/v1/songs/{song}").json()["separation"] == done["result"]["separation"]
+    whole = server.http.get(f"/api/v1/songs/{song}/stems/drums.flac")
+    assert whole.content == server.http.get(prepared.job["result"]["stems"]["drums"]).content
+    named = f"/api/v1/songs/{song}/stems/drums.flac?separation={done['result']['separation']}"
+    problem_of(server.http.get(named), 422, "unknown_stem")
+    server.wait(server.http.post("/api/v1/jobs", json={"song_id": song, "analysis": False}).json()["id"])

@@ -251,3 +251,11 @@ def test_addresses_that_nobody_vouches_for_are_not_believed(server: Server, guar
         with client(guarded, f"192.0.2.{number}, 203.0.113.5") as http:
             answer = http.get("/api/v1/queue")
     assert answer.status_code == 429
+
+
+def test_page_that_points_a_name_of_its_own_at_the_server_is_turned_away(prepared: Prepared) -> None:
+    http = prepared.server.http
+    for host in ("evil.example", "evil.example:8000", "127.0.0.1.evil.example", ""):
+        problem_of(http.get("/api/v1/songs", headers={"Host": host}), 421, "unknown_host")
+    for host in ("localhost", "localhost:9", "127.0.0.1", "[::1]:8000", "LOCALHOST"):
+        assert http.get("/api/v1/songs", headers={"Host": host}).status_code == 200

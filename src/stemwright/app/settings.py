@@ -134,6 +134,11 @@ class Http(_Group):
         default=(),
         description="Origins of web pages elsewhere that may use the API, such as `https://app.example.org`.",
     )
+    hosts: Peers = Field(
+        default=(),
+        description="Names and addresses under which the server is called, beside `localhost` and `host`; "
+        "with none, and a `host` that others can reach, any name will do.",
+    )
     trusted_proxies: Networks = Field(
         default=(), description="Proxies, as addresses or networks, whose `X-Forwarded-` headers are believed."
     )

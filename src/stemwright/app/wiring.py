@@ -95,8 +95,17 @@ def web_config(settings: Settings, *, executor: Callable[[], bool]) -> WebConfig
     """What the web needs to know."""
     return WebConfig(
         cors_origins=settings.http.cors_origins,
+        hosts=_hosts(settings),
         trusted_proxies=tuple(map(str, settings.http.trusted_proxies)),
         rate_per_minute=settings.http.rate_per_minute,
         uploads_per_minute=settings.http.uploads_per_minute,
         executor=executor,
     )
+
+
+def _hosts(settings: Settings) -> frozenset[str] | None:
+    """The names under which the server may be called; a page that has a name of its own point here is turned away."""
+    local = {"localhost", "127.0.0.1", "::1"}
+    if settings.host not in local and not settings.http.hosts:
+        return None
+    return frozenset({*local, settings.host.lower(), *map(str.lower, settings.http.hosts)})

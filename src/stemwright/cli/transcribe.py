@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from stemwright.types import Notice
 
 DEFAULT_OUTPUT = Path("charts")
+_BY_SKETCH = "the drums were taken out of the mix by sketch, which gives a draft; --drums-only takes a better stem"
 
 
 def transcribe(
@@ -113,7 +114,8 @@ def _drums_of(
         options = SeparateOptions(model="sketch", stems=("drums",), format=parse_format("wav32f"), limits=limits)
         with tempfile.TemporaryDirectory(prefix="stemwright-") as folder:
             result = Engine(options).separate(song, Path(folder))
-            notices = tuple(Notice(warning.code, warning.message) for warning in result.warnings())
+            warnings = [Notice(warning.code, warning.message) for warning in result.warnings()]
+            notices = tuple(Notice("draft", _BY_SKETCH) if warning.code == "draft" else warning for warning in warnings)
             yield result.files()["drums"], notices
 
     return drums()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
 _LINE: Final = 64 << 20  # bytes of one answer, at most
+_WAITING: Final = 16  # callers that wait for each engine of a pool, at most
 _TAIL: Final = 2000  # characters of what a dead child last said
 
 
@@ -33,6 +34,14 @@ class JobTimeoutError(StemwrightError):
 
     code = "timeout"
     status = 504
+
+
+class BusyError(StemwrightError):
+    """Too many wait for an engine already."""
+
+    code = "busy"
+    status = 503
+    retryable = True
 
 
 class Engine:
@@ -144,21 +153,28 @@ class EnginePool:
         """`max_rss` in bytes; `size` is how many there are at most: further callers wait."""
         self._command, self._max_rss, self._max_calls = command, max_rss, max_calls
         self._places = asyncio.Semaphore(size) if size else contextlib.nullcontext()
+        self._most, self._callers = (1 + _WAITING) * size if size else 0, 0
         self._idle: list[Engine] = []
         self._all: set[Engine] = set()
 
     @contextlib.asynccontextmanager
     async def engine(self) -> AsyncIterator[Engine]:
-        """An engine for one caller."""
-        async with self._places:
-            engine = self._idle.pop() if self._idle else Engine(self._command)
-            self._all.add(engine)
-            try:
-                yield engine
-            finally:
-                if engine.rss() > self._max_rss or engine.calls >= self._max_calls:
-                    await asyncio.shield(engine.kill())
-                self._idle.append(engine)
+        """An engine for one caller. Raises `BusyError` when too many wait."""
+        if self._most and self._callers >= self._most:
+            raise BusyError("too much is being made already; try again soon")
+        self._callers += 1
+        try:
+            async with self._places:
+                engine = self._idle.pop() if self._idle else Engine(self._command)
+                self._all.add(engine)
+                try:
+                    yield engine
+                finally:
+                    if engine.rss() > self._max_rss or engine.calls >= self._max_calls:
+                        await asyncio.shield(engine.kill())
+                    self._idle.append(engine)
+        finally:
+            self._callers -= 1
 
     async def kill(self) -> None:
         """End all engines."""

@@ -93,7 +93,25 @@ class Queue:
         """Enqueue one callback, where the job wants them."""
         if job.callback_url:
             message = message_id(job, event)
-            self._enqueue(session, "deliver", queue=CALLBACKS, id=message, priority=None, args=(job.id, event, message))
+            self._enqueue(
+                session, "deliver", queue=CALLBACKS, id=f"{message}-1", priority=None, args=(job.id, event, message, 1)
+            )
+
+    def deliver_again(self, job_id: str, event: str, message: str, *, attempt: int, seconds: float) -> None:
+        """Enqueue a further try of a callback, for later: what waits takes nobody's place."""
+        options = self._options("deliver", queue=CALLBACKS, id=f"{message}-{attempt}")
+        self._client.enqueue(options | {"delay_seconds": seconds}, job_id, event, message, attempt)  # type: ignore[arg-type]
+
+    def hasten(self, session: Session, run: Run, *, rank: int) -> None:
+        """Let a queued run go earlier, for someone with a higher priority waits for it too."""
+        from dbos._schemas.system_database import SystemSchema
+
+        table = SystemSchema.workflow_status
+        schema = "dbos" if self._db.engine.dialect.name == "postgresql" else None
+        session.execute(
+            table.update().where(table.c.workflow_uuid == run.id).values(priority=rank),
+            execution_options={"schema_translate_map": {table.schema: schema}},
+        )
 
     def _enqueue(
         self,
@@ -105,17 +123,21 @@ class Queue:
         priority: int | None,
         args: tuple[Any, ...],
     ) -> None:
-        options: dict[str, Any] = {
+        options = self._options(workflow, queue=queue, id=id)
+        if priority is not None:
+            options["priority"] = priority
+        session.flush()
+        self._client.enqueue_in_transaction(session, options, *args)  # type: ignore[arg-type]
+
+    @staticmethod
+    def _options(workflow: str, *, queue: str, id: str) -> dict[str, Any]:  # noqa: A002
+        return {
             "workflow_name": workflow,
             "queue_name": queue,
             "workflow_id": id,
             "app_version": VERSION,
             "application_name": APPLICATION,
         }
-        if priority is not None:
-            options["priority"] = priority
-        session.flush()
-        self._client.enqueue_in_transaction(session, options, *args)  # type: ignore[arg-type]
 
     def cancel(self, run_id: str) -> None:
         """Cancel a run that is queued or running; what has ended stays so."""

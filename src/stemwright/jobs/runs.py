@@ -82,7 +82,7 @@ class Runs:
     """The transactions of an executor. Each may be repeated."""
 
     def __init__(self, db: Database, queue: Queue) -> None:
-        self._db, self._queue = db, queue
+        self._db, self.queue = db, queue
 
     def begin(self, run_id: str, *, attempts: int) -> dict[str, Any] | None:
         """Start one more attempt: the run and its song as plain facts, or None when there is nothing left to do."""
@@ -102,7 +102,7 @@ class Runs:
             run.attempts += 1
             run.status, run.started_at, run.updated_at = "running", run.started_at or time.time(), time.time()
             if first:
-                self._queue.tell(session, run, "job.started")
+                self.queue.tell(session, run, "job.started")
             return {
                 "owner": run.owner,
                 "options": run.options,
@@ -198,7 +198,7 @@ class Runs:
                 song.separation_id, song.used_at = separation.id, time.time()
             if preview:
                 run.preview_id, run.updated_at = separation.id, time.time()
-                self._queue.tell(session, run, "job.preview_ready")
+                self.queue.tell(session, run, "job.preview_ready")
             else:
                 run.separation_id = separation.id
                 self._end(session, run, "succeeded")
@@ -236,7 +236,7 @@ class Runs:
         run.progress = 100.0 if status == "succeeded" else run.progress
         if error:
             run.error_code, run.error_message = error
-        self._queue.tell(session, run, f"job.{status}")
+        self.queue.tell(session, run, f"job.{status}")
 
 
 def _separation(session: Session, owner: str, made: dict[str, Any]) -> Separation | None:

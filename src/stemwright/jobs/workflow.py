@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from stemwright.jobs.config import JobsConfig
+    from stemwright.jobs.queue import Queue
     from stemwright.library.database import Database
 
     Step: TypeAlias = Callable[..., Awaitable[dict[str, Any]]]
@@ -48,7 +49,7 @@ def start_executor(worker: Worker, db: Database, config: JobsConfig, *, executor
         }
     )
     _register_separate(worker)
-    _register_deliver(db, config)
+    _register_deliver(db, worker.runs.queue, config)
     slots = {name: count for name, count in config.slots.items() if count}
     DBOS.listen_queues([*slots, CALLBACKS])
     DBOS.launch()
@@ -58,7 +59,7 @@ def start_executor(worker: Worker, db: Database, config: JobsConfig, *, executor
     logger.addFilter(_is_news)
     for name, count in slots.items():
         DBOS.register_queue(name, worker_concurrency=count, polling_interval_sec=0.3, on_conflict="always_update")
-    DBOS.register_queue(CALLBACKS, worker_concurrency=8, polling_interval_sec=0.5, on_conflict="always_update")
+    DBOS.register_queue(CALLBACKS, worker_concurrency=32, polling_interval_sec=0.5, on_conflict="always_update")
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -150,7 +151,7 @@ async def _fail(worker: Worker, run_id: str, fault: dict[str, Any]) -> None:
     await asyncio.to_thread(worker.forget, key)
 
 
-def _register_deliver(db: Database, config: JobsConfig) -> None:
+def _register_deliver(db: Database, queue: Queue, config: JobsConfig) -> None:
     from dbos import DBOS
 
     sender = Sender(config.callback_secret, allow=config.callback_allow, timeout=config.callback_timeout)
@@ -160,13 +161,16 @@ def _register_deliver(db: Database, config: JobsConfig) -> None:
         return await _send(db, sender, job_id, event=event, message_id=message_id)
 
     @DBOS.workflow(name="deliver", max_recovery_attempts=_RECOVERIES)
-    async def deliver(job_id: str, event: str, message_id: str) -> None:
-        for attempt in range(1, config.callback_attempts + 1):
-            points.reached("callback")
-            outcome = await send(job_id, event, message_id)
-            if not outcome["retry"] or attempt == config.callback_attempts:
-                return
-            await DBOS.sleep_async(outcome["retry_after"] or backoff(attempt, random.random))
+    async def deliver(job_id: str, event: str, message_id: str, attempt: int) -> None:
+        """One try; a further one is work of its own, so that receivers that do not answer hold up nobody."""
+        points.reached("callback")
+        outcome = await send(job_id, event, message_id)
+        if outcome["retry"] and attempt < config.callback_attempts:
+            pause = outcome["retry_after"] or backoff(attempt, random.random)
+            further = attempt + 1
+            await asyncio.to_thread(
+                queue.deliver_again, job_id, event, message_id, attempt=further, seconds=float(pause)
+            )
 
 
 async def _send(db: Database, sender: Sender, job_id: str, *, event: str, message_id: str) -> dict[str, Any]:

@@ -71,14 +71,21 @@ class _Stems:
 
     @property
     def names(self) -> list[str]:
-        return [stem["name"] for stem in self.separation.receipt["stems"]]
+        return _names(self.separation)
 
     def masters(self) -> dict[str, File]:
         return {name: self.files[f"{name}.flac"] for name in self.names}
 
 
-def _stems(session: Session, song_id: str, *, owner: str, separation: str | None) -> _Stems:
-    """The present separation of a song, or the one that is named. Raises `JobNotFoundError`, `ConflictError`."""
+def _names(separation: Separation) -> list[str]:
+    return [stem["name"] for stem in separation.receipt["stems"]]
+
+
+def _stems(session: Session, song_id: str, *, owner: str, separation: str | None, having: str | None = None) -> _Stems:
+    """The separation of a song that is named, or its present one, or another one `having` a stem that this lacks.
+
+    Raises `JobNotFoundError`, `ConflictError`.
+    """
     song = find_song(session, song_id, owner=owner)
     wanted = separation or song.separation_id
     if wanted is None:
@@ -86,6 +93,10 @@ def _stems(session: Session, song_id: str, *, owner: str, separation: str | None
     found = session.get(Separation, wanted)
     if found is None or found.owner != owner or found.pcm_digest != song.pcm_digest:
         raise JobNotFoundError("there is no such separation of this song")
+    if having and not separation and having not in _names(found):
+        same = select(Separation).where(Separation.owner == owner, Separation.pcm_digest == found.pcm_digest)
+        others = session.scalars(same.order_by(Separation.draft, Separation.created_at.desc()))
+        found = next((other for other in others if having in _names(other)), found)
     now = time.time()
     if now - song.used_at > 60:
         session.execute(update(Song).where(Song.id == song.id).values(used_at=now))
@@ -163,10 +174,12 @@ async def _made_once(
     studio: Studio, song_id: str, name: str, token: str, *, owner: str, separation: str | None, check: Any, make: Any
 ) -> Served:
     """A file of a separation, made when it is not there."""
+    stem = name.removesuffix(f".{token}")
+    having = None if stem == _WHOLE else stem
 
     def look() -> tuple[_Stems, Served | None]:
         with studio.db.session() as session:
-            stems = _stems(session, song_id, owner=owner, separation=separation)
+            stems = _stems(session, song_id, owner=owner, separation=separation, having=having)
             check(stems)
             file = stems.files.get(name)
             return stems, _served(stems, file, token) if file else None

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from stemwright.engine.naming import safe_name
 from stemwright.errors import ConflictError, JobNotFoundError, NotAudioError, OptionError
+from stemwright.jobs import sweep
 from stemwright.jobs.options import digest_of
 from stemwright.jobs.worker import file_digest
 from stemwright.library.tables import File, Separation, Song, new_id
@@ -58,8 +59,15 @@ async def import_song(studio: Studio, uploads: Sequence[Upload], *, title: str |
 
 
 def _there(studio: Studio, source: str, owner: str) -> str | None:
+    """The song of an earlier import of the same files; one that has lost its stems since makes room."""
     with studio.db.session() as session:
-        return session.scalar(select(Song.id).where(Song.owner == owner, Song.source_digest == source))
+        found = session.execute(
+            select(Song.id, Song.separation_id).where(Song.owner == owner, Song.source_digest == source)
+        ).first()
+    if found is None or found[1]:
+        return found[0] if found else None
+    sweep.delete_song(studio.db, studio.store, song_id=found[0], owner=owner)
+    return None
 
 
 async def _import(

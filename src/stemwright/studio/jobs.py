@@ -159,5 +159,5 @@ def live_jobs(studio: Studio, owner: str, *, since: float | None = None) -> dict
         wanted |= Run.id.in_(select(Run.id).where(Run.updated_at >= since))
     live = select(Job).join(Run, Run.id == Job.run_id).where(Job.owner == owner, Job.cancelled_at.is_(None), wanted)
     with studio.db.session() as session:
-        jobs = list(session.scalars(live.order_by(Job.created_at).limit(500)))
+        jobs = list(session.scalars(live.order_by(Job.created_at.desc()).limit(500)))[::-1]
         return {view["id"]: view for view in views_of(session, jobs, ahead=_ahead(studio, session))}

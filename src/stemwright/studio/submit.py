@@ -201,8 +201,18 @@ def _run(
             return _new_run(session, studio, wish, options, song=song, key=key, found=there), True
     live = session.scalar(select(Run).where(Run.owner == owner, Run.key == key, Run.status.in_(LIVE)))
     if live and hold(session, live.id):  # it cannot end before this transaction does
+        _hasten(session, studio, live, wish.options.priority.value)
         return live, False
     return _new_run(session, studio, wish, options, song=song, key=key, found=None), False
+
+
+def _hasten(session: Session, studio: Studio, live: Run, priority: str) -> None:
+    """Let a run that is still queued go as early as the most urgent of those who wait for it."""
+    rank = studio.queue.rank(priority)
+    if live.status == "queued" and rank < live.rank:
+        live.rank, live.priority = rank, priority
+        session.flush()
+        studio.queue.hasten(session, live, rank=rank)
 
 
 def _new_run(

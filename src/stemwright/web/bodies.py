@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
 
 from stemwright.errors import TooLargeError
 from stemwright.web.problems import InvalidFieldsError, MalformedError, StalledError, UnsupportedMediaTypeError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Coroutine
 
     from fastapi import Request
 
 _JSON_BYTES: Final = 65_536
 _PATIENCE: Final = 60.0  # seconds that a client may take for the next piece
 Model = TypeVar("Model", bound=BaseModel)
+T = TypeVar("T")
 
 
 async def pieces(request: Request, *, max_bytes: int, limit: int | None = None) -> AsyncIterator[bytes]:
@@ -66,3 +68,24 @@ async def read_json(request: Request, model: type[Model]) -> Model:
         if error.errors()[0]["type"] == "json_invalid":
             raise MalformedError("the body is no JSON") from error
         raise InvalidFieldsError.of(error) from error
+
+
+async def while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What work gives, cancelled when the client hangs up. Raises `ClientDisconnect`, and what it raises."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        leaving.cancel()
+        if not working.done():
+            working.cancel()
+            await asyncio.wait({working})
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -19,6 +19,7 @@ class WebConfig:
     """What the web needs to know of the settings."""
 
     cors_origins: tuple[str, ...] = ()
+    hosts: frozenset[str] | None = None  # names in the Host header; None is any
     trusted_proxies: tuple[str, ...] = ()
     rate_per_minute: int = 600  # requests of one client; 0 is no limit
     uploads_per_minute: int = 60

@@ -53,7 +53,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp, config: WebConfig) -> None:
         self._app = app
-        self._origins = {*config.cors_origins}
+        self._origins, self._hosts = {*config.cors_origins}, config.hosts
         self._proxies = Proxies(config.trusted_proxies)
         self._requests, self._uploads = Buckets(config.rate_per_minute), Buckets(config.uploads_per_minute)
 
@@ -66,6 +66,8 @@ class Gate:
         if wait := self._wait(scope):
             again = {"Retry-After": str(int(wait) + 1)}
             return problem(429, code="too_many_requests", detail="too many requests", headers=again)
+        if self._hosts is not None and _host_of(scope) not in self._hosts:
+            return problem(421, code="unknown_host", detail="the server is not called so; see the setting http.hosts")
         if self._is_foreign(scope):
             return problem(403, code="foreign_origin", detail="pages of other origins need the operator's permission")
         if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
@@ -95,6 +97,12 @@ class Gate:
         if origin is None or headers.get(b"sec-fetch-site") in {"same-origin", "none"}:
             return False
         return not {origin, "*"} & self._origins and urlsplit(origin).netloc != headers.get(b"host")
+
+
+def _host_of(scope: Scope) -> str:
+    """The name in the Host header, without a port."""
+    host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+    return (urlsplit(f"//{host}").hostname or "") if host.isascii() else ""
 
 
 class Reception:

@@ -283,7 +283,11 @@ class SongOut(SongBrief):
 class SongChange(BaseModel):
     """What can be changed."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"title": "Sodium", "artist": "ichbin"}]})
+    model_config = ConfigDict(
+        extra="forbid",
+        str_strip_whitespace=True,
+        json_schema_extra={"examples": [{"title": "Sodium", "artist": "ichbinsoftware"}]},
+    )
 
     title: Text | None = Field(default=None, min_length=1)
     artist: Text | None = None

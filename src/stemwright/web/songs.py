@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from stemwright.studio import files, imports
 from stemwright.studio import songs as use
 from stemwright.web import schemas, uploads
-from stemwright.web.bodies import read_json
+from stemwright.web.bodies import read_json, while_there
 from stemwright.web.common import Id, Limit, Offset, Owner, Separation, TheStudio, problems
 from stemwright.web.problems import FieldProblem, InvalidFieldsError
 from stemwright.web.ranges import Passing, disposition, serve
@@ -280,9 +280,11 @@ async def get_mix(
 
     Should the mix clip, all of it is turned down; the header `Stemwright-Gain-dB` says by how much.
     """
-    mixed = await files.mixdown(
-        studio, song_id, token, gains_db=_gains(request), start=start, end=end, owner=owner, separation=separation
+    gains = _gains(request)
+    made = files.mixdown(
+        studio, song_id, token, gains_db=gains, start=start, end=end, owner=owner, separation=separation
     )
+    mixed = await while_there(request, made)
     headers = {
         "Stemwright-Gain-dB": f"{mixed.gain_db:.2f}",
         "Content-Disposition": disposition(mixed.file_name),

@@ -164,7 +164,9 @@ async def received(request: Request, folder: Path, *, max_bytes: int, max_files:
     """
     _, options = parse_options_header(request.headers.get("content-type", ""))
     if kind_of(request) != "multipart/form-data":
-        raise UnsupportedMediaTypeError("send multipart/form-data")
+        raise UnsupportedMediaTypeError(
+            "send multipart/form-data with the file, or for a job of a known song application/json"
+        )
     receiver = _Receiver(folder, max_bytes=max_bytes, max_files=max_files)
     try:
         try:
