@@ -14,7 +14,7 @@ HOURS ?= 6
 MINUTES ?= 600
 NAME ?= run
 
-.PHONY: demo serve test check bench song train clean
+.PHONY: demo serve test check bench song train train-drums clean
 
 demo: $(VENV)/base  ## take our own song apart
 	@$(BIN)/stemwright separate demo/song.ogg --output out --model sketch --picture --force
@@ -47,6 +47,10 @@ train: $(VENV)/training  ## make sketch again: data, network, ONNX file, scores;
 	$(BIN)/python -m training.train --corpus $(CORPUS) --out training/checkpoints/$(NAME) --minutes $(MINUTES) $(if $(START),--start $(START))
 	$(BIN)/python -m training.export training/checkpoints/$(NAME).pt
 	$(BIN)/python -m training.evaluate --corpus $(CORPUS)
+
+train-drums: $(VENV)/training  ## make the drum network again; hours
+	@$(MAKE) --no-print-directory debian DEBIAN="$(TRAINING)"
+	$(BIN)/python -m training.drums --work /tmp/stemwright-drums --minutes $(MINUTES) --music $(CORPUS)/train
 
 clean:
 	rm -rf $(VENV) out

@@ -200,6 +200,9 @@ class Belongings:
         return children, files, {thread.name for thread in threading.enumerate()}
 
 
+_FORKED = 0x40  # PF_FORKNOEXEC of linux/sched.h: between fork and exec
+
+
 def children_of(pid: int) -> list[int]:
     """Process numbers of all descendants."""
     found: list[int] = []
@@ -214,12 +217,18 @@ def children_of(pid: int) -> list[int]:
 
 
 def resident_bytes(pid: int) -> int:
-    """Memory of a process and its descendants now; of pages that several processes share, each counts its part."""
+    """Memory of a process and its descendants now; of pages that several processes share, each counts its part.
+
+    A process that has been forked and does not run its program yet holds its parent's memory, and does not count.
+    """
     total = 0
     for number in (pid, *children_of(pid)):
         try:
+            flags = int(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[6])
             lines = Path(f"/proc/{number}/smaps_rollup").read_text().splitlines()
         except OSError:  # it has ended
+            continue
+        if flags & _FORKED:
             continue
         total += sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
     return total

@@ -146,19 +146,24 @@ class Sketch:
 def gated(masks: npt.NDArray[np.float32], power: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Masks that turn a stem down while next to nothing of it is found, so that what is not there is silent.
 
-    Input: masks `[S, 2, N, K]` float32, 0–1, adding up to 1, and the mix's power `[2, N, K]`. Output: as the masks. On
-    held-out songs this takes 10–40 dB from stems that are not there, and 0.1 dB at most from the scores of others.
+    Input: masks `[S, 2, N, K]` float32, 0–1, adding up to 1, which are changed, and the mix's power
+    `[2, N, K]`. On held-out songs this takes 10–40 dB from stems that are not there, and 0.1 dB at most from others.
     """
-    from scipy.ndimage import uniform_filter1d
-
     found = np.einsum("scnk,scnk,cnk->sn", masks, masks, power, optimize=False)
-    width = 2 * _GATE_REACH + 1
-    heard = uniform_filter1d(power.sum(axis=(0, 2), dtype=np.float64), width)
-    share = uniform_filter1d(found.astype(np.float64), width, axis=1) / (heard + 1e-9)
+    share = _around(found) / (_around(power.sum(axis=(0, 2))) + 1e-9)
     gain = np.clip(share / _GATE_SHARE, 0, 1) ** (_GATE_SLOPE / 2)
-    lowered = masks * np.maximum(gain, 1e-6).astype(np.float32)[:, None, :, None]
-    lowered /= lowered.sum(axis=0)
-    return lowered
+    masks *= np.maximum(gain, 1e-6).astype(np.float32)[:, None, :, None]
+    masks /= masks.sum(axis=0)
+    return masks
+
+
+def _around(energy: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Sums over the frames around each, `[..., N]` float32 to float64; before the first and after the last as there."""
+    edges = [(0, 0)] * (energy.ndim - 1) + [(_GATE_REACH + 1, _GATE_REACH)]
+    total = np.cumsum(np.pad(energy.astype(np.float64), edges, mode="edge"), axis=-1)
+    width = 2 * _GATE_REACH + 1
+    sums: npt.NDArray[np.float64] = np.maximum(total[..., width:] - total[..., :-width], 0)
+    return sums
 
 
 def _open(weights: Path) -> tuple[InferenceSession, dict[str, Any], Digest]:

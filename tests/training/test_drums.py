@@ -1,0 +1,150 @@
+"""The drum network's recipe on tiny data: clips are made, the loss falls, the export runs as the product runs it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+for package in ("torch", "onnx", "onnxscript", "soundfile"):
+    pytest.importorskip(package, reason="training needs the extra [training]")
+
+import torch
+from training.checkpoints import load_checkpoint
+from training.drums import bank, mixer, patterns, scores
+from training.drums import train as training
+from training.drums.evaluate import Tally, matched, tune
+from training.drums.export import export, retune
+from training.drums.network import CONTEXT, Network
+
+from stemwright.drums.features import features_of
+from stemwright.drums.frames import SUBFRAME, DrumNetwork
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RATE = 44_100
+
+
+@pytest.fixture
+def synthesized(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what needs no recordings."""
+    monkeypatch.setattr(mixer, "TRAINED", ("synth",))
+
+
+def small_pool(folder: Path, *, clips: int) -> None:
+    """Random hits of synthesized drums in the form of the pool."""
+    made = mixer.Mixer(seed=1)
+    found = [made.clip() for _ in range(clips)]
+    folder.mkdir()
+    np.savez(
+        folder / "000-0000.npz",
+        features=np.stack([clip.features[:128] for clip in found]).astype(np.float16),
+        onsets=np.stack([clip.onsets[:256] for clip in found]).astype(np.float16),
+        velocities=np.stack([clip.velocities[:256] for clip in found]).astype(np.float16),
+        kinds=np.stack([clip.kinds[:256] for clip in found]).astype(np.float16),
+        heights=np.stack([clip.heights[:256] for clip in found]).astype(np.float16),
+    )
+
+
+def test_clips_hold_what_their_labels_say(synthesized: None) -> None:
+    made = mixer.Mixer(seed=2)
+    rises = []
+    for _ in range(4):
+        clip = made.clip()
+        assert clip.features.shape == (mixer.FRAMES, 3, 72)
+        assert clip.onsets.shape == clip.velocities.shape == (2 * mixer.FRAMES, 8)
+        assert clip.kinds.shape == (2 * mixer.FRAMES, 2)
+        assert clip.heights.shape == (2 * mixer.FRAMES, 1)
+        loud = clip.features[:, :2].mean(axis=2).reshape(-1)  # short windows, one a half frame
+        rows = [row for row in np.flatnonzero(clip.onsets.max(axis=1) > 0.9) if 6 < row < len(loud) - 6]
+        rises += [loud[row + 2] - loud[row - 4] for row in rows]
+    assert len(rises) > 20
+    assert np.mean(np.array(rises) > 0) > 0.75  # soft strokes drown in what rings
+    assert np.mean(rises) > 0.05
+
+
+def test_an_onset_is_a_triangle_at_its_time() -> None:
+    stick = patterns.Stick(1.0, "open", 0.6)
+    clip = mixer.labelled(np.zeros(2 * RATE, np.float32), [stick])
+    rows = np.flatnonzero(clip.onsets[:, 2])
+    assert len(rows) in {3, 4}
+    centre = float((clip.onsets[rows, 2] * rows).sum() / clip.onsets[rows, 2].sum())
+    assert centre * SUBFRAME == pytest.approx(1.0, abs=0.001)
+    assert (clip.velocities[rows, 2] == np.float32(0.6)).all()
+    assert clip.kinds[rows, 0].all()
+
+
+def test_toms_are_where_their_labels_say_and_in_order(synthesized: None) -> None:
+    drawn, heights = mixer.Mixer(seed=4)._hybrid({"tom1", "tom2", "tom3"})
+    octaves = {piece: np.log2(mixer.pitch_of(drawn[piece][0]) / mixer.MIDDLE_TOM) for piece in drawn}
+    assert octaves["tom1"] > octaves["tom2"] > octaves["tom3"]
+    assert octaves == pytest.approx(heights, abs=0.1)
+    stick = patterns.Stick(0.5, "tom2", 0.6)
+    clip = mixer.labelled(np.zeros(RATE, np.float32), [stick], heights=heights)
+    assert np.nanmax(clip.heights) == np.float32(heights["tom2"])
+    assert np.isfinite(clip.heights).sum() in {3, 4}
+
+
+def test_nothing_that_may_not_be_trained_on_is() -> None:
+    assert not {*bank.HELD_OUT.values()} & {*bank.TRAINED}
+    families = {name.split(":")[0] for name in bank.TRAINED}
+    assert families == {"muldjord", "audiophob", "rumpf", "sonic", "synth", "FluidR3"}
+
+
+def test_a_pattern_has_no_two_strokes_of_a_lane_at_once() -> None:
+    for seed in range(20):
+        sticks = patterns.pattern(np.random.default_rng(seed), seconds=8)
+        for lane in range(8):
+            times = [stick.start for stick in sticks if bank.LANE_OF.get(stick.piece) == lane]
+            assert all(np.diff(times) >= patterns.CLOSEST)
+
+
+def test_scores_of_the_evaluation_are_whole() -> None:
+    played = set()
+    for score in scores.SCORES:
+        assert len({len(line) for bar in score.bars for line in bar.values()}) == 1, score.name
+        sticks, seconds = scores.sticks_of(score, rng=np.random.default_rng(0))
+        assert 0 <= sticks[0].start < sticks[-1].start < seconds
+        played |= {bank.LANE_OF[stick.piece] for stick in sticks}
+    assert played == {*range(8)}
+
+
+def test_figures_count_each_onset_once() -> None:
+    assert matched([1.0, 1.02], [1.01], tolerance=0.025) == [(1.0, 1.01)]
+    tally = Tally()
+    tally.add([(1.0, 0), (2.0, 0), (3.0, 1)], [(1.01, 0), (3.0, 2), (4.0, 0)], tolerance=0.025)
+    assert tally.scores(0) == (0.5, 0.5, 0.5)
+    assert tally.heard == {(1, 2): 1}
+    assert tally.scores() == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+
+
+@pytest.mark.slow
+def test_loss_falls_and_the_export_runs_in_the_product(
+    synthesized: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(1)
+    monkeypatch.setattr(training, "HELD_BACK", 4)
+    small_pool(tmp_path / "pool", clips=10)
+    run = tmp_path / "run"
+    training.train(pool=tmp_path / "pool", out=run, steps=22, batch=4, frames=96)
+    log = [json.loads(line) for line in run.with_suffix(".jsonl").read_text().splitlines()]
+    first = training.train(pool=tmp_path / "pool", out=tmp_path / "other", steps=2, batch=4, frames=96)
+    assert log[-1]["onset"] < 0.75 * first
+    network = Network()
+    load_checkpoint(network, run.with_suffix(".pt"))
+    network.eval()
+    target = tmp_path / "drums.onnx"
+    export(network, target)
+    assert target.stat().st_size < 4e6
+    features = features_of(np.random.default_rng(0).standard_normal((1, 3 * RATE)).astype(np.float32))
+    inside = slice(2 * CONTEXT, -2 * CONTEXT)
+    with torch.no_grad():
+        wanted = torch.sigmoid(network(torch.from_numpy(features)[None])[0])[0].numpy()[inside]
+    exported = DrumNetwork(target)
+    np.testing.assert_allclose(exported.inside(features).onsets, wanted, atol=2e-3)
+    thresholds = tune(exported, pool=tmp_path / "pool")
+    retune(target, thresholds)
+    assert DrumNetwork(target).thresholds == pytest.approx(thresholds, abs=1e-3)

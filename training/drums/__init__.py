@@ -1,0 +1,1 @@
+"""Makes the network that hears drums: data, training, export, evaluation."""
