@@ -244,7 +244,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def test_announced_length_is_refused_before_the_body_is_sent(small: Server) -> None:
     head = (
-        b"POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n"
+        b"POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n"
         b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
     )
     address = httpx.URL(small.url)
@@ -258,7 +258,7 @@ def test_announced_length_is_refused_before_the_body_is_sent(small: Server) -> N
 def test_client_that_hangs_up_amid_its_upload_leaves_nothing(small: Server) -> None:
     address = httpx.URL(small.url)
     head = (
-        b"POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 90000\r\n"
+        b"POST /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90000\r\n"
         b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
         b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' + bytes(30_000)
     )
