@@ -19,6 +19,7 @@ from stemwright.audio.sniff import sniff
 from stemwright.audio.tags import Tags, read_tags
 from stemwright.engine import naming, output
 from stemwright.engine.ahead import ahead
+from stemwright.engine.memory import give_back
 from stemwright.engine.mixing import StemMixer
 from stemwright.engine.receipt import (
     PIPELINE,
@@ -131,6 +132,7 @@ class Engine:
         check()
         with output.staging(root) as stage:
             separated = self._separate(song, found, separator, stage, report)
+            give_back()
             rendering = Renderer(
                 names,
                 stage=stage,
