@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import signal
@@ -66,6 +67,25 @@ def test_port_that_is_taken_is_a_setup_error(tmp_path: Path) -> None:
             pass
     with _listening(Settings(data=tmp_path, port=0, host="127.0.0.1")) as listener:
         socket.create_connection(listener.getsockname()).close()
+
+
+def test_answers_do_not_wait_for_the_client_s_acknowledgement(tmp_path: Path) -> None:
+    async def sends_at_once() -> bool:
+        told: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        def accepted(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            told.set_result(bool(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)))
+            writer.close()
+
+        with _listening(Settings(data=tmp_path, port=0)) as listener:
+            async with await asyncio.start_server(accepted, sock=listener):
+                _, writer = await asyncio.open_connection(*listener.getsockname())
+                found = await told
+                writer.close()
+                await writer.wait_closed()
+                return found
+
+    assert asyncio.run(sends_at_once())
 
 
 def test_packages_that_are_kept_out_can_be_loaded_later() -> None:

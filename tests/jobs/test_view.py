@@ -6,9 +6,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import event
 
 from jobs.desks import Desk, opened
-from stemwright.jobs.view import Ahead, iso, view_of, views_of
+from stemwright.jobs.view import iso, view_of, views_of
 from stemwright.library.tables import Job, Run, Separation
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 def view(desk: Desk, run_id: str, *, slots: int = 1) -> dict[str, Any]:
     with desk.db.session() as session:
         job = session.query(Job).where(Job.run_id == run_id).one()
-        return view_of(session, job, ahead=Ahead.of(session, slots={"cpu": slots}))
+        return view_of(session, job, slots={"cpu": slots})
 
 
 def change(desk: Desk, run_id: str, **values: Any) -> None:
@@ -54,6 +55,29 @@ def test_waiting_time_is_unknown_behind_a_song_of_unknown_length(desk: Desk) -> 
     desk.run(desk.song("unknown"), rank=1)
     behind = desk.run(desk.song("known", duration=1.0), rank=2)
     assert view(desk, behind)["eta_seconds"] is None
+
+
+def test_queue_of_thousands_is_counted_by_the_database(desk: Desk) -> None:
+    desk.separation(desk.song("known"))
+    song = desk.song("one", duration=60.0)
+    with desk.db.session() as session:
+        for number in range(3000):
+            options = {"resolved": "sketch"}
+            session.add(
+                Run(owner="o", key=f"{number}", options=options, song_id=song, queue="cpu", priority="low", rank=5)
+            )
+    last = desk.run(song, rank=9)
+    rows = 0
+
+    def fetched(*_: Any) -> None:
+        nonlocal rows
+        rows += 1
+
+    event.listen(Run, "load", fetched)
+    found = view(desk, last)
+    event.remove(Run, "load", fetched)
+    assert (found["position"], found["eta_seconds"]) == (3001, pytest.approx(3001 * 31.0))
+    assert rows <= 1
 
 
 def test_time_that_is_left_is_never_below_nothing(desk: Desk) -> None:
@@ -105,7 +129,7 @@ def test_failure_tells_code_and_message(desk: Desk) -> None:
 def test_many_jobs_share_one_look_at_the_queue(desk: Desk) -> None:
     runs = [desk.run(desk.song(str(number)), rank=number) for number in range(1, 6)]
     with desk.db.session() as session:
-        found = views_of(session, list(session.query(Job).order_by(Job.id)))
+        found = views_of(session, list(session.query(Job).order_by(Job.id)), slots={"cpu": 1})
     assert sorted(one["position"] for one in found) == [1, 2, 3, 4, 5]
     assert len(runs) == len(found)
 

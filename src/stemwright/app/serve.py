@@ -66,6 +66,7 @@ def serve(settings: Settings) -> None:
                 server_header=False,
                 proxy_headers=False,
                 ws_max_size=65_536,
+                ws_per_message_deflate=False,  # costs more than it saves: a state is a kilobyte
                 lifespan="off",
             )
             state: State = app.state.stemwright
@@ -176,7 +177,8 @@ def _without(*packages: str) -> Iterator[None]:
 def _listening(settings: Settings) -> Iterator[socket.socket]:
     """The socket of the server; clients may queue up from now on. Raises `SetupError` when it cannot be had."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family) as listener:
+    # named as TCP, or asyncio leaves Nagle's algorithm on, and an answer waits 40 ms for the client's acknowledgement
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((settings.host, settings.port))

@@ -229,7 +229,7 @@ def run() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # sent to all of a service at once; the executor decides
         signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(OSError):
-        os.nice(5)  # the API answers first
+        os.nice(10)  # the API answers first
     requests: list[str] = []
     there = threading.Condition()
     threading.Thread(target=_listen, args=(requests, there), daemon=True).start()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from sqlalchemy import select
+from sqlalchemy import case, func, null, select
 
 from stemwright.jobs.runs import speed_of
 from stemwright.library.tables import LIVE, Job, Run, Separation, Song
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy.orm import Session
 
     from stemwright.types import Seconds
@@ -21,42 +22,41 @@ if TYPE_CHECKING:
 STEMS_END = ".flac"  # files of a separation that are stems
 
 
-def view_of(session: Session, job: Job, *, ahead: Ahead | None = None) -> dict[str, Any]:
+def view_of(session: Session, job: Job, *, slots: Mapping[str, int]) -> dict[str, Any]:
     """One job; see `views_of`."""
-    return views_of(session, [job], ahead=ahead)[0]
+    return views_of(session, [job], slots=slots)[0]
 
 
-def views_of(session: Session, jobs: list[Job], *, ahead: Ahead | None = None) -> list[dict[str, Any]]:
-    """Jobs as plain facts for JSON, with their place in the queue."""
+def views_of(session: Session, jobs: list[Job], *, slots: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Jobs as plain facts for JSON, with their place in the queue; `slots` is how many runs of each work at once."""
     runs = {run.id: run for run in session.scalars(select(Run).where(Run.id.in_({job.run_id for job in jobs})))}
     ids = {part for run in runs.values() for part in (run.separation_id, run.preview_id) if part}
     made = {row.id: row for row in session.scalars(select(Separation).where(Separation.id.in_(ids)))} if ids else {}
-    if ahead is None and any(run.status in LIVE for run in runs.values()):
-        ahead = Ahead.of(session)
+    waits = _waits(session, [run.id for run in runs.values() if run.status == "queued"], slots=slots)
     failed = [job.id for job in jobs if job.song_id and runs[job.run_id].status == "failed"]
     songs = {job.id: job.song_id for job in jobs}
     if failed:  # a failure may take the song along, between the reading of the job and that of the run
         songs |= {row[0]: row[1] for row in session.execute(select(Job.id, Job.song_id).where(Job.id.in_(failed)))}
-    return [_view(job, songs[job.id], runs[job.run_id], made, ahead) for job in jobs]
+    return [_view(job, songs[job.id], runs[job.run_id], made, waits.get(job.run_id)) for job in jobs]
 
 
-def _view(job: Job, song_id: str | None, run: Run, made: dict[str, Separation], ahead: Ahead | None) -> dict[str, Any]:
+def _view(job: Job, song_id: str | None, run: Run, made: dict[str, Separation], wait: Wait | None) -> dict[str, Any]:
     status = "cancelled" if job.cancelled_at else run.status
-    waiting = ahead if status == "queued" else None
+    wait = wait if status == "queued" else None
     finished = job.cancelled_at or run.finished_at
     final, draft = made.get(run.separation_id or ""), made.get(run.preview_id or "")
     eta = None
     if status == "running" and run.eta:
         eta = round(max(0.0, run.eta - time.time()), 1)
-    elif waiting:
-        eta = waiting.seconds(run.id)
+    elif wait:
+        eta = wait.seconds
     return {
         "id": job.id,
         "song_id": song_id,
         "status": status,
         "stage": "cancelled" if job.cancelled_at else run.stage,
         "progress": run.progress if status != "cancelled" or run.progress < 100 else 0.0,
-        "position": waiting.position(run.id) if waiting else None,
+        "position": wait.position if wait else None,
         "eta_seconds": eta,
         "priority": run.priority,
         "options": job.options,
@@ -96,53 +96,41 @@ def _links(song_id: str | None, separation: Separation) -> dict[str, Any] | None
     }
 
 
-@dataclass(slots=True)
-class Ahead:
-    """What is queued and running: places and waiting times."""
+class Wait(NamedTuple):
+    """A run's place in its queue, 1 is next, and when it will be ready; None where something ahead is not known."""
 
-    slots: dict[str, int] = field(default_factory=dict)
-    _place: dict[str, int] = field(default_factory=dict)
-    _seconds: dict[str, Seconds | None] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, session: Session, *, slots: dict[str, int] | None = None) -> Ahead:
-        """The present state of all queues."""
-        ahead = cls(slots=slots or {})
-        rows = session.execute(
-            select(Run.id, Run.queue, Run.status, Run.eta, Run.options, Song.duration)
-            .outerjoin(Song, Song.id == Run.song_id)
-            .where(Run.status.in_(LIVE))
-            .order_by(Run.rank, Run.created_at, Run.id)
-        ).all()
-        speeds = {model: speed_of(session, model) for model in {row.options["resolved"] for row in rows}}
-        now, waited, places = time.time(), dict[str, float | None](), dict[str, int]()
-        for row in rows:
-            if row.status == "running":
-                left = max(0.0, row.eta - now) if row.eta else None
-                waited[row.queue] = _plus(waited.get(row.queue, 0.0), left)
-        for row in rows:
-            if row.status != "queued":
-                continue
-            speed = speeds[row.options["resolved"]]
-            own = speed * row.duration + 1.0 if speed and row.duration else None
-            places[row.queue] = places.get(row.queue, 0) + 1
-            ahead._place[row.id] = places[row.queue]
-            waited[row.queue] = _plus(waited.get(row.queue, 0.0), own)
-            total = waited[row.queue]
-            ahead._seconds[row.id] = None if total is None else round(total / max(1, ahead.slots.get(row.queue, 1)), 1)
-        return ahead
-
-    def position(self, run_id: str) -> int | None:
-        """How many go first, and itself: 1 is next."""
-        return self._place.get(run_id)
-
-    def seconds(self, run_id: str) -> Seconds | None:
-        """When it will be ready, from the measured speeds of this machine; None where something ahead is not known."""
-        return self._seconds.get(run_id)
+    position: int
+    seconds: Seconds | None
 
 
-def _plus(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one + other
+def _waits(session: Session, run_ids: list[str], *, slots: Mapping[str, int]) -> dict[str, Wait]:
+    """How these queued runs wait, by the measured speeds of this machine."""
+    if not run_ids:
+        return {}
+    model = Run.options["resolved"].as_string()
+    names = session.scalars(select(model).where(Run.status == "queued").distinct()).all()
+    speeds = {name: speed for name in names if (speed := speed_of(session, name))}
+    own = case(*((model == name, Song.duration * speed + 1.0) for name, speed in speeds.items()), else_=None)
+    left = case((Run.eta > time.time(), Run.eta - time.time()), (Run.eta.is_not(None), 0.0), else_=None)
+    queued = case((Run.status == "queued", 1), else_=0)
+    seconds = case((queued == 1, own if speeds else null()), else_=left)
+    upto: dict[str, Any] = {"partition_by": Run.queue, "order_by": (queued, Run.rank, Run.created_at, Run.id)}
+    rows = (
+        select(
+            Run.id,
+            Run.queue,
+            func.sum(queued).over(**upto).label("position"),
+            func.sum(seconds).over(**upto).label("seconds"),
+            (func.count().over(**upto) - func.count(seconds).over(**upto)).label("unknown"),
+        )
+        .outerjoin(Song, Song.id == Run.song_id)
+        .where(Run.status.in_(LIVE))
+        .subquery()
+    )
+    return {
+        row.id: Wait(row.position, None if row.unknown else round(row.seconds / max(1, slots.get(row.queue, 1)), 1))
+        for row in session.execute(select(rows).where(rows.c.id.in_(run_ids)))
+    }
 
 
 def iso(at: float | None) -> str | None:

@@ -21,7 +21,7 @@ from stemwright.jobs.worker import LOCAL_NAME, Worker, is_final
 from stemwright.library.tables import Delivery, Job
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from stemwright.jobs.config import JobsConfig
     from stemwright.jobs.queue import Queue
@@ -158,7 +158,7 @@ def _register_deliver(db: Database, queue: Queue, config: JobsConfig) -> None:
 
     @DBOS.step(name="send")
     async def send(job_id: str, event: str, message_id: str) -> dict[str, Any]:
-        return await _send(db, sender, job_id, event=event, message_id=message_id)
+        return await _send(db, sender, job_id, event=event, message_id=message_id, slots=config.slots)
 
     @DBOS.workflow(name="deliver", max_recovery_attempts=_RECOVERIES)
     async def deliver(job_id: str, event: str, message_id: str, attempt: int) -> None:
@@ -173,13 +173,17 @@ def _register_deliver(db: Database, queue: Queue, config: JobsConfig) -> None:
             )
 
 
-async def _send(db: Database, sender: Sender, job_id: str, *, event: str, message_id: str) -> dict[str, Any]:
+async def _send(
+    db: Database, sender: Sender, job_id: str, *, event: str, message_id: str, slots: Mapping[str, int]
+) -> dict[str, Any]:
     """One try, written down."""
 
     def look() -> tuple[str, str, dict[str, Any]] | None:
         with db.session() as session:
             job = session.get(Job, job_id)
-            return (job.callback_url, job.owner, view_of(session, job)) if job and job.callback_url else None
+            return (
+                (job.callback_url, job.owner, view_of(session, job, slots=slots)) if job and job.callback_url else None
+            )
 
     there = await asyncio.to_thread(lasting, look)
     if there is None:

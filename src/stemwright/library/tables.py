@@ -75,6 +75,7 @@ class Separation(Base):
     __table_args__ = (
         UniqueConstraint("owner", "key"),
         Index("ix_separations_owner_pcm_digest", "owner", "pcm_digest"),
+        Index("ix_separations_model_created_at", "model", "created_at"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)

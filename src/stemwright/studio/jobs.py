@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, func, select
 from stemwright.errors import ConflictError, JobNotFoundError
 from stemwright.jobs import models
 from stemwright.jobs.runs import hold, speed_of, waiting_jobs
-from stemwright.jobs.view import Ahead, iso, view_of, views_of
+from stemwright.jobs.view import iso, view_of, views_of
 from stemwright.library.tables import LIVE, Delivery, Job, Run
 from stemwright.separators import catalogue
 
@@ -30,7 +30,7 @@ def _mine(session: Session, job_id: str, *, owner: str) -> Job:
 def get_job(studio: Studio, job_id: str, *, owner: str) -> dict[str, Any]:
     """One job. Raises `JobNotFoundError`."""
     with studio.db.session() as session:
-        return view_of(session, _mine(session, job_id, owner=owner), ahead=_ahead(studio, session))
+        return view_of(session, _mine(session, job_id, owner=owner), slots=studio.config.slots)
 
 
 def get_jobs(studio: Studio, job_ids: set[str]) -> dict[str, dict[str, Any]]:
@@ -39,11 +39,7 @@ def get_jobs(studio: Studio, job_ids: set[str]) -> dict[str, dict[str, Any]]:
         return {}
     with studio.db.session() as session:
         jobs = list(session.scalars(select(Job).where(Job.id.in_(job_ids))))
-        return {view["id"]: view for view in views_of(session, jobs, ahead=_ahead(studio, session))}
-
-
-def _ahead(studio: Studio, session: Session) -> Ahead:
-    return Ahead.of(session, slots=studio.config.slots)
+        return {view["id"]: view for view in views_of(session, jobs, slots=studio.config.slots)}
 
 
 def list_jobs(
@@ -60,7 +56,7 @@ def list_jobs(
     with studio.db.session() as session:
         total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
         jobs = list(session.scalars(query.order_by(Job.created_at.desc(), Job.id.desc()).limit(limit).offset(offset)))
-        return views_of(session, jobs, ahead=_ahead(studio, session)), total
+        return views_of(session, jobs, slots=studio.config.slots), total
 
 
 def cancel_job(studio: Studio, job_id: str, *, owner: str) -> dict[str, Any]:
@@ -84,7 +80,7 @@ def cancel_job(studio: Studio, job_id: str, *, owner: str) -> dict[str, Any]:
             alone = waiting_jobs(session, run.id) == 0
             if alone:
                 run.status, run.finished_at, run.updated_at = "cancelled", time.time(), time.time()
-        view = view_of(session, job, ahead=_ahead(studio, session))
+        view = view_of(session, job, slots=studio.config.slots)
     if alone:
         studio.queue.cancel(run.id)
     return view
@@ -160,4 +156,4 @@ def live_jobs(studio: Studio, owner: str, *, since: float | None = None) -> dict
     live = select(Job).join(Run, Run.id == Job.run_id).where(Job.owner == owner, Job.cancelled_at.is_(None), wanted)
     with studio.db.session() as session:
         jobs = list(session.scalars(live.order_by(Job.created_at.desc()).limit(500)))[::-1]
-        return {view["id"]: view for view in views_of(session, jobs, ahead=_ahead(studio, session))}
+        return {view["id"]: view for view in views_of(session, jobs, slots=studio.config.slots)}

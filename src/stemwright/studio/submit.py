@@ -17,7 +17,7 @@ from stemwright.errors import ConflictError, InputError, JobNotFoundError
 from stemwright.jobs import models
 from stemwright.jobs.options import JobOptions, digest_of
 from stemwright.jobs.runs import hold, separation_key, title_of
-from stemwright.jobs.view import Ahead, view_of
+from stemwright.jobs.view import view_of
 from stemwright.jobs.worker import repo_state
 from stemwright.library.tables import LIVE, Job, Run, Separation, Song, new_id
 
@@ -119,7 +119,7 @@ def _submit(studio: Studio, wish: Wish, request: str, *, owner: str, song: Any) 
     for _ in range(5):
         with contextlib.suppress(IntegrityError, StaleDataError), studio.db.session() as session:
             job = _job(session, studio, wish, request, song=song(session), owner=owner)
-            view = view_of(session, job, ahead=Ahead.of(session, slots=studio.config.slots))
+            view = view_of(session, job, slots=studio.config.slots)
             points.reached("row")
             return view, True
         if earlier := _repeated(studio, wish, request, owner=owner):
@@ -269,7 +269,7 @@ def resubmit(studio: Studio, job_id: str, *, owner: str) -> dict[str, Any]:
         session.flush()
         if cached:
             studio.queue.deliver(session, job, "job.succeeded")
-        return view_of(session, job, ahead=Ahead.of(session, slots=studio.config.slots))
+        return view_of(session, job, slots=studio.config.slots)
 
 
 @contextlib.contextmanager
@@ -299,4 +299,4 @@ def _repeated(studio: Studio, wish: Wish, request: str, *, owner: str) -> dict[s
             return None
         if job.request_digest != _request_digest(wish, request):
             raise ConflictError("this Idempotency-Key was used for another request")
-        return view_of(session, job, ahead=Ahead.of(session, slots=studio.config.slots))
+        return view_of(session, job, slots=studio.config.slots)

@@ -128,7 +128,8 @@ class Feed:
                     await self._look()
             except Exception:
                 log.exception("the feed could not look at the jobs")
-            await asyncio.sleep(max(0.05, _EVERY - (time.monotonic() - began)))
+            took = time.monotonic() - began
+            await asyncio.sleep(max(took, _EVERY - took))  # at most half of the time, however many jobs there are
         self._last.clear()
         self._owner.clear()
 

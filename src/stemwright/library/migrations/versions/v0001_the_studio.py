@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("owner", "key", name=op.f("uq_separations_owner_key")),
     )
     with op.batch_alter_table("separations", schema=None) as batch_op:
+        batch_op.create_index("ix_separations_model_created_at", ["model", "created_at"], unique=False)
         batch_op.create_index("ix_separations_owner_pcm_digest", ["owner", "pcm_digest"], unique=False)
 
     op.create_table(
