@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -15,7 +17,7 @@ from stemwright.errors import CancelledError, OutOfMemoryError, ReportedError
 from stemwright.jobs.engine import BusyError, Engine, EngineCrashedError, EnginePool, JobTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
 COMMAND = (sys.executable, "-S", str(Path(__file__).with_name("child_for_tests.py")))
 LONG = 60.0  # seconds, for what takes a moment
@@ -61,6 +63,33 @@ def test_progress_is_told_in_order() -> None:
         told: list[float | None] = []
         await engine.call("stages", timeout=LONG, on_progress=lambda _, fraction: told.append(fraction))
         assert told == [0.25, 0.5, 1.0]
+
+    using(run)
+
+
+@pytest.fixture
+def narrow() -> Iterator[Path]:
+    """A control group of 64 MB."""
+    for root, limit in (("memory", "memory.limit_in_bytes"), (".", "memory.max")):
+        group = Path("/sys/fs/cgroup") / root / f"stemwright-{os.getpid()}"
+        with contextlib.suppress(OSError):
+            group.mkdir()
+            try:
+                (group / limit).write_text(str(64 << 20))
+                yield group
+            finally:
+                group.rmdir()
+            return
+    pytest.skip("needs a control group for memory, which this user may not make")
+
+
+def test_child_that_the_kernel_kills_for_memory_is_told_from_one_that_crashed(narrow: Path) -> None:
+    async def run(engine: Engine) -> None:
+        pid = (await engine.call("echo", timeout=LONG))["pid"]
+        (narrow / "cgroup.procs").write_text(str(pid))
+        with pytest.raises(OutOfMemoryError, match="SIGKILL"):
+            await engine.call("grow", timeout=LONG, size=1 << 30)
+        assert (await engine.call("echo", timeout=LONG))["pid"] != pid
 
     using(run)
 

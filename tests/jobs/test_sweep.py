@@ -42,6 +42,29 @@ def test_songs_that_nobody_used_for_long_go_with_all_their_files(desk: Desk) -> 
     assert swept(desk) == {}
 
 
+def test_stems_that_nobody_used_go_though_their_song_stays_with_its_present_ones(desk: Desk) -> None:
+    song = desk.song("a")
+    unused, used, present = (desk.separation(song, key=key) for key in ("unused", "used", "present"))
+    with desk.db.session() as session:
+        for separation in (unused, present):
+            session.get_one(Separation, separation).used_at -= 8 * DAY
+    assert swept(desk) == {"expired": 1}
+    assert {separation.id for separation in desk.rows(Separation)} == {used, present}
+    assert desk.keys() == {file.object_key for file in desk.rows(File)} | {"local/uploads/a"}
+
+
+def test_draft_of_a_run_that_works_stays(desk: Desk) -> None:
+    song = desk.song("a")
+    draft = desk.separation(song, key="draft")
+    run = desk.run(song, status="running", preview_id=draft)
+    with desk.db.session() as session:
+        session.get_one(Separation, draft).used_at -= 8 * DAY
+        session.get_one(Song, song).separation_id = None
+    assert swept(desk) == {}
+    desk.runs.fail(run, code="timeout", message="m", forget_upload=False)
+    assert swept(desk) == {"expired": 1}
+
+
 def test_results_are_kept_for_ever_where_that_is_set(desk: Desk) -> None:
     desk.song("old", used=9999 * DAY)
     assert swept(desk, results_seconds=0) == {}

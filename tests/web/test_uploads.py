@@ -34,8 +34,20 @@ def body(*parts: bytes) -> bytes:
     return b"".join(parts) + f"--{B}--\r\n".encode()
 
 
+def plenty(_: int) -> None:
+    """The disk has room."""
+
+
+LIMITS: dict[str, Any] = {"max_bytes": 10_000, "room": plenty}
+
+
 def receive(
-    content: bytes, *, cuts: list[int] | None = None, kind: str = f"multipart/form-data; boundary={B}", **limits: int
+    content: bytes,
+    *,
+    cuts: list[int] | None = None,
+    kind: str = f"multipart/form-data; boundary={B}",
+    announced: int = 0,
+    **limits: Any,
 ) -> Any:
     """Fields, files as (field, name, bytes, digest is right), and how many files are left at the end."""
     bounds = [0, *sorted({min(cut, len(content)) for cut in cuts or []}), len(content)]
@@ -45,8 +57,10 @@ def receive(
         return {"type": "http.request", "body": waiting.pop(0) if waiting else b"", "more_body": bool(waiting)}
 
     async def run(folder: Path) -> Any:
-        scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-type", kind.encode())]}
-        async with received(Request(scope, come), folder, **{"max_bytes": 10_000} | limits) as form:
+        headers = [(b"content-type", kind.encode())]
+        headers += [(b"content-length", str(announced).encode())] if announced else []
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": headers}
+        async with received(Request(scope, come), folder, **{**LIMITS, **limits}) as form:
             files = [
                 (name, one.name, one.path.read_bytes(), hashlib.sha256(one.path.read_bytes()).hexdigest() == one.digest)
                 for name, one in form.files
@@ -161,10 +175,33 @@ def test_body_that_stops_coming_is_given_up_and_removed(monkeypatch: pytest.Monk
         headers = [(b"content-type", f"multipart/form-data; boundary={B}".encode())]
         request = Request({"type": "http", "method": "POST", "path": "/", "headers": headers}, come)
         with pytest.raises(StalledError):
-            async with received(request, tmp_path, max_bytes=10_000):
+            async with received(request, tmp_path, room=plenty, max_bytes=10_000):
                 pass
 
     asyncio.run(run())
+    assert not [*tmp_path.iterdir()]
+
+
+def test_body_that_comes_byte_by_byte_is_given_up_in_the_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("stemwright.web.bodies._PATIENCE", 0.3)
+    content = itertools.chain(part("file", AUDIO[:20], file="a"), itertools.repeat(0))
+    came = 0
+
+    async def come() -> dict[str, Any]:
+        nonlocal came
+        came += 1
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": bytes([next(content)]), "more_body": True}
+
+    async def run() -> None:
+        headers = [(b"content-type", f"multipart/form-data; boundary={B}".encode())]
+        request = Request({"type": "http", "method": "POST", "path": "/", "headers": headers}, come)
+        with pytest.raises(StalledError, match="only"):
+            async with received(request, tmp_path, room=plenty, max_bytes=10_000):
+                pass
+
+    asyncio.run(run())
+    assert 5 < came < 100
     assert not [*tmp_path.iterdir()]
 
 
@@ -177,6 +214,21 @@ def test_file_larger_than_allowed_is_refused_while_it_comes() -> None:
 def test_each_of_several_files_may_be_as_large_as_allowed() -> None:
     parts = [part("files", b"x" * 10_000, file=f"{number}.wav") for number in range(3)]
     assert len(receive(body(*parts), max_files=3)[1]) == 3
+
+
+def test_room_is_asked_for_what_is_announced_and_again_for_each_megabyte() -> None:
+    asked: list[int] = []
+
+    def room(size_bytes: int) -> None:
+        asked.append(size_bytes)
+        if len(asked) > 2:
+            raise DiskFullError("no more")
+
+    content = body(part("file", b"x" * (5 << 20), file="a.wav"))
+    cuts = [*range(0, len(content), 1 << 18)]
+    with pytest.raises(DiskFullError):
+        receive(content, cuts=cuts, max_bytes=10 << 20, room=room, announced=len(content))
+    assert asked == [len(content), 0, 0]
 
 
 def test_disk_that_fills_up_amid_a_body_is_507(monkeypatch: pytest.MonkeyPatch) -> None:

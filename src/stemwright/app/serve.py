@@ -18,6 +18,7 @@ import structlog
 import uvicorn
 
 from stemwright.app.log import set_up_logs
+from stemwright.app.patience import PatientProtocol
 from stemwright.app.process import prepare_points
 from stemwright.app.wiring import open_studio, web_config
 from stemwright.errors import SetupError
@@ -60,6 +61,7 @@ def serve(settings: Settings) -> None:
             app = create_app(studio, web_config(settings, executor=executor.is_alive))
             config = uvicorn.Config(
                 asgi(app),
+                http=PatientProtocol,
                 log_config=None,
                 access_log=False,
                 timeout_graceful_shutdown=int(_STOP),

@@ -92,13 +92,15 @@ def import_stems(
     limits: DecodeLimits,
     tags: Tags | None = None,
     on_progress: Callable[[float], None] | None = None,
+    on_mix: Callable[[SampleRate, Samples], None] | None = None,
 ) -> Imported:
     """Make `<name>.flac` and `<name>.peaks.dat` in `root` of several recordings of one song.
 
     All get the highest rate among them, two channels if any has two or more, and the length of the longest, with
     silence at the end. They have 16 bits where that loses nothing, else 24. One gain lowers all if one would clip.
-    `limits` hold for each recording; `tags` are the song's. `on_progress` is told the share that is done, 0–1, and may
-    raise to stop; what it raises comes out. Files appear in `root` when all are whole.
+    `limits` hold for each recording; `tags` are the song's. `on_progress` is told the share that is done, 0–1, and
+    `on_mix` the rate and, block by block, the sum of the stems, `[C, T]` float32; what they raise comes out. Files
+    appear in `root` when all are whole.
     Raises `OptionError` (`check_stem_names`), the `InputError`s of decoding, whose messages name stem and file,
     `OutputExistsError`, `OutputError`, `DiskFullError`; then nothing is left.
     """
@@ -117,7 +119,8 @@ def import_stems(
         with staging(root) as stage:
             stage.require(len(files) * shape.frames * shape.channels * 8)  # float32, and at most as much for the files
             equal = _equalise(files, found, shape, limits=limits, stage=stage, report=report)
-            return _finish(equal, found, shape, tags=tags or Tags(), stage=stage, check=check, report=report)
+            mix = _measured_mix(equal, shape, report=report, on_mix=on_mix)
+            return _finish(equal, found, shape, mix=mix, tags=tags or Tags(), stage=stage, check=check, report=report)
     except OSError as error:
         raise as_output_error(error) from error
 
@@ -229,13 +232,13 @@ def _finish(
     found: Mapping[StemName, Scan],
     shape: _Shape,
     *,
+    mix: Measured,
     tags: Tags,
     stage: Staging,
     check: Callable[[], None],
     report: Callable[[float], None],
 ) -> Imported:
-    """Encode, measure, and move the files to their place."""
-    mix = _measured_mix(equal, shape, report=lambda done: report(_EQUALISING + (_MEASURING - _EQUALISING) * done))
+    """Encode, and move the files to their place."""
     form = parse_format("flac16" if equal.fits_16_bits else "flac24")
     names = Names(
         song="untitled",
@@ -275,15 +278,24 @@ def _finish(
     return result
 
 
-def _measured_mix(equal: _Equalised, shape: _Shape, *, report: Callable[[float], None]) -> Measured:
+def _measured_mix(
+    equal: _Equalised,
+    shape: _Shape,
+    *,
+    report: Callable[[float], None],
+    on_mix: Callable[[SampleRate, Samples], None] | None,
+) -> Measured:
     """What the sum of the stems measures, at the gain that they will have."""
     spools = list(equal.spools.values())
     gain = 1 / max(1.0, *(spool.peak for spool in spools))
     meter, done = Meter(shape.sample_rate, shape.channels, peaks=False), 0
     for blocks in zip(*(spool.blocks() for spool in spools), strict=True):
-        meter.add(summed(blocks, [gain] * len(blocks)))
+        mix = summed(blocks, [gain] * len(blocks))
+        meter.add(mix)
+        if on_mix:
+            on_mix(shape.sample_rate, mix)
         done += blocks[0].shape[1]
-        report(done / shape.frames)
+        report(_EQUALISING + (_MEASURING - _EQUALISING) * done / shape.frames)
     return meter.measured()
 
 

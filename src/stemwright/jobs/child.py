@@ -161,7 +161,8 @@ class Child:
     def _import(self, *, files: dict[str, str], root: str, limits: dict[str, Any]) -> dict[str, Any]:
         from stemwright.engine.imported import import_stems
 
-        made = import_stems(_paths(files), Path(root), limits=_limits(limits))
+        meters = _Meters(wanted=True)
+        made = import_stems(_paths(files), Path(root), limits=_limits(limits), on_mix=meters.add)
         notices = [*made.notices, *(notice for stem in made.stems for notice in stem.notices)]
         receipt = {
             "input": {
@@ -179,7 +180,7 @@ class Child:
             "stems": [stem.record.model_dump(mode="json") for stem in made.stems],
         }
         (Path(root) / "receipt.json").write_text(json.dumps(receipt, indent=2) + "\n", encoding="utf-8")
-        return {"receipt": receipt}
+        return {"receipt": receipt, "analysis": meters.result()}
 
 
 class _Meters:

@@ -10,7 +10,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from stemwright.errors import StemwrightError, error_of
+from stemwright.errors import OutOfMemoryError, StemwrightError, error_of
 from stemwright.jobs._processes import kill_tree
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ class Engine:
         """Let the child do something; its answer. A call that is cancelled kills the child.
 
         `timeout` in seconds; `on_progress` is told the stage and the share of it that is done.
-        Raises what the child says went wrong, `EngineCrashedError`, `JobTimeoutError`.
+        Raises what the child says went wrong, `EngineCrashedError`, `JobTimeoutError`, and `OutOfMemoryError` when
+        the system killed it for want of memory.
         """
         try:
             async with asyncio.timeout(timeout):
@@ -91,7 +92,7 @@ class Engine:
         if process.stdin is None or process.stdout is None:
             raise EngineCrashedError("the engine process has no pipes")
         self.calls += 1
-        self._busy = True
+        self._busy, killed_before = True, _killed_for_memory()
         process.stdin.write(json.dumps(request).encode() + b"\n")
         with contextlib.suppress(ConnectionError):
             await process.stdin.drain()
@@ -106,7 +107,10 @@ class Engine:
             else:
                 result: dict[str, Any] = answer["result"]
                 return result
-        raise EngineCrashedError(await self._last_words(process))
+        words = await self._last_words(process)
+        if process.returncode == -signal.SIGKILL and _killed_for_memory() > killed_before:
+            raise OutOfMemoryError(f"the machine's memory did not suffice: {words}")
+        raise EngineCrashedError(words)
 
     async def _started(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:
@@ -126,8 +130,7 @@ class Engine:
         code = await process.wait()
         said = (await self._log).strip().splitlines()[-1:] if self._log else []
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-        hint = ", perhaps for want of memory" if code == -signal.SIGKILL else ""
-        return f"the engine process {how}{hint}{': ' if said else ''}{''.join(said)}"
+        return f"the engine process {how}{': ' if said else ''}{''.join(said)}"
 
     async def kill(self) -> None:
         """End the child and all that it started, at once."""
@@ -180,6 +183,15 @@ class EnginePool:
         """End all engines."""
         for engine in self._all:
             await engine.kill()
+
+
+def _killed_for_memory() -> int:
+    """How many processes the kernel has killed for want of memory since its start; 0 where that cannot be known."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
 
 
 async def _tail(process: asyncio.subprocess.Process) -> str:

@@ -50,7 +50,27 @@ def _expire(db: Database, store: ObjectStore, config: JobsConfig, *, now: float)
     with db.session() as session:
         old = select(Song.id).where(Song.used_at < before, Song.id.not_in(_busy()))
         ids = session.scalars(old.limit(_SONGS)).all()
-    return sum(delete_song(db, store, song_id=song_id, owner=None, unused_since=before) for song_id in ids)
+    songs = sum(delete_song(db, store, song_id=song_id, owner=None, unused_since=before) for song_id in ids)
+    return songs + _expire_separations(db, store, before=before)
+
+
+def _expire_separations(db: Database, store: ObjectStore, *, before: float) -> int:
+    """Delete stems that nobody used, though their song stays: drafts, and what another model made better."""
+    shown = select(Song.separation_id).where(Song.separation_id.is_not(None))
+    drafts = select(Run.preview_id).where(Run.status.in_(LIVE), Run.preview_id.is_not(None))
+    stale = (Separation.used_at < before, Separation.id.not_in(shown), Separation.id.not_in(drafts))
+    with db.session() as session:
+        ids = session.scalars(select(Separation.id).where(*stale).limit(_SONGS)).all()
+    count = 0
+    for separation_id in ids:
+        with db.session() as session:
+            mine = update(Separation).where(Separation.id == separation_id, *stale).values(used_at=Separation.used_at)
+            held = session.execute(mine, execution_options={"synchronize_session": False})
+            separation = session.get(Separation, separation_id) if count_of(held) else None
+            keys = _forget_separation(session, separation) if separation else []
+        store.delete(keys)
+        count += bool(keys)
+    return count
 
 
 def _busy() -> Select[str | None]:

@@ -98,7 +98,7 @@ def _stems(session: Session, song_id: str, *, owner: str, separation: str | None
         others = session.scalars(same.order_by(Separation.draft, Separation.created_at.desc()))
         found = next((other for other in others if having in _names(other)), found)
     now = time.time()
-    if now - song.used_at > 60:
+    if now - min(song.used_at, found.used_at) > 60:
         session.execute(update(Song).where(Song.id == song.id).values(used_at=now))
         session.execute(update(Separation).where(Separation.id == found.id).values(used_at=now))
     files = {file.name: file for file in session.scalars(select(File).where(File.separation_id == found.id))}

@@ -131,6 +131,7 @@ def _save(
         duration=receipt["input"]["duration"],
         sample_rate=receipt["input"]["sample_rate"],
         channels=receipt["input"]["channels"],
+        analysis=made["analysis"],
         separation_id=separation_id,
     )
     separation = Separation(

@@ -33,11 +33,11 @@ class Studio:
     incoming: Path  # uploads in the making
     idempotency_seconds: float = 86400.0
 
-    def require_room(self) -> None:
-        """Raise `DiskFullError` when the disk is so full that nothing may be accepted."""
-        free = shutil.disk_usage(self.incoming).free
+    def require_room(self, size_bytes: int = 0) -> None:
+        """Raise `DiskFullError` when the disk is so full that nothing, or nothing so large, may be accepted."""
+        free = shutil.disk_usage(self.incoming).free - size_bytes
         if free < self.config.disk_reserve:
             raise DiskFullError(
-                f"the disk has {free / 1e9:.1f} GB left, and {self.config.disk_reserve / 1e9:.1f} GB are kept free; "
-                "songs are accepted again when there is room"
+                f"the disk would have {max(0, free) / 1e9:.1f} GB left, and {self.config.disk_reserve / 1e9:.1f} GB "
+                "are kept free; songs are accepted again when there is room"
             )

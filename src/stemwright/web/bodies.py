@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from fastapi import Request
 
 _JSON_BYTES: Final = 65_536
-_PATIENCE: Final = 60.0  # seconds that a client may take for the next piece
+_PATIENCE: Final = 60.0  # seconds that a client may take for the next piece …
+_PACE: Final = 1000.0  # … and bytes a second that must have come by then, and ever after
 Model = TypeVar("Model", bound=BaseModel)
 T = TypeVar("T")
 
@@ -25,12 +27,13 @@ T = TypeVar("T")
 async def pieces(request: Request, *, max_bytes: int, limit: int | None = None) -> AsyncIterator[bytes]:
     """A body as it arrives, of `max_bytes`; `limit` is what the client is told.
 
-    Raises `TooLargeError`, by what the header announces before a byte is read; `StalledError` when nothing comes.
+    Raises `TooLargeError`, by what the header announces before a byte is read; `StalledError` when nothing or next to
+    nothing comes.
     """
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > max_bytes:
         raise too_large(limit or max_bytes)
-    total, stream = 0, aiter(request.stream())
+    total, stream, began = 0, aiter(request.stream()), time.monotonic()
     while True:
         try:
             async with asyncio.timeout(_PATIENCE):
@@ -42,6 +45,8 @@ async def pieces(request: Request, *, max_bytes: int, limit: int | None = None) 
         total += len(piece)
         if total > max_bytes:
             raise too_large(limit or max_bytes)
+        if (took := time.monotonic() - began) > _PATIENCE and total < _PACE * took:
+            raise StalledError(f"only {total} bytes came in {took:.0f} seconds")
         yield piece
 
 

@@ -95,8 +95,9 @@ async def create_job(
         wanted = await read_json(request, JobRequest)
         wish = _wish(wanted, callback_url=wanted.callback_url, key=idempotency_key)
         return _accepted(*await asyncio.to_thread(submit_song, studio, wanted.song_id, wish, owner=owner))
-    studio.require_room()
-    async with uploads.received(request, studio.incoming, max_bytes=studio.upload_max_bytes) as form:
+    async with uploads.received(
+        request, studio.incoming, room=studio.require_room, max_bytes=studio.upload_max_bytes
+    ) as form:
         try:
             fields = _Fields.model_validate(form.fields)
         except ValidationError as error:

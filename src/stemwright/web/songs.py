@@ -74,9 +74,12 @@ def _form(description: str, *, texts: tuple[str, ...] = ()) -> dict[str, Any]:
 )
 async def import_stems(request: Request, response: Response, studio: TheStudio, owner: Owner) -> Any:
     """Import stems that you already have, with MIDI if you like: one song, nothing to separate."""
-    studio.require_room()
     async with uploads.received(
-        request, studio.incoming, max_bytes=studio.upload_max_bytes, max_files=imports.MOST_FILES
+        request,
+        studio.incoming,
+        room=studio.require_room,
+        max_bytes=studio.upload_max_bytes,
+        max_files=imports.MOST_FILES,
     ) as form:
         _check_texts(form.fields)
         song_id = await imports.import_song(
@@ -138,9 +141,10 @@ def delete_song(song_id: Id, studio: TheStudio, owner: Owner) -> None:
 )
 async def add_notes(request: Request, song_id: Id, studio: TheStudio, owner: Owner) -> Any:
     """Add MIDI files to a song."""
-    studio.require_room()
     most = min(studio.upload_max_bytes, _MIDI_BYTES)
-    async with uploads.received(request, studio.incoming, max_bytes=most, max_files=imports.MOST_FILES) as form:
+    async with uploads.received(
+        request, studio.incoming, room=studio.require_room, max_bytes=most, max_files=imports.MOST_FILES
+    ) as form:
         if not form.files:
             raise InvalidFieldsError([FieldProblem(field="files", message="send at least one MIDI file")])
         await asyncio.to_thread(imports.add_notes, studio, song_id, [one for _, one in form.files], owner=owner)

@@ -23,7 +23,7 @@ from stemwright.web.bodies import kind_of, pieces, too_large
 from stemwright.web.problems import FieldProblem, InvalidFieldsError, MalformedError, UnsupportedMediaTypeError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from fastapi import Request
 
@@ -156,8 +156,12 @@ def _file_name(header: bytes, options: dict[bytes, bytes]) -> str | None:
 
 
 @contextlib.asynccontextmanager
-async def received(request: Request, folder: Path, *, max_bytes: int, max_files: int = 1) -> AsyncIterator[Form]:
+async def received(
+    request: Request, folder: Path, *, room: Callable[[int], None], max_bytes: int, max_files: int = 1
+) -> AsyncIterator[Form]:
     """The form of a multipart request with files of `max_bytes` each; those not moved away are removed at the end.
+
+    `room` is asked for the bytes that the header announces, and again on the way, and raises when the disk lacks it.
 
     Raises `TooLargeError` as soon as that is known, `UnsupportedMediaTypeError`, `MalformedError`, `DiskFullError`,
     and `InvalidFieldsError` for too much of anything.
@@ -167,12 +171,14 @@ async def received(request: Request, folder: Path, *, max_bytes: int, max_files:
         raise UnsupportedMediaTypeError(
             "send multipart/form-data with the file, or for a job of a known song application/json"
         )
+    announced = request.headers.get("content-length", "")
+    room(int(announced) if announced.isdecimal() else 0)
     receiver = _Receiver(folder, max_bytes=max_bytes, max_files=max_files)
     try:
         try:
             parser = MultipartParser(options.get(b"boundary", b""), receiver.callbacks())
             body = pieces(request, max_bytes=max_bytes * max_files + _OVERHEAD, limit=max_bytes * max_files)
-            await _parse(body, parser)
+            await _parse(body, parser, room)
         except FormParserError as error:
             raise MalformedError(f"the body is no multipart/form-data: {error}") from error
         except OSError as error:
@@ -186,7 +192,7 @@ async def received(request: Request, folder: Path, *, max_bytes: int, max_files:
         receiver.abandon()
 
 
-async def _parse(body: AsyncIterator[bytes], parser: MultipartParser) -> None:
+async def _parse(body: AsyncIterator[bytes], parser: MultipartParser, room: Callable[[int], None]) -> None:
     """Feed a parser, in a thread as it writes to disk, in pieces worth that."""
     waiting = bytearray()
     async for piece in body:
@@ -195,5 +201,6 @@ async def _parse(body: AsyncIterator[bytes], parser: MultipartParser) -> None:
             points.reached("body")
             await asyncio.to_thread(parser.write, bytes(waiting))
             waiting.clear()
+            room(0)
     await asyncio.to_thread(parser.write, bytes(waiting))
     parser.finalize()
