@@ -12,6 +12,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from pathlib import Path
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # as `app.process` does for the product
 settings.register_profile("ci", derandomize=True)  # a landing must not hang on luck; runs by hand explore
 if os.environ.get("CI"):
     settings.load_profile("ci")
