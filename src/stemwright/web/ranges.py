@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from stemwright.studio.files import Served
 
 _PIECE: Final = 1 << 20
+_PICTURE: Final = "default-src 'none'; style-src 'unsafe-inline'"  # its styles are within it, and nothing else is
 _RANGE: Final = re.compile(r"\s*bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.ASCII)
 
 
@@ -34,6 +35,8 @@ def serve(request: Request, store: ObjectStore, file: Served) -> Response:
         "Cache-Control": "private, no-cache",
         "Content-Disposition": disposition(file.file_name),
     }
+    if file.media_type == "image/svg+xml":
+        headers["Content-Security-Policy"] = _PICTURE
     if _matches(request.headers.get("if-none-match"), tag):
         return Response(status_code=304, headers=headers)
     start, end, status = 0, file.size_bytes, 200

@@ -125,7 +125,9 @@ class Reception:
             nonlocal status
             if message["type"] in _STARTS:
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *extra]
+                own = [*message.get("headers", ())]
+                named = {name.lower() for name, _ in own}
+                message["headers"] = own + [one for one in extra if one[0] not in named]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
