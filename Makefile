@@ -14,12 +14,12 @@ HOURS ?= 6
 MINUTES ?= 600
 NAME ?= run
 
-.PHONY: demo serve test check bench song train train-drums clean
+.PHONY: demo serve test check bench parity song train train-drums clean
 
 demo: $(VENV)/base  ## take our own song apart
-	@$(BIN)/stemwright separate demo/song.ogg --output out --model sketch --picture --force
+	@$(BIN)/stemwright separate demo/song.ogg --output out --model sketch --picture --drums --force
 	@echo
-	@echo "The stems are in out/song, with a receipt and a picture of their waveforms (waveforms.svg)."
+	@echo "The stems are in out/song, with a receipt, a picture of their waveforms (waveforms.svg) and the drum chart (drums.svg, .mid, .json)."
 
 serve: $(VENV)/server  ## the studio, at http://127.0.0.1:8000
 	$(BIN)/stemwright serve
@@ -36,6 +36,9 @@ check: $(VENV)/all
 bench: $(VENV)/all debian  ## speed and memory beside the demucs command; writes benchmarks/RESULTS.md and STUDIO.md
 	$(BIN)/python -m benchmarks.run
 	$(BIN)/python -m benchmarks.studio
+
+parity: $(VENV)/all  ## our Spleeter beside the real one, in an environment of its own; writes benchmarks/SPLEETER.md
+	$(BIN)/python -m benchmarks.spleeter_parity
 
 song:  ## compose and render the demo song again; needs fluidsynth and fluid-soundfont-gm
 	$(BIN)/python -m demo.compose

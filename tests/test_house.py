@@ -12,8 +12,9 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "stemwright"
 FLOORS = [
     {"errors", "types", "points"},
-    {"audio", "storage", "library"},
+    {"audio", "storage", "library", "weights"},
     {"separators", "drums", "analysis"},
+    {"strategies"},
     {"engine"},
     {"jobs"},
     {"studio"},

@@ -116,6 +116,8 @@ def test_api_guide_is_true_from_its_first_command_to_its_last(studio: Server, tm
         name: (tmp_path / name).stat().st_size for name in ("vocals.flac", "drums.mp3", "stems.zip", "karaoke.m4a")
     }
     assert min(lengths.values()) > 5000, lengths
+    assert (tmp_path / "drums.mid").read_bytes().startswith(b"MThd")
+    assert "</svg>" in (tmp_path / "drums.svg").read_text(encoding="utf-8")
     assert (tmp_path / "part.flac").stat().st_size <= 100_000
     assert (tmp_path / "song.stem.mp4").stat().st_size > lengths["karaoke.m4a"]
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import copy
-import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,7 +17,7 @@ from training.checkpoints import load_checkpoint, save_checkpoint
 from training.measure import held_out_windows, median_sdr
 from training.mixing import Batch, Mixer, load_corpus
 from training.network import Network, features
-from training.optimiser import make_optimisers
+from training.running import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,49 +68,6 @@ def loss_of(logits: Tensor, power: Tensor, cross: Tensor, energy: Tensor, unspli
     return magnitude + 0.5 * share.sum(1).mean() + 0.05 * torch.log(share + 3e-4).mean()
 
 
-class Training:
-    """One run: the network, its running mean (which is what is kept), and the log."""
-
-    def __init__(self, network: Network, *, lr: float, log: TextIO) -> None:
-        self.network, self.log = network, log
-        self.mean = copy.deepcopy(network).eval()
-        self.optimisers = make_optimisers(network, lr=lr)
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["top"] = group["lr"]
-        self.steps = 0
-        self.loss = 0.0
-
-    def step(self, batch: tuple[Tensor, ...], *, done: float) -> None:
-        """One step; `done` is the share of the run that is over."""
-        rate = min(1.0, (self.steps + 1) / 40) * min(1.0, max(0.02, (1 - done) / 0.35))
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = rate * group["top"]
-        power, pan, cross, energy, unsplit = batch
-        loss = loss_of(self.network(features(power, pan, WIDTHS)), power, cross, energy, unsplit)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        for optimiser in self.optimisers:
-            optimiser.step()
-            optimiser.zero_grad()
-        self.steps += 1
-        self._average()
-        self.loss += (float(loss.detach()) - self.loss) / min(self.steps, 50)
-
-    def _average(self) -> None:
-        share = max(1 / self.steps, 0.005)
-        with torch.no_grad():
-            pairs = zip(self.mean.state_dict().values(), self.network.state_dict().values(), strict=True)
-            for kept, new in pairs:
-                kept.lerp_(new, share) if kept.is_floating_point() else kept.copy_(new)
-
-    def note(self, **what: object) -> None:
-        """A line of JSON in the log and on the screen."""
-        print(json.dumps(what), file=self.log, flush=True)
-        print(" ".join(f"{key}={value}" for key, value in what.items()), flush=True)
-
-
 def train(
     *,
     corpus: Path,
@@ -133,12 +88,14 @@ def train(
     mixes = Mixes(corpus, batch=batch, frames=frames, seed=time.time_ns() % 2**31)
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.with_suffix(".jsonl").open("a") as log:
-        run = Training(network, lr=lr, log=log)
+        run = Run(network, lr=lr, log=log, warm=40, fall=0.35, share=0.005)
         began = checked = time.monotonic()
         for tensors in DataLoader(mixes, batch_size=None, num_workers=1, prefetch_factor=4):
             now = time.monotonic()
             done = max((now - began) / 60 / minutes, run.steps / steps)
-            run.step(tensors, done=done)
+            power, pan, cross, energy, unsplit = tensors
+            loss = loss_of(network(features(power, pan, WIDTHS)), power, cross, energy, unsplit)
+            run.step(loss, done=done)
             if run.steps % EVERY_STEPS == 0:
                 run.note(step=run.steps, minutes=round((now - began) / 60, 1), loss=round(run.loss, 4))
             if now - checked > 60 * EVERY_MINUTES or done >= 1:

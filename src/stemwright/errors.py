@@ -118,6 +118,24 @@ class UnknownStemError(OptionError):
     code = "unknown_stem"
 
 
+class StrategyError(OptionError):
+    """The strategy cannot be used as it is written."""
+
+    code = "bad_strategy"
+
+
+class UnknownStrategyError(OptionError):
+    """There is no strategy of that name."""
+
+    code = "unknown_strategy"
+
+
+class NoDrumStemError(OptionError):
+    """A drum chart is made of the stem `drums`, which is not made."""
+
+    code = "no_drum_stem"
+
+
 class CallbackUrlError(OptionError):
     """The callback's address cannot be used."""
 
@@ -158,6 +176,12 @@ class FfmpegMissingError(SetupError):
     code = "ffmpeg_missing"
 
 
+class RendererMissingError(SetupError):
+    """The package that draws PNG files is not here."""
+
+    code = "renderer_missing"
+
+
 class ModelUnavailableError(SetupError):
     """The model exists but its weights or its packages are not here."""
 
@@ -168,6 +192,12 @@ class WeightsError(SetupError):
     """The weights are damaged or not what they claim to be."""
 
     code = "bad_weights"
+
+
+class ModelFileError(SetupError):
+    """The description of a model cannot be used."""
+
+    code = "bad_model_file"
 
 
 class DeviceUnavailableError(SetupError):
@@ -201,6 +231,13 @@ class JobNotFoundError(StemwrightError):
     """There is no such job, song or file."""
 
     code = "not_found"
+    status = 404
+
+
+class NoChartError(StemwrightError):
+    """The song has no drum chart."""
+
+    code = "no_chart"
     status = 404
 
 

@@ -124,7 +124,11 @@ def test_names_of_other_systems_are_understood_and_ours_goes_before(
 def test_every_setting_can_be_set_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len({leaf.variable for leaf in LEAVES}) == len(LEAVES)
     values = {"callbacks.secret": SECRET, "callbacks.allow": "a.b", "http.cors_origins": "http://a", "model.repo": "/r"}
-    values |= {"http.trusted_proxies": "::1", "http.hosts": "studio.example.org"}
+    values |= {
+        "http.trusted_proxies": "::1",
+        "http.hosts": "studio.example.org",
+        "model.mirror": "https://m.example.org",
+    }
     for leaf in LEAVES:
         monkeypatch.setenv(leaf.variable, values.get(leaf.name, str(leaf.typed(leaf.default()))))
     described = load_settings().describe()
@@ -147,6 +151,20 @@ def test_data_is_where_xdg_says_or_below_the_home(monkeypatch: pytest.MonkeyPatc
     assert Settings().data == tmp_path / ".local/share/stemwright"
     monkeypatch.setenv("XDG_DATA_HOME", "/srv/xdg")
     assert Settings().data == Path("/srv/xdg/stemwright")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert Settings().model.cache == tmp_path / ".cache/stemwright"
+    monkeypatch.setenv("XDG_CACHE_HOME", "/srv/cache")
+    assert Settings().model.cache == Path("/srv/cache/stemwright")
+
+
+def test_mirror_is_https_or_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEMWRIGHT_MODEL_MIRROR", "https://mirror.example.org/weights/")
+    assert load_settings().model.mirror == "https://mirror.example.org/weights"
+    monkeypatch.setenv("STEMWRIGHT_MODEL_MIRROR", "http://127.0.0.1:9000")
+    assert load_settings().model.mirror == "http://127.0.0.1:9000"
+    for wrong in ("http://mirror.example.org", "ftp://a", "mirror.example.org", "https://a/b?c"):
+        monkeypatch.setenv("STEMWRIGHT_MODEL_MIRROR", wrong)
+        assert "STEMWRIGHT_MODEL_MIRROR" in faults()[0]
 
 
 def test_relative_folder_is_beside_the_file_in_the_file_and_below_the_working_folder_elsewhere(
@@ -508,7 +526,8 @@ def row(leaf: Leaf) -> str:
 
 
 def test_table_of_the_page_is_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    for variable in ("XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
     rows = [line for line in DOCS.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
     assert rows == [row(leaf) for leaf in LEAVES]
 

@@ -31,13 +31,6 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def hide_yaml(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where the extra [server] is not installed."""
-    (folder / "hidden").mkdir()
-    (folder / "hidden" / "yaml.py").write_text("raise ModuleNotFoundError('hidden')\n")
-    monkeypatch.setenv("PYTHONPATH", str(folder / "hidden"))
-
-
 def values(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return {row["name"]: (row["value"], row["origin"]) for row in json.loads(done.stdout)}
 
@@ -117,18 +110,6 @@ def test_named_file_must_exist(tmp_path: Path) -> None:
 
 def test_explains_itself() -> None:
     assert "--config" in run("config", "--help").stdout
-
-
-def test_without_pyyaml_all_works_until_there_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    song = write_wav(tmp_path / "song.wav", sound("noise", seconds=0.3))
-    hide_yaml(tmp_path, monkeypatch)
-    assert "port: 8000  # default" in run("config", cwd=tmp_path).stdout
-    run("separate", song, "-m", "sketch", "-o", tmp_path / "out", cwd=tmp_path)
-    (tmp_path / "stemwright.yaml").write_text("port: 1\n")
-    for words in (("config",), ("separate", song, "-m", "sketch", "-o", tmp_path / "other")):
-        done = run(*words, cwd=tmp_path, code=2)
-        assert "(setup)" in done.stderr
-        assert "pip install 'stemwright[server]'" in done.stderr
 
 
 def test_limits_of_separate_come_from_the_file_too(tmp_path: Path) -> None:

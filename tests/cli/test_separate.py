@@ -265,3 +265,36 @@ def test_stems_beside_the_songs_are_not_taken_for_songs(song: Path, tmp_path: Pa
 def test_shifts_that_a_model_has_no_use_for_are_refused(song: Path, tmp_path: Path) -> None:
     done = run("separate", song, "-o", tmp_path / "out", "-m", "sketch", "--shifts", "2", code=1)
     assert "gains nothing by shifts" in done.stderr
+
+
+def test_strategy_from_a_file_takes_the_place_of_a_model(
+    song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEMWRIGHT_STRATEGY_CACHE", "0")
+    (tmp_path / "mine.yaml").write_text(
+        "_: sketch\nvocals: voice\nnot_vocals: {_: sketch, drums: beat, residual: rest}\n"
+    )
+    output: list[str | Path] = ["-o", tmp_path / "out", "-f", "wav32f", "--json"]
+    arguments: list[str | Path] = ["separate", song, "--strategy", tmp_path / "mine.yaml", *output]
+    [result] = lines(run(*arguments))
+    assert [*result["files"]] == ["voice", "beat", "rest"]
+    assert [node["paths"] for node in result["receipt"]["nodes"]] == [[""], ["not_vocals"]]
+    assert lines(run(*arguments))[0]["status"] == "skipped"
+
+
+def test_strategy_that_cannot_be_used_is_refused_before_any_song_is_read(song: Path, tmp_path: Path) -> None:
+    for wrong, code in {"nosuch": "unknown_strategy", "none.yaml": "bad_strategy"}.items():
+        done = run("separate", song, "--strategy", wrong, "-o", tmp_path / "out", "--json", code=2)
+        assert lines(done)[0]["error"]["code"] == code
+    run("separate", song, "--strategy", "fast", "--model", "sketch", "-o", tmp_path / "out", code=2)
+
+
+def test_strategy_whose_weights_are_missing_offline_says_which_and_what_to_do(
+    song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    done = run("separate", song, "--strategy", "karaoke", "--offline", "-o", tmp_path / "out", "--json", code=1)
+    [failure] = lines(done)
+    assert failure["error"]["code"] == "model_unavailable"
+    assert "htdemucs_ft" in failure["error"]["message"]
+    assert not (tmp_path / "out").exists()

@@ -29,18 +29,23 @@ def test_drums_become_a_chart_and_midi_files(drums: Path, tmp_path: Path) -> Non
     assert said["bpm"] == pytest.approx(110, rel=0.01)
     assert "draft" in {warning["code"] for warning in said["warnings"]}
     folder = tmp_path / "out" / "drums"
-    assert sorted(path.name for path in folder.iterdir()) == ["chart-quantised.mid", "chart.json", "chart.mid"]
-    chart = json.loads((folder / "chart.json").read_text())
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "drums-quantised.mid",
+        "drums.json",
+        "drums.mid",
+        "drums.svg",
+    ]
+    chart = json.loads((folder / "drums.json").read_text())
     assert len(chart["onsets"]) == said["onsets"] > 0.8 * len(PART)
     assert {"time", "lane", "type", "velocity", "confidence", "note"} == chart["onsets"][0].keys()
-    assert mido.MidiFile(folder / "chart.mid").length == pytest.approx(chart["duration"], abs=0.01)
+    assert mido.MidiFile(folder / "drums.mid").length == pytest.approx(chart["duration"], abs=0.01)
 
 
 def test_the_drums_of_a_song_are_separated_first_and_nothing_else_is_left(drums: Path, tmp_path: Path) -> None:
     mixed = rendered(PART, seconds=14) + 0.2 * sound("sine", seconds=14, channels=1)
     song = write_wav(tmp_path / "a song.wav", mixed)
     done = run("transcribe", song, "-o", tmp_path / "out")
-    assert [line.rsplit("/", 1)[1] for line in done.stdout.splitlines()][:2] == ["chart.json", "chart.mid"]
+    assert [line.rsplit("/", 1)[1] for line in done.stdout.splitlines()][:2] == ["drums.json", "drums.mid"]
     assert "strokes" in done.stderr
     assert done.stderr.count("(draft)") == 2  # of the separator, and of the chart
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a song"}
@@ -48,11 +53,23 @@ def test_the_drums_of_a_song_are_separated_first_and_nothing_else_is_left(drums:
 
 def test_a_chart_that_is_there_is_kept_unless_forced(drums: Path, tmp_path: Path) -> None:
     run("transcribe", drums, "--drums-only", "-o", tmp_path)
-    before = (tmp_path / "drums" / "chart.json").read_bytes()
+    before = (tmp_path / "drums" / "drums.json").read_bytes()
     done = run("transcribe", drums, "--drums-only", "-o", tmp_path, code=1)
     assert "--force" in done.stderr
     run("transcribe", drums, "--drums-only", "-o", tmp_path, "--force")
-    assert (tmp_path / "drums" / "chart.json").read_bytes() == before
+    assert (tmp_path / "drums" / "drums.json").read_bytes() == before
+
+
+def test_picture_as_png_is_drawn_where_asked_for_and_nobodys_file_is_overwritten(drums: Path, tmp_path: Path) -> None:
+    pytest.importorskip("resvg_py", reason="needs the extra `picture`")
+    own = tmp_path / "out" / "drums" / "drums.png"
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    run("transcribe", drums, "--drums-only", "-o", tmp_path / "out", code=1)
+    assert own.read_text() == "mine"
+    [said] = lines(run("transcribe", drums, "--drums-only", "-o", tmp_path / "out", "--png", "--force", "--json"))
+    assert said["files"]["picture_png"] == str(own)
+    assert own.read_bytes().startswith(b"\x89PNG")
 
 
 def test_what_is_no_recording_is_refused_and_leaves_nothing(tmp_path: Path) -> None:

@@ -6,21 +6,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sounds import sound
-from stemwright.drums.features import HOP, Features, features_of
+from stemwright.drums.features import HOP, TONES, Features, features_of
 
 
 def test_there_is_a_frame_for_each_512_samples_or_part_of_them() -> None:
     for count, frames in ((0, 0), (1, 1), (512, 1), (513, 2), (44_100, 87)):
-        assert features_of(np.zeros((1, count), np.float32)).shape == (frames, 3, 72)
+        assert features_of(np.zeros((1, count), np.float32)).shape == (frames, 4, 72)
 
 
 def test_a_click_shows_in_the_frame_in_which_it_lies() -> None:
     click = np.zeros((1, 44_100), np.float32)
     click[0, 20 * HOP] = 1
-    short, later, long = features_of(click).sum(axis=2).T
+    short, later, long = features_of(click)[:, :3].sum(axis=2).T
     assert short.argmax() == 20
     assert later.argmax() in {19, 20}  # half a frame to both
     assert long.argmax() in {19, 20}
+
+
+def test_the_tones_of_a_hum_lie_in_its_bin() -> None:
+    at = np.arange(44_100) / 44_100
+    for hertz in (86.1, 150.7, 409.1):  # bins of 10.8 Hz, the first at 43 Hz
+        tones = features_of(np.sin(2 * np.pi * hertz * at, dtype=np.float32)[None])[40, TONES]
+        assert tones.argmax() == round(hertz / (44_100 / 4096)) - 4
 
 
 @settings(max_examples=10, deadline=None)

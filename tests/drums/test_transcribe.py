@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tracemalloc
 from typing import TYPE_CHECKING
@@ -97,6 +98,31 @@ def test_there_is_almost_nothing_to_hear_in_noise_tones_and_silence(level: float
     assert not chart_of(silence).strokes
     assert len(chart_of(level / 0.1 * swell * sound("noise", seconds=10, channels=1)).strokes) <= 3
     assert len(chart_of(level / 0.3 * swell * sound("sine", seconds=10, channels=1)).strokes) <= 3
+
+
+def test_plucked_strings_are_no_drums() -> None:
+    at = np.arange(44_100) / 44_100
+    out = np.zeros(21 * 44_100)
+    for n, octaves in enumerate(np.random.default_rng(0).choice([0, 0.25, 0.5, 0.75, 1, 1.25], 80)):
+        hertz = 110 * 2**octaves
+        note = sum(np.sin(2 * np.pi * k * hertz * at) * np.exp(-at * (3 + 2 * k)) / k for k in range(1, 9))
+        out[n * 11_025 :][:44_100] += 0.15 * note * np.minimum(at / 0.004, 1)
+    assert len(chart_of(out[None].astype(np.float32)).strokes) <= 2
+
+
+@pytest.mark.skipif(not shutil.which("espeak-ng"), reason="needs espeak-ng")
+def test_speech_is_no_drums(tmp_path: Path) -> None:
+    text = (
+        "Peter Piper picked a peck of pickled peppers; please take the ticket back to the desk, and keep a copy. " * 2
+    )
+    subprocess.run(["espeak-ng", "-v", "en", "-w", str(tmp_path / "speech.wav"), text], check=True)
+    with open_audio(tmp_path / "speech.wav") as stream:
+        transcriber = Transcriber(stream.info.sample_rate, channels=1, network=NETWORK)
+        for block in stream:
+            transcriber.add(block)
+    chart = transcriber.finish()
+    assert chart.duration > 8
+    assert len(chart.strokes) <= 2
 
 
 def test_nothing_at_all_is_an_empty_chart() -> None:

@@ -301,6 +301,7 @@ def test_too_little_memory_is_tried_again_with_less_and_said(tmp_path: Path) -> 
     result = separate(song, tmp_path / "out", model="large")
     [warning] = [warning for warning in result.receipt.warnings if warning.code == "less_memory"][-1:]
     assert "0.11 s" in warning.message or "0.23 s" in warning.message
+    assert result.receipt.settings.segment is not None
     assert result.receipt.settings.segment * 44_100 <= 9_999
     assert level_db(total(result, 2) - mix, mix) < -80
 
@@ -368,7 +369,7 @@ def test_model_stays_loaded_from_song_to_song(tmp_path: Path, demucs_repo: Path)
     for seed in (0, 1):
         song = write_wav(tmp_path / f"{seed}.wav", sound("noise", seconds=1, rate=8000, seed=seed), 8000)
         engine.separate(song, tmp_path / "out")
-        loaded.append(engine._separator)
+        loaded.append(engine._splitter)
     assert loaded[0] is loaded[1]
 
 

@@ -38,11 +38,12 @@ def separate(root: str, plan: dict[str, Any]) -> None:
         time.sleep(plan.get("pause", 0))
     folder = Path(root)
     folder.mkdir(parents=True)
-    for name in ("vocals.flac", "vocals.peaks.dat", "receipt.json"):
+    stem = plan.get("stem", "vocals")
+    for name in (f"{stem}.flac", f"{stem}.peaks.dat", "receipt.json"):
         (folder / name).write_bytes(name.encode())
     model = {"name": plan["model"], "draft": plan["model"] == "sketch"}
     song = {"digest": "p" * 64, "duration": 2.0}
-    say(result={"model": model, "input": song, "elapsed": 1.0, "stems": [{"name": "vocals"}], "warnings": []})
+    say(result={"model": model, "input": song, "elapsed": 1.0, "stems": [{"name": stem}], "warnings": []})
 
 
 def stages() -> None:
@@ -77,6 +78,15 @@ def scan(plan: dict[str, Any]) -> None:
     say(result={**facts, "title": "", "artist": "", "analysis": None})
 
 
+def transcribe(root: str) -> None:
+    """Make a chart of two files."""
+    for name in ("drums.json", "drums.mid"):
+        (Path(root) / name).write_bytes(name.encode())
+    say(stage="transcribing", fraction=1.0)
+    drums = {"onsets": 3, "bpm": None, "draft": True, "files": {"chart": "drums.json", "midi": "drums.mid"}}
+    say(result={"drums": drums, "warnings": [{"code": "draft", "message": "a draft"}]})
+
+
 def transcode(target: str) -> None:
     Path(target).write_bytes(b"made")
     say(result={})
@@ -94,6 +104,7 @@ def main() -> None:
         "grow": lambda request: grow(request["size"]),
         "scan": lambda _: scan(plan),
         "separate": lambda request: separate(request["root"], {"model": request["options"]["model"], **plan}),
+        "transcribe": lambda request: transcribe(request["root"]),
         "transcode": lambda request: transcode(request["target"]),
     }
     for line in sys.stdin:

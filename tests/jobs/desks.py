@@ -28,7 +28,8 @@ CHILD = (sys.executable, "-S", str(Path(__file__).with_name("child_for_tests.py"
 def options(**changes: object) -> dict[str, Any]:
     """What a run needs to know of a job."""
     plain: dict[str, Any] = {"model": "sketch", "resolved": "sketch", "stems": None, "master": "flac16"}
-    return plain | {"format": "flac", "sample_rate": None, "preview": False, "analysis": False} | changes
+    plain |= {"format": "flac", "sample_rate": None, "preview": False, "analysis": False, "transcribe": False}
+    return plain | changes
 
 
 @dataclass(frozen=True)

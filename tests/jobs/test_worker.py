@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobs.desks import CHILD, Desk, opened
-from stemwright.errors import CancelledError, CorruptInputError, NotFoundError, OutOfMemoryError
+from stemwright.errors import CancelledError, CorruptInputError, NoDrumStemError, NotFoundError, OutOfMemoryError
 from stemwright.jobs.engine import EngineCrashedError, EnginePool, JobTimeoutError
 from stemwright.jobs.runs import Saved
 from stemwright.jobs.worker import Worker, is_final, repo_state
-from stemwright.library.tables import Run, Song
+from stemwright.library.tables import File, Run, Separation, Song
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -120,6 +120,49 @@ def test_draft_has_a_key_of_its_own_whatever_stems_are_wanted(desk: Desk) -> Non
 def test_format_that_is_wanted_is_made_beside(desk: Desk) -> None:
     _, made = work(desk, make, options={"format": "mp3"})
     assert "vocals.mp3" in {file["name"] for file in made["files"]}
+
+
+CHARTED = {"drums.json", "drums.mid"}
+
+
+def test_chart_that_is_wanted_is_stored_with_the_stems(desk: Desk) -> None:
+    run_id, made = work(desk, make, options={"transcribe": True}, stem="drums")
+    assert {file["name"] for file in made["files"]} == CHARTED | {"drums.flac", "drums.peaks.dat", "receipt.json"}
+    assert desk.runs.save(run_id, made) is Saved.published
+    assert {file.name for file in desk.rows(File)} == {file["name"] for file in made["files"]}
+    [separation] = desk.rows(Separation)
+    assert (separation.receipt["drums"]["onsets"], len(separation.receipt["warnings"])) == (3, 1)
+    assert work(desk, make, options={"transcribe": True}, stem="drums")[1] == {"found": made["id"]}
+
+
+def test_stems_that_are_there_get_their_chart_once_whoever_is_first(desk: Desk) -> None:
+    run_id, plain = work(desk, make, stem="drums")
+    assert desk.runs.save(run_id, plain) is Saved.published
+    stems = {file.object_key for file in desk.rows(File)}
+    first, second = (work(desk, make, options={"transcribe": True}, stem="drums") for _ in range(2))
+    for run, made in (first, second):
+        assert made["found"] == plain["id"]
+        assert {file["name"] for file in made["files"]} == CHARTED
+        assert desk.runs.save(run, made) is Saved.published
+    [separation] = desk.rows(Separation)
+    assert len(separation.receipt["warnings"]) == 1
+    assert {file.object_key for file in desk.rows(File)} == stems | {file["object_key"] for file in first[1]["files"]}
+
+
+def test_equal_stems_that_somebody_published_meanwhile_get_the_chart_of_the_later_run(desk: Desk) -> None:
+    later, charted = work(desk, make, options={"transcribe": True}, stem="drums")
+    earlier, plain = work(desk, make, stem="drums")
+    assert desk.runs.save(earlier, plain) is Saved.published
+    assert desk.runs.save(later, charted) is Saved.published
+    [separation] = desk.rows(Separation)
+    assert separation.receipt["drums"]["onsets"] == 3
+    kept = {file.name: file.object_key for file in desk.rows(File)}
+    assert {name for name, key in kept.items() if later in key} == CHARTED
+
+
+def test_chart_without_a_drum_stem_fails_by_name(desk: Desk) -> None:
+    with pytest.raises(NoDrumStemError, match="vocals"):
+        work(desk, make, options={"transcribe": True}, stem="vocals")
 
 
 def test_engine_that_dies_twice_is_tried_again_and_a_third_time_is_the_end(desk: Desk, tmp_path: Path) -> None:

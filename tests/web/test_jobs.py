@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 WRONG = [
     ({"model": "no such model"}, "model"),
     ({"model": "nonesuch"}, "model"),
+    ({"model": "best"}, "model"),  # a strategy
     ({"model": ""}, None),
     ({"strategy": "../x"}, "strategy"),
     ({"model": "sketch", "strategy": "sketch"}, "body"),
@@ -31,7 +32,7 @@ WRONG = [
     ({"format": "ogg"}, "format"),
     ({"sample_rate": "fast"}, "sample_rate"),
     ({"sample_rate": "1"}, "sample_rate"),
-    ({"transcribe": "true"}, "transcribe"),
+    ({"transcribe": "perhaps"}, "transcribe"),
     ({"preview": "perhaps"}, "preview"),
     ({"analysis": "2"}, "analysis"),
     ({"priority": "urgent"}, "priority"),

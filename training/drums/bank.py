@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.corpus import RATE
+from training.drums import modal
 from training.songs import drumsynth, fonts
 from training.songs.kits import DRAWN, HYDROGEN, LAYERED
 from training.songs.plan import Hit
@@ -26,8 +27,10 @@ LANE_OF: Final = {
 }  # fmt: skip
 ON_LANES: Final = tuple(LANE_OF)
 OFF_LANES: Final = ("shaker", "tamb", "cowbell", "conga1", "conga2", "bongo1", "bongo2", "clave", "snap")
-MACHINES: Final = 48  # synthesized kits
+MACHINES: Final = 48  # synthesized kits of each of the two sorts
 LONGEST: Final = 2.5  # s of a one-shot
+FADE: Final = 0.4  # s, of what is longer
+DOUBTFUL: Final = {"sonic": ("ride",), "rumpf": ("ride",)}  # these kits' rides are soft or splashed crashes
 LOUDNESSES: Final = (0.2, 0.5, 0.9)
 KEYS: Final = {
     "kick": (36, 35), "snare": (38, 40), "rim": (37,), "clap": (39,), "hat": (42,), "pedal": (44,), "open": (46,),
@@ -35,15 +38,18 @@ KEYS: Final = {
     "bell": (53,),
 }  # fmt: skip
 TRAINED: Final = (
-    *("muldjord", "muldjord", "muldjord", "audiophob", "rumpf", "sonic", "sonic", "synth", "synth"),
-    *(f"FluidR3:{program}" for program in (0, 0, 8, 16, 16, 24, 25, 32, 40)),
+    *("muldjord", "muldjord", "muldjord", "muldjord", "audiophob", "rumpf", "sonic", "sonic", "synth"),
+    *("modal", "modal", "modal", "modal", "modal", "modal"),
+    *(f"FluidR3:{program}" for program in (0, 0, 8, 16, 24, 25, 32, 40)),
 )  # a kit's share of the songs is how often it is named
+FAMILIES: Final = tuple(dict.fromkeys(name.split(":")[0] for name in TRAINED))
 HELD_OUT: Final = {
     "Black Pearl (acoustic, GPL)": "blackpearl",
     "Forzee (acoustic, GPL)": "forzee",
     "Millo (acoustic, GPL)": "millo",
     "TimGM6mb (soundfont, GPL)": "TimGM6mb:0",
     "Colombo (acoustic, GPL)": "colombo",
+    "BJA Pacific (acoustic, CC BY-SA)": "pacific",
 }
 _FILES: Final[dict[str, tuple[Path, dict[str, str]]]] = {
     "forzee": (
@@ -62,18 +68,32 @@ _FILES: Final[dict[str, tuple[Path, dict[str, str]]]] = {
             "ride": "crash20i__ride4*", "bell": "crash20i__ride-cup*",
         },
     ),
+    "pacific": (
+        HYDROGEN / "BJA_Pacific",
+        {
+            "kick": "BD_*", "snare": "SN_*", "hat": "HH_*", "open": "HH2_*", "tom1": "TM_*", "tom3": "TM2_*",
+            "crash": "CB_* CB2_*", "ride": "RD_* RD2_*", "bell": "BL_*",
+        },
+    ),
 }  # fmt: skip
+
+
+def trained(*, without: str | None) -> tuple[str, ...]:
+    """The kits that may be trained on, but for one family."""
+    return tuple(name for name in TRAINED if name.split(":")[0] != without)
 
 
 def kit_of(name: str, rng: np.random.Generator) -> Kit:
     """A kit by name, `family` or `font:program`, with the pieces that it has; machines draw one file a piece."""
     if name == "synth":
         return dict(_synthesized(int(rng.integers(MACHINES))))
+    if name == "modal":
+        return dict(_modal(int(rng.integers(MACHINES))))
     if ":" in name:
         font, program = name.split(":")
         options = _font_kit(font, int(program))
         return {piece: layers[int(rng.integers(len(layers)))] for piece, layers in options.items()}
-    pieces = _recorded(name)
+    pieces = {piece: layers for piece, layers in _recorded(name).items() if piece not in DOUBTFUL.get(name, ())}
     if name in DRAWN:
         return {piece: [layers[int(rng.integers(len(layers)))]] for piece, layers in pieces.items()}
     return dict(pieces)
@@ -85,9 +105,16 @@ def _synthesized(number: int) -> Kit:
     return {piece: [_mono(drumsynth.piece(piece, rng))] for piece in (*ON_LANES, *OFF_LANES)}
 
 
+@cache
+def _modal(number: int) -> Kit:
+    return modal.kit(np.random.default_rng([8, number]))
+
+
 def _mono(sound: NDArray[np.float32]) -> Mono:
     """Both sides as one, silence before it cut where it passes 2 % of its peak, silence after it too: [N]."""
-    mono = sound.mean(axis=0)[: int(LONGEST * RATE)]
+    mono = sound.mean(axis=0)[: int(LONGEST * RATE)].copy()
+    if sound.shape[1] > len(mono):
+        mono[-int(FADE * RATE) :] *= np.linspace(1, 0, int(FADE * RATE), dtype=np.float32)
     loud = np.abs(mono) > 0.02 * max(float(np.abs(mono).max()), 1e-6)
     start = max(int(np.argmax(loud)) - 20, 0)
     heard = np.flatnonzero(np.abs(mono) > 1e-4 * max(float(np.abs(mono).max()), 1e-6))
@@ -135,3 +162,11 @@ def _font_kit(font: str, program: int) -> dict[str, list[list[Mono]]]:
         for index, piece in enumerate(keys):
             out.setdefault(piece, []).append(layers[index * len(LOUDNESSES) : (index + 1) * len(LOUDNESSES)])
     return out
+
+
+def all_sounds(name: str) -> list[Mono]:
+    """Every one-shot of a recorded kit or of a soundfont's program."""
+    if ":" in name:
+        font, program = name.split(":")
+        return [sound for keys in _font_kit(font, int(program)).values() for layers in keys for sound in layers]
+    return [sound for layers in _recorded(name).values() for sound in layers]

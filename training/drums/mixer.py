@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from stemwright.drums.features import HOP, RATE, SUBFRAMES, features_of
-from training.drums.bank import LANE_OF, TRAINED, kit_of
+from stemwright.drums.features import HOP, LAYERS, RATE, SUBFRAMES, features_of
+from training.drums.bank import LANE_OF, OFF_LANES, TRAINED, kit_of
 from training.drums.patterns import Stick, pattern
+from training.drums.shape import layered, reshaped
 from training.songs import effects
 from training.songs.kits import LEVELS
 
@@ -26,8 +28,10 @@ SAMPLES: Final = FRAMES * HOP
 KINDS: Final = ("open", "bell")
 OUTPUTS: Final = 8
 MIDDLE_TOM: Final = 128.0  # Hz, of height 0
-NOTHING: Final = 0.06  # part of the clips in which no drum plays
+NOTHING: Final = 0.3  # part of the clips in which no drum plays
 OTHER_STEMS: Final = ("bass+other.npy", "bass.npy", "other.npy")
+LANGUAGES: Final = ("fr", "it", "es", "pl", "sv", "fi", "nl", "pt")  # the evaluation has others
+SPEECHES: Final = 64
 _CHOKE: Final = 1500  # samples in which an open hi-hat is closed
 
 
@@ -59,9 +63,18 @@ class Mixer:
     mix `[2, T]` so that the artefacts of a real separator are heard in training; both may be left out.
     """
 
-    def __init__(self, *, seed: int, music: Path | None = None, separate: Callable[[Mono], Mono] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int,
+        music: Path | None = None,
+        separate: Callable[[Mono], Mono] | None = None,
+        kits: Sequence[str] = TRAINED,
+    ) -> None:
         self._rng = np.random.default_rng(seed)
+        self._kits = kits
         self._music = songs_in(music)
+        self._voices = sorted(music.glob("*/vocals.npy")) if music else []
         self._separate = separate
 
     def clip(self) -> Clip:
@@ -75,10 +88,21 @@ class Mixer:
         return labelled(self._level(self._rough(sound)), sticks, heights=heights)
 
     def _no_drums(self) -> Mono:
-        """Other instruments, or noise that swells and fades, mono `[SAMPLES]`."""
+        """Other instruments, voices, hand percussion, or noise that swells and fades, mono `[SAMPLES]`."""
         rng = self._rng
-        if rng.random() < 0.6:
-            return self.other(SAMPLES)
+        kind = rng.random()
+        if kind < 0.7:
+            other = self.other(SAMPLES)
+            if self._separate and rng.random() < 0.2:
+                other = self._separate(other)  # what a separator takes for drums where there are none
+            return other
+        if kind < 0.8:
+            return np.roll(spoken(int(rng.integers(SPEECHES))), int(rng.integers(SAMPLES)))
+        if kind < 0.88:
+            kit = {piece: reshaped(kit_of("synth", rng)[piece], piece=piece, rng=rng) for piece in OFF_LANES}
+            sticks = [Stick(float(at), str(rng.choice(OFF_LANES)), float(rng.uniform(0.2, 1)))
+                      for at in np.cumsum(rng.uniform(0.1, 0.6, 40))]  # fmt: skip
+            return play(kit, sticks, frames=SAMPLES, rng=rng) + np.float32(0.3) * self.other(SAMPLES)
         noise = rng.standard_normal((2, SAMPLES)).astype(np.float32)
         noise = effects.tilt(noise, db=float(rng.uniform(-15, 9)), hertz=float(np.exp(rng.uniform(5, 9))))
         swell = 1 + 0.9 * np.sin(np.arange(SAMPLES) / RATE * rng.uniform(0, 6) + rng.uniform(0, 6))
@@ -89,7 +113,7 @@ class Mixer:
         rng = self._rng
 
         def draw() -> Kit:
-            return kit_of(str(rng.choice(TRAINED)), rng)
+            return kit_of(str(rng.choice(self._kits)), rng)
 
         kit, synth = draw(), kit_of("synth", rng)
         if rng.random() < 0.6:
@@ -104,12 +128,14 @@ class Mixer:
         heights = dict(zip(("tom1", "tom2", "tom3"), (tom, tom - steps[0], tom - steps.sum()), strict=True))
         for piece in sorted(needed):
             layers = _few(mixed[piece].get(piece) or kit.get(piece) or synth[piece], rng)
-            by = float(rng.normal() * 1.5)
+            if rng.random() < 0.25 and (under := draw().get(piece)):
+                layers = layered(layers, under[int(rng.integers(len(under)))], db=float(rng.uniform(-15, 0)))
+            by = None
             if piece in heights:  # what a file is called says little about its place among the others
                 by = 12 * (heights[piece] - np.log2(pitch_of(layers[len(layers) // 2]) / MIDDLE_TOM)) + float(
                     rng.normal() * 0.2
                 )
-            out[piece] = [_tuned(layer, by) for layer in layers]
+            out[piece] = reshaped(layers, piece=piece, rng=rng, by=by)
         return out, heights
 
     def other(self, count: int) -> Mono:
@@ -122,14 +148,17 @@ class Mixer:
                 out += 0.25 * np.sin(2 * np.pi * hertz * at) * (0.5 + 0.5 * np.sin(at * rng.uniform(0, 9)))
             return out
         folder = self._music[int(rng.integers(len(self._music)))]
-        names = [*OTHER_STEMS, *(["vocals.npy"] if rng.random() < 0.5 else [])]
+        paths = [folder / name for name in OTHER_STEMS]
+        kind = rng.random()
+        if self._voices and kind < 0.5:
+            paths = [*(paths if kind < 0.42 else []), self._voices[int(rng.integers(len(self._voices)))]]
         out = np.zeros(count, np.float32)
-        for name in names:
-            if (folder / name).exists():
-                whole = np.load(folder / name, mmap_mode="r")
+        for path in paths:
+            if path.exists():
+                whole = np.load(path, mmap_mode="r")
                 start = int(rng.integers(max(1, len(whole) - count)))
                 part = whole[start : start + count].astype(np.float32).mean(axis=1) / 32768
-                out[: len(part)] += part
+                out[: len(part)] += part * np.float32(10 ** (rng.uniform(-6, 6) / 20))
         return out
 
     def _rough(self, sound: Mono) -> Mono:
@@ -154,13 +183,15 @@ class Mixer:
             stereo = effects.filtered(stereo, "high", float(rng.uniform(30, 120)))
         mono = np.asarray(stereo.mean(axis=0), np.float32)
         bleed = chance()
-        if bleed < 0.5:
+        if bleed < 0.68:
             other = self.other(len(mono))
             ratio = float(np.std(mono) / (np.std(other) + 1e-9))
-            if bleed < 0.15 and self._separate:
-                return self._separate(mono + other * np.float32(ratio * 10 ** (rng.uniform(-9, 6) / 20)))
-            if bleed < 0.3:
+            if bleed < 0.36 and self._separate:
+                return self._separate(mono + other * np.float32(ratio * 10 ** (rng.uniform(-9, 9) / 20)))
+            if bleed < 0.42:
                 return _masked(mono, other * np.float32(ratio * 10 ** (rng.uniform(-12, 3) / 20)), rng)
+            if bleed < 0.52:
+                return mono + other * np.float32(ratio * 10 ** (rng.uniform(-14, 3) / 20))
             mono = mono + other * np.float32(ratio * 10 ** (rng.uniform(-45, -14) / 20))
         return mono
 
@@ -203,9 +234,32 @@ def play(kit: Kit, sticks: Sequence[Stick], *, frames: int, rng: np.random.Gener
     return out
 
 
+@cache
+def spoken(number: int) -> Mono:
+    """A stretch of nonsense read by espeak-ng in some language, mono `[SAMPLES]`; silence without espeak-ng."""
+    import io
+    import shutil
+    import subprocess
+
+    import soundfile
+    import soxr
+
+    if not shutil.which("espeak-ng"):
+        return np.zeros(SAMPLES, np.float32)
+    rng = np.random.default_rng([9, number])
+    words = []
+    for size in rng.integers(1, 5, 60):
+        syllables = (str(rng.choice([*"bdfgklmnprstvz"]) + rng.choice([*"aeiou"])) for _ in range(size))
+        words.append("".join(syllables) + str(rng.choice(["", "", "t", "k", "s", ","])))
+    command = ["espeak-ng", "-v", LANGUAGES[number % len(LANGUAGES)], "-p", str(rng.integers(10, 90)),
+               "-s", str(rng.integers(110, 230)), "--stdout", " ".join(words)]  # fmt: skip
+    sound, rate = soundfile.read(io.BytesIO(subprocess.run(command, check=True, capture_output=True).stdout))
+    return np.resize(np.asarray(soxr.resample(sound, rate, RATE), np.float32), SAMPLES)
+
+
 def labelled(sound: Mono, sticks: Sequence[Stick], *, heights: Mapping[str, float] | None = None) -> Clip:
     """Features of a clip and what is to be found in it. An onset is a triangle of two half frames each way."""
-    features = features_of(sound[None])
+    features = features_of(sound[None])[:, :LAYERS]
     count = len(features) * SUBFRAMES
     onsets, velocities = np.zeros((2, count, OUTPUTS), np.float32)
     kinds = np.zeros((count, len(KINDS)), np.float32)
@@ -237,17 +291,10 @@ def pitch_of(tom: Mono) -> float:
 
 
 def _few(layers: list[Mono], rng: np.random.Generator) -> list[Mono]:
-    """At most eight of a kit's layers, in order."""
-    if len(layers) <= 8:
+    """At most five of a kit's layers, in order."""
+    if len(layers) <= 5:
         return layers
-    return [layers[index] for index in sorted(rng.choice(len(layers), 8, replace=False))]
-
-
-def _tuned(sound: Mono, semitones: float) -> Mono:
-    where = np.arange(0, len(sound) - 1, 2 ** (semitones / 12))
-    low = where.astype(np.int64)
-    part = (where - low).astype(np.float32)
-    return np.asarray(sound[low] * (1 - part) + sound[np.minimum(low + 1, len(sound) - 1)] * part, np.float32)
+    return [layers[index] for index in sorted(rng.choice(len(layers), 5, replace=False))]
 
 
 def _choked(sound: Mono, after: float | None) -> Mono:

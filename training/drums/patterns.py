@@ -13,6 +13,7 @@ from training.songs.drumming import GROOVES, METERS, Grid, fill
 SOLO: Final = ("kick", "snare", "snare", "tom1", "tom1", "tom2", "tom2", "tom3", "tom3", "crash")
 EVEN: Final = ("kick", "snare", "hat", "open", "pedal", "tom1", "tom2", "tom3", "crash", "china", "ride", "bell", "rim")
 TOPS: Final = ("hat", "ride", "open", "crash", "tom3", "bell", "china")
+LEADS: Final = ("ride", "ride", "crash", "crash", "open", "hat", "china", "bell", "pedal")
 CLOSEST: Final = 0.016  # s; closer strokes on one lane are one
 
 
@@ -28,10 +29,12 @@ class Stick:
 def pattern(rng: np.random.Generator, *, seconds: float) -> list[Stick]:
     """A random performance from before 0 to `seconds`; strokes before 0 ring into it."""
     kind = rng.random()
-    if kind < 0.5:
+    if kind < 0.42:
         sticks = _groove(rng, seconds)
-    elif kind < 0.7:
+    elif kind < 0.6:
         sticks = _solo(rng, seconds)
+    elif kind < 0.75:
+        sticks = _cymbals(rng, seconds)
     else:
         sticks = _random(rng, seconds)
     sticks = [stick for stick in sticks if stick.start < seconds - 0.01]
@@ -110,6 +113,25 @@ def _solo(rng: np.random.Generator, seconds: float) -> list[Stick]:
             if rng.random() < 0.15:
                 out.append(Stick(at + float(rng.normal()) * 0.004, "kick", float(rng.uniform(0.5, 1))))
             at += step
+    return out
+
+
+def _cymbals(rng: np.random.Generator, seconds: float) -> list[Stick]:
+    """An even pulse whose leading piece changes every few strokes, so that one place is crash, ride or open hat."""
+    at, count, out = float(rng.uniform(0, 0.4)), 0, []
+    step = float(np.exp(rng.uniform(np.log(0.14), np.log(0.7))))
+    left, lead = 0, "ride"
+    backbeat, bass = int(rng.choice([2, 4])), float(rng.uniform(0.1, 0.6))
+    while at < seconds:
+        if not left:
+            left, lead = int(rng.integers(1, 9)), str(rng.choice(LEADS))
+        out.append(Stick(at + float(rng.normal()) * 0.003, lead, float(rng.uniform(0.3, 1))))
+        if count % backbeat == backbeat // 2 and rng.random() < 0.8:
+            under = "snare" if rng.random() < 0.7 else str(rng.choice(["tom1", "tom2", "tom3"]))
+            out.append(Stick(at + float(rng.normal()) * 0.003, under, float(rng.uniform(0.4, 1))))
+        if rng.random() < bass:
+            out.append(Stick(at + float(rng.normal()) * 0.003, "kick", float(rng.uniform(0.5, 1))))
+        at, count, left = at + step, count + 1, left - 1
     return out
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from training.drums.bank import FAMILIES, trained
 from training.drums.mixer import Mixer
 
 if TYPE_CHECKING:
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
 SHARD: Final = 50  # clips in a file
 
 
-def fill(out: Path, *, clips: int, seed: int, music: Path | None = None) -> None:
-    """Write about so many clips as files of `SHARD`; those of another seed stay."""
+def fill(out: Path, *, clips: int, seed: int, music: Path | None = None, without: str | None = None) -> None:
+    """Write about so many clips as files of `SHARD`, without a family of kits; those of another seed stay."""
     out.mkdir(parents=True, exist_ok=True)
-    mixer = Mixer(seed=seed, music=music, separate=drums_of_sketch())
+    mixer = Mixer(seed=seed, music=music, separate=drums_of_sketch(), kits=trained(without=without))
     for shard in range(-(-clips // SHARD)):
         made = [mixer.clip() for _ in range(SHARD)]
         partial = out / f"{seed:03d}-{shard:04d}.partial"
@@ -66,8 +67,8 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--music", type=Path, help="songs of `training.songs`, whose other stems bleed in")
-    asked = parser.parse_args()
-    fill(asked.out, clips=asked.clips, seed=asked.seed, music=asked.music)
+    parser.add_argument("--without", choices=FAMILIES, help="family of kits that is left out")
+    fill(**vars(parser.parse_args()))
 
 
 if __name__ == "__main__":

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import copy
-import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
@@ -16,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from training.checkpoints import load_checkpoint, save_checkpoint
 from training.drums.network import Network
-from training.optimiser import make_optimisers
+from training.running import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,24 +41,52 @@ def read_pool(folder: Path) -> Batch:
 
 
 def batches(pool: Batch, *, size: int, frames: int) -> Iterator[Batch]:
-    """Endless stretches of clips, each at another level and with another equaliser; bands are blanked now and then."""
+    """Endless stretches of clips, `varied`; under a third of them lies a clip without drums."""
     count, length = len(pool["features"]) - HELD_BACK, pool["features"].shape[1]
     if count <= 0:
         raise ValueError(f"at least {HELD_BACK + 1} clips are needed")
+    empty = HELD_BACK + torch.nonzero(pool["onsets"][HELD_BACK:].amax((1, 2)) == 0)[:, 0]
     while True:
         for chosen in torch.split(torch.randperm(count), size):
             start = int(torch.randint(0, length - frames + 1, (1,)))
             batch = {name: pool[name][chosen + HELD_BACK] for name in NAMES}
             out = {name: batch[name][:, 2 * start : 2 * (start + frames)].float() for name in NAMES[1:]}
             features = batch["features"][:, start : start + frames].float()
-            size_now, _, _, bands = features.shape
-            knots = torch.randn(size_now, 1, 7) * 0.06
-            curve = F.interpolate(knots, bands, mode="linear", align_corners=True)[:, None]
-            features = features + torch.randn(size_now, 1, 1, 1) * 0.08 + curve
-            if torch.rand(1) < 0.3:
-                first = int(torch.randint(0, bands - 8, (1,)))
-                features[..., first : first + int(torch.randint(2, 8, (1,)))] = -1
+            if len(empty):
+                other = pool["features"][empty[torch.randint(len(empty), (len(features),))]]
+                under = torch.roll(other, int(torch.randint(length, (1,))), dims=1)[:, start : start + frames].float()
+                features = beneath(features, under, where=torch.rand(len(features), 1, 1, 1) < 1 / 3)
+            features, moved = varied(features)
+            out["heights"] = torch.where(moved[:, None, None], torch.nan, out["heights"])
             yield out | {"features": features}
+
+
+def varied(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Features `[B, N, 3, 72]`, each clip at another level, through an equaliser, compressed or expanded, hissing.
+
+    Some are moved by one to three bands, so that their pitches are others: which, is the second output, `[B]`.
+    """
+    count, _, _, bands = features.shape
+    curve = F.interpolate(torch.randn(count, 1, 7) * 0.1, bands, mode="linear", align_corners=True)[:, None]
+    mean = features.mean((1, 2, 3), keepdim=True)
+    features = (features - mean) * torch.empty(count, 1, 1, 1).uniform_(0.85, 1.15) + mean
+    features = features + torch.randn(count, 1, 1, 1) * 0.1 + curve
+    steps = torch.randint(-3, 4, (count,)) * (torch.rand(count) < 0.4)
+    places = (torch.arange(bands) + steps[:, None]).clamp(0, bands - 1)
+    features = torch.gather(features, 3, places[:, None, None].expand_as(features))
+    hiss = torch.empty(count, 1, 1, 1).uniform_(-1, -0.3) + 0.5 * curve + 0.03 * torch.randn_like(features)
+    features = torch.where(torch.rand(count, 1, 1, 1) < 0.3, torch.maximum(features, hiss), features)
+    if torch.rand(1) < 0.3:
+        first = int(torch.randint(0, bands - 8, (1,)))
+        features[..., first : first + int(torch.randint(2, 8, (1,)))] = -1
+    return features, steps != 0
+
+
+def beneath(features: Tensor, under: Tensor, *, where: Tensor) -> Tensor:
+    """Features `[B, N, 3, 72]` of two sounds together where `where` is true, the second made 6 to 46 dB softer."""
+    loud = 10 ** torch.empty(len(features), 1, 1, 1).uniform_(-2.3, -0.3)
+    power = 10 ** (4 * (features - 1.5)) + (loud * 10 ** (2 * (under - 1.5))) ** 2
+    return torch.where(where, torch.log10(power) / 4 + 1.5, features)
 
 
 def losses(outputs: tuple[Tensor, ...], batch: Batch) -> dict[str, Tensor]:
@@ -87,48 +113,12 @@ def total(parts: dict[str, Tensor]) -> Tensor:
     return parts["onset"] + 0.05 * parts["velocity"] + 0.01 * parts["kind"] + 0.03 * parts["height"]
 
 
-class Training:
-    """One run: the network, its running mean (which is what is kept), and the log."""
-
-    def __init__(self, network: Network, *, lr: float, log: TextIO) -> None:
-        self.network, self.log = network, log
-        self.mean = copy.deepcopy(network).eval()
-        self.optimisers = make_optimisers(network, lr=lr)
-        self._tops = [[group["lr"] for group in optimiser.param_groups] for optimiser in self.optimisers]
-        self.steps = 0
-        self.loss = 0.0
-
-    def step(self, batch: Batch, *, done: float) -> None:
-        """One step; `done` is the share of the run that is over."""
-        rate = min(1.0, (self.steps + 1) / 50) * min(1.0, max(0.02, (1 - done) / 0.5))
-        for optimiser, tops in zip(self.optimisers, self._tops, strict=True):
-            for group, top in zip(optimiser.param_groups, tops, strict=True):
-                group["lr"] = rate * top
-        loss = total(losses(self.network(batch["features"]), batch))
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        for optimiser in self.optimisers:
-            optimiser.step()
-            optimiser.zero_grad()
-        self.steps += 1
-        share = max(1 / self.steps, 0.01)
-        with torch.no_grad():
-            pairs = zip(self.mean.state_dict().values(), self.network.state_dict().values(), strict=True)
-            for kept, new in pairs:
-                kept.lerp_(new, share) if kept.is_floating_point() else kept.copy_(new)
-        self.loss += (float(loss.detach()) - self.loss) / min(self.steps, 50)
-
-    def validate(self, pool: Batch) -> dict[str, float]:
-        """Losses of the running mean on the clips held back."""
-        batch = {name: pool[name][:HELD_BACK].float() for name in NAMES}
-        with torch.no_grad():
-            parts = losses(self.mean(batch["features"]), batch)
-        return {name: round(float(value), 5) for name, value in parts.items()}
-
-    def note(self, **what: object) -> None:
-        """A line of JSON in the log and on the screen."""
-        print(json.dumps(what), file=self.log, flush=True)
-        print(" ".join(f"{key}={value}" for key, value in what.items()), flush=True)
+def validated(network: Network, pool: Batch) -> dict[str, float]:
+    """Losses on the clips held back."""
+    batch = {name: pool[name][:HELD_BACK].float() for name in NAMES}
+    with torch.no_grad():
+        parts = losses(network(batch["features"]), batch)
+    return {name: round(float(value), 5) for name, value in parts.items()}
 
 
 def train(
@@ -143,7 +133,6 @@ def train(
     frames: int = 256,
 ) -> float:
     """Train until `minutes` or `steps` are over; write `out`.pt and `out`.jsonl; the smoothed loss at the end."""
-    torch.manual_seed(0)
     network = Network()
     if start:
         load_checkpoint(network, start)
@@ -152,7 +141,7 @@ def train(
     began = checked = loaded = time.monotonic()
     stream = batches(clips, size=batch, frames=frames)
     with out.with_suffix(".jsonl").open("a") as log:
-        run = Training(network, lr=lr, log=log)
+        run = Run(network, lr=lr, log=log, warm=50, fall=0.5, share=0.01)
         run.note(parameters=sum(param.numel() for param in network.parameters()), clips=len(clips["features"]))
         while True:
             now = time.monotonic()
@@ -160,14 +149,15 @@ def train(
             if now - checked > 60 * EVERY_MINUTES or done >= 1:
                 checked = now
                 save_checkpoint(run.mean, out.with_suffix(".pt"))
-                run.note(step=run.steps, clips=len(clips["features"]), **run.validate(clips))
+                run.note(step=run.steps, clips=len(clips["features"]), **validated(run.mean, clips))
             if done >= 1:
                 return run.loss
             if now - loaded > 60 * RELOAD_MINUTES:
                 loaded = now
                 clips = read_pool(pool)
                 stream = batches(clips, size=batch, frames=frames)
-            run.step(next(stream), done=done)
+            clip = next(stream)
+            run.step(total(losses(network(clip["features"]), clip)), done=done)
             if run.steps % EVERY_STEPS == 0:
                 run.note(step=run.steps, minutes=round((now - began) / 60, 1), loss=round(run.loss, 5))
 
@@ -183,9 +173,11 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--batch", type=int, default=12)
     parser.add_argument("--frames", type=int, default=256)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     options = vars(parser.parse_args())
     torch.set_num_threads(options.pop("threads"))
+    torch.manual_seed(options.pop("seed"))
     train(**options)
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stemwright.app._settings_environment import CONFIG
 from stemwright.app._settings_leaves import Leaf, Reading, suggestion
-from stemwright.errors import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -79,7 +78,7 @@ def find_file(path: Path | None, *, environ: Mapping[str, str]) -> Path | None:
 
 
 def read_file(path: Path, *, environ: Mapping[str, str], leaves: Sequence[Leaf]) -> Reading:
-    """What a file says. An empty value counts as not given. Raises `SetupError` without PyYAML."""
+    """What a file says. An empty value counts as not given."""
     reading = Reading()
     try:
         tree, faults = _parse(path)
@@ -157,12 +156,10 @@ def _first(group: str, *, known: Mapping[str, Leaf]) -> str:
 def _parse(path: Path) -> tuple[dict[object, object], list[str]]:
     """The tree of a file and what is wrong with it, without its text: it may hold secrets.
 
-    Raises `ValueError` when it is not YAML or no mapping, `OSError`, and `SetupError` without PyYAML.
+    Raises `ValueError` when it is not YAML or no mapping, `OSError`.
     """
-    try:
-        import yaml
-    except ModuleNotFoundError as error:
-        raise SetupError(f"reading {path} needs PyYAML: pip install 'stemwright[server]'") from error
+    import yaml
+
     twice: list[str] = []
 
     class Loader(yaml.SafeLoader):

@@ -159,6 +159,19 @@ def parse_origin(value: object) -> str:
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
+def parse_mirror(value: object) -> str | None:
+    """The base of a mirror, such as `https://mirror.example.org/weights`. Raises `ValueError`."""
+    if value is None:
+        return None
+    text = _text(value).rstrip("/")
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or parts.hostname is None or parts.query or parts.fragment:
+        raise ValueError("give an address such as https://mirror.example.org/weights")
+    if parts.scheme == "http" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}:
+        raise ValueError("a mirror on another machine must be https")
+    return text
+
+
 def parse_folder(value: object) -> Path | None:
     """An absolute path; `~` is the home folder. Raises `ValueError`."""
     if value is None:
@@ -211,6 +224,7 @@ Whole: TypeAlias = Annotated[int, BeforeValidator(_no_truth)]
 Factor: TypeAlias = Annotated[float, BeforeValidator(_no_truth), Field(allow_inf_nan=False)]
 Folder: TypeAlias = Annotated[Path, BeforeValidator(parse_folder)]
 OptionalFolder: TypeAlias = Annotated[Path | None, BeforeValidator(parse_folder)]
+Mirror: TypeAlias = Annotated[str | None, BeforeValidator(parse_mirror)]
 Host: TypeAlias = Annotated[str, BeforeValidator(parse_host)]
 Device: TypeAlias = Annotated[str, BeforeValidator(_device)]
 Word: TypeAlias = Annotated[str, BeforeValidator(_text), Field(min_length=1, max_length=200)]

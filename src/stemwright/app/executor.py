@@ -22,11 +22,13 @@ def main() -> None:
     """Work until the parent says so or is gone."""
     from stemwright.app.log import set_up_logs
     from stemwright.app.settings import load_settings
+    from stemwright.app.weights import use_weights
     from stemwright.app.wiring import database_url, jobs_config, open_store
     from stemwright.jobs.executor import run_executor
     from stemwright.library.database import Database
 
     settings = load_settings()
+    use_weights(settings)
     set_up_logs(form=settings.log.format, level=settings.log.level, process="executor")
     config = jobs_config(settings)
     config.work.mkdir(exist_ok=True, mode=0o700)

@@ -20,6 +20,7 @@ import uvicorn
 from stemwright.app.log import set_up_logs
 from stemwright.app.patience import PatientProtocol
 from stemwright.app.process import prepare_points
+from stemwright.app.weights import use_weights
 from stemwright.app.wiring import open_studio, web_config
 from stemwright.errors import SetupError
 
@@ -49,6 +50,7 @@ def serve(settings: Settings) -> None:
     """Run until SIGTERM or Ctrl-C. Raises `DataInUseError`, and `SetupError` when the port is taken."""
     set_up_logs(form=settings.log.format, level=settings.log.level, process="api")
     prepare_points("api")
+    use_weights(settings)
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _locked(settings.data), _listening(settings) as listener:
         shutil.rmtree(settings.data / "incoming", ignore_errors=True)  # ours alone: what a killed API left

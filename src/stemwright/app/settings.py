@@ -22,6 +22,7 @@ from stemwright.app._settings_values import (
     InHours,
     InSeconds,
     Lower,
+    Mirror,
     Network,
     Networks,
     OptionalFolder,
@@ -47,6 +48,23 @@ class SettingsError(OptionError):
     def __init__(self, faults: list[str]) -> None:
         super().__init__("; ".join(faults))
         self.faults = tuple(faults)  # all that is wrong, each naming its variable, or its file and its key
+
+
+def _default_data() -> Path:
+    return _home_folder("XDG_DATA_HOME", ".local/share") or Path("stemwright-data").absolute()
+
+
+def _default_cache() -> Path:
+    return _home_folder("XDG_CACHE_HOME", ".cache") or Path("stemwright-cache").absolute()
+
+
+def _home_folder(variable: str, below_home: str) -> Path | None:
+    """The folder of XDG for us; None for a user without a home, as in some containers."""
+    given = Path(os.environ.get(variable, ""))
+    try:
+        return (given if given.is_absolute() else Path.home() / below_home) / "stemwright"
+    except RuntimeError:
+        return None
 
 
 class _Group(BaseModel):
@@ -87,7 +105,14 @@ class Model(_Group):
     device: Annotated[Device, Alias("DEMUCS_DEVICE")] = Field(
         default="auto", description="`auto`, `cpu`, `cuda`, `cuda:N` or `mps`."
     )
-    repo: OptionalFolder = Field(default=None, description="A folder of weights of your own, in Demucs' layout.")
+    repo: OptionalFolder = Field(
+        default=None, description="A folder of weights of your own: in Demucs' or Spleeter's layout, or custom models."
+    )
+    cache: Folder = Field(default_factory=_default_cache, description="The folder for weights that are downloaded.")
+    offline: bool = Field(default=False, description="Never connect for weights, of the command line too.")
+    mirror: Mirror = Field(
+        default=None, description="Weights are fetched from `MIRROR/host/path` instead of `https://host/path`."
+    )
 
 
 class Retention(_Group):
@@ -161,15 +186,6 @@ class Log(_Group):
     )
 
 
-def _default_data() -> Path:
-    """The folder of XDG; without a home, one below the working folder."""
-    given = Path(os.environ.get("XDG_DATA_HOME", ""))
-    try:
-        return (given if given.is_absolute() else Path.home() / ".local" / "share") / "stemwright"
-    except RuntimeError:  # a user without a home, as in some containers
-        return Path("stemwright-data").absolute()
-
-
 class Settings(_Group):
     """All settings. Made by hand it takes only what it is given; `load_settings` reads file and environment."""
 
@@ -190,6 +206,11 @@ class Settings(_Group):
     )
     decode_timeout: InSeconds = Field(
         default=120.0, gt=0, description="Seconds spent waiting for the decoder, of the command line too."
+    )
+    strategy_cache: Size = Field(
+        default=2 << 30,
+        description="Disk for what a strategy's models gave, on the command line, so that none runs again when another "
+        "part of the strategy changes; 0: keep nothing.",
     )
     jobs: Jobs = Field(default_factory=Jobs)
     model: Model = Field(default_factory=Model)
@@ -243,8 +264,7 @@ class Described:
 def load_settings(path: Path | None = None) -> Settings:
     """Read the environment and the file, which is `path`, `$STEMWRIGHT_CONFIG` or `./stemwright.yaml`.
 
-    The environment goes before the file. Raises `SettingsError` (an `OptionError`) naming all that is wrong at once,
-    and `SetupError` when there is a file and no PyYAML.
+    The environment goes before the file. Raises `SettingsError` (an `OptionError`) naming all that is wrong at once.
     """
     known = leaves(Settings)
     file = find_file(path, environ=os.environ)

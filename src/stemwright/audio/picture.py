@@ -104,12 +104,12 @@ def waveform_svg(tracks: Sequence[Track], *, title: str, subtitle: str = "", col
     names = ", ".join(track.label for track in tracks)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {bottom + _AXIS_HEIGHT}" {size} role="img">',
-        f"<title>{_text(title, 200)}</title>",
-        f"<desc>{_text(f'Waveforms, one above the other: {names}', 400)}</desc>",
+        f"<title>{xml_text(title, 200)}</title>",
+        f"<desc>{xml_text(f'Waveforms, one above the other: {names}', 400)}</desc>",
         f"<style>{_STYLE}</style>",
         f'<rect class="card" x=".5" y=".5" width="{_WIDTH - 1}" height="{bottom + _AXIS_HEIGHT - 1}" rx="14"/>',
-        f'<text class="title" x="24" y="40">{_text(title, 48)}</text>',
-        f'<text class="small" x="{_WIDTH - 24}" y="40" text-anchor="end">{_text(subtitle, 40)}</text>',
+        f'<text class="title" x="24" y="40">{xml_text(title, 48)}</text>',
+        f'<text class="small" x="{_WIDTH - 24}" y="40" text-anchor="end">{xml_text(subtitle, 40)}</text>',
         *lanes,
         *_axis(seconds, bottom=bottom),
         "</svg>",
@@ -124,7 +124,7 @@ def _surroundings(track: Track, *, colour: str, top: int, height: int) -> str:
     style = "name" if len(track.label) <= 10 else "name long"
     lines = [  # the bed comes after the name, so that it hides what is too wide
         f'<rect x="24" y="{middle - 11:g}" width="4" height="22" rx="2" fill="{colour}"/>',
-        f'<text class="{style}" x="38" y="{middle + 5:g}">{_text(track.label, 13)}</text>',
+        f'<text class="{style}" x="38" y="{middle + 5:g}">{xml_text(track.label, 13)}</text>',
         f'<rect class="bed" x="{_LEFT}" y="{top}" width="{_RIGHT - _LEFT}" height="{height}" rx="6"/>',
     ]
     if track.lufs is None:
@@ -188,7 +188,7 @@ def _colour(track: Track, number: int) -> str:
     return colour
 
 
-def _text(words: str, most: int) -> str:
+def xml_text(words: str, most: int) -> str:
     """Make words safe in XML: cut, escaped, and without the characters that XML forbids."""
     allowed = re.sub("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", words)
     return html.escape(allowed if len(allowed) <= most else allowed[: most - 1].rstrip() + "…")

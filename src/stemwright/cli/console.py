@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 _WIDE = 300  # columns
 _SHARES: dict[Stage, tuple[float, float]] = {  # where each stage begins and ends on the bar, in percent
     "reading": (0, 3),
-    "separating": (3, 92),
-    "encoding": (92, 100),
+    "separating": (3, 90),
+    "transcribing": (90, 94),
+    "encoding": (94, 100),
 }
 
 
@@ -116,20 +117,36 @@ class Reporter:
         finally:
             progress.remove_task(row)
 
+    def downloading(self, label: str, done: int, total: int | None) -> None:
+        """The weights of a model are on their way."""
+        if self._progress is None or self._progress.disable:
+            if not done:
+                self._say(f"downloading {escape(label)}" + (f", {total / 1e6:.0f} MB" if total else ""))
+            return
+        rows = [task for task in self._progress.tasks if task.fields.get("download") == label]
+        row = (
+            rows[0].id if rows else self._progress.add_task(f"downloading {escape(label)}", total=total, download=label)
+        )
+        self._progress.update(row, completed=done, total=total)
+        if done == total:
+            self._progress.remove_task(row)
+
     def done(self, song: Path, result: SongResult) -> None:
         """One song is finished, or had been."""
         receipt = result.receipt
         status = "skipped" if result.skipped else "done"
         if self._json:
             files = {stem: str(path) for stem, path in result.files().items()}
-            body = {"status": status, "song": str(song), "folder": str(result.root), "files": files}
+            body: dict[str, object] = {"status": status, "song": str(song), "folder": str(result.root), "files": files}
+            if receipt.drums:
+                body["drums"] = {part: str(path) for part, path in result.chart_files().items()}
             self._line(body | {"receipt": receipt.model_dump(mode="json")})
         elif self._out.is_terminal:
             self._paragraph(song, result)
         else:
             if result.skipped:
                 self._say(f"{escape(song.name)} was done before with these settings")
-            for path in dict.fromkeys(result.files().values()):
+            for path in dict.fromkeys([*result.files().values(), *result.chart_files().values()]):
                 sys.stdout.buffer.write(os.fsencode(path) + b"\n")
             sys.stdout.flush()
         for warning in result.warnings():
@@ -163,6 +180,8 @@ class Reporter:
             lufs = stem.loudness.integrated_lufs
             loudness = "silent" if lufs is None else f"{lufs:.1f} LUFS"
             table.add_row("", escape(stem.name), loudness, escape(str(path)))
+        for part, path in result.chart_files().items():
+            table.add_row("", "drums", part.replace("_", ", "), escape(str(path)))
         self._out.print(table)
 
     def _table(self) -> None:

@@ -102,8 +102,16 @@ def _models() -> Iterator[Check]:
     import importlib.util
     from importlib import metadata
 
+    from stemwright.app.settings import load_settings
+    from stemwright.app.weights import use_weights
+    from stemwright.errors import OptionError
     from stemwright.separators import catalogue
+    from stemwright.weights.config import current
 
+    try:
+        use_weights(load_settings())
+    except OptionError as error:
+        yield Check("settings", "fault", error.message)
     if importlib.util.find_spec("demucs") is None:
         yield Check("demucs", "note", "not installed: it is the extra [demucs]; see the README")
     else:
@@ -117,7 +125,8 @@ def _models() -> Iterator[Check]:
                     info.name, "note", f"weights are downloaded at first use ({info.download_bytes / 1e6:.0f} MB)"
                 )
             case "missing":
-                yield Check(info.name, "note", f"needs the extra [{info.family}]")
+                extra = f"needs the extra [{info.family}]"
+                yield Check(info.name, "note", "offline, and not here" if current().offline else extra)
     for problem in catalogue.problems():
         yield Check("separators", "fault", problem)
 

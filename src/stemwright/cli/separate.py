@@ -38,8 +38,20 @@ _PEAKS: dict[PeaksChoice, tuple[PeaksFormat, ...]] = {
 def separate(  # noqa: PLR0913, PLR0917  (one parameter an option of the command)
     songs: Annotated[list[Path], typer.Argument(metavar="SONG|FOLDER...", help="Recordings, or folders of them.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the stems go.")] = DEFAULT_OUTPUT,
-    model: Annotated[str, typer.Option("--model", "-m", metavar="NAME", help="See `stemwright models`.")] = "auto",
-    repo: Annotated[Path | None, typer.Option(metavar="DIR", help="A folder of weights in Demucs' layout.")] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", metavar="NAME|FILE", help="See `stemwright models`; or a YAML of a model of your own."
+        ),
+    ] = "auto",
+    strategy: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="A tree of models in the place of one; see `stemwright strategies`."),
+    ] = None,
+    repo: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A folder of weights: Demucs', Spleeter's, your own.")
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Never connect for weights.")] = False,
     stems: Annotated[
         str | None,
         typer.Option(metavar="A,B", help="Only these; `no_vocals` is the mix without the vocals. Default: all."),
@@ -75,10 +87,18 @@ def separate(  # noqa: PLR0913, PLR0917  (one parameter an option of the command
         float | None, typer.Option(metavar="SECONDS", help="Length of a chunk; less needs less memory.")
     ] = None,
     exact: Annotated[
-        bool, typer.Option("--exact/--no-exact", help="Add what the model leaves over to `other`.")
+        bool,
+        typer.Option(
+            "--exact/--no-exact",
+            " /--raw",
+            help="Add what the model leaves over to `other`; --raw: stems as the model's own software gives them.",
+        ),
     ] = True,
     peaks: Annotated[PeaksChoice, typer.Option(help="Waveform overviews as audiowaveform files.")] = PeaksChoice.none,
     picture: Annotated[bool, typer.Option("--picture", help="Draw the waveforms as an SVG.")] = False,
+    drums: Annotated[
+        bool, typer.Option("--drums", help="Write the drum stem as a chart, MIDI and a picture of them too.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a song, and nothing else, on standard output.")
     ] = False,
@@ -103,7 +123,10 @@ def separate(  # noqa: PLR0913, PLR0917  (one parameter an option of the command
     try:
         options = _options(
             model=model,
+            strategy=strategy,
             repo=repo,
+            offline=offline,
+            reporter=reporter,
             stems=stems,
             format_=format_,
             bitrate=bitrate,
@@ -116,6 +139,7 @@ def separate(  # noqa: PLR0913, PLR0917  (one parameter an option of the command
             exact=exact,
             peaks=peaks,
             picture=picture,
+            drums=drums,
             force=force,
             max_duration=max_duration,
         )
@@ -156,8 +180,13 @@ def _one(engine: Engine, task: Task, reporter: Reporter) -> bool:
     return True
 
 
-def _options(
+def _options(  # noqa: PLR0913
     *,
+    model: str,
+    strategy: str | None,
+    repo: Path | None,
+    offline: bool,
+    reporter: Reporter,
     format_: str,
     bitrate: str | None,
     stems: str | None,
@@ -170,12 +199,17 @@ def _options(
     from dataclasses import replace
 
     from stemwright.app.settings import load_settings
+    from stemwright.app.weights import use_weights
     from stemwright.audio.formats import parse_format
     from stemwright.engine.naming import NameTemplate
     from stemwright.engine.options import SeparateOptions
     from stemwright.errors import OptionError
+    from stemwright.separators import catalogue
 
-    limits = load_settings().limits()
+    settings = load_settings()
+    use_weights(settings, offline=offline, on_progress=reporter.downloading)
+    model, repo = catalogue.at_path(model, repo=repo)
+    limits = settings.limits()
     if max_duration is not None:
         limits = replace(limits, duration=max_duration)
     word = format_.strip().lower().removeprefix(".")
@@ -185,6 +219,9 @@ def _options(
     except OptionError as error:
         raise OptionError(f"{error.message}, {', '.join(_STEM_MP4)}") from error
     return SeparateOptions(
+        **_strategy(strategy, repo, budget=settings.strategy_cache),
+        model=model,
+        repo=repo,
         format=form,
         stem_mp4=codec is not None,
         bitrate=_bits(bitrate),
@@ -194,6 +231,18 @@ def _options(
         limits=limits,
         **same,
     )
+
+
+def _strategy(reference: str | None, repo: Path | None, *, budget: int) -> dict[str, Any]:
+    """The options that a strategy needs. Raises `UnknownStrategyError`, `StrategyError`."""
+    from stemwright.engine.trees.intermediates import Intermediates
+    from stemwright.strategies.find import find_strategy
+    from stemwright.weights.config import current
+
+    if reference is None:
+        return {}
+    kept = Intermediates(current().cache / "strategies", budget=budget)
+    return {"strategy": find_strategy(reference, repo=repo), "intermediates": kept}
 
 
 def _bits(text: str | None) -> int | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from stemwright.audio.decode import DecodeLimits
     from stemwright.drums.chart import Chart
+    from stemwright.engine.drum_chart import Heard
     from stemwright.types import Notice
 
 DEFAULT_OUTPUT = Path("charts")
@@ -29,6 +30,7 @@ def transcribe(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the chart goes.")] = (
         DEFAULT_OUTPUT
     ),
+    png: Annotated[bool, typer.Option("--png", help="Draw the picture as PNG too; needs the extra `picture`.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a chart that is there.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")
@@ -36,15 +38,16 @@ def transcribe(
 ) -> None:
     """Write the drums of a song as a chart on eight lanes, and as MIDI.
 
-    The chart is a folder of the song's name with chart.json, chart.mid at the times that were played, and, where the
-    tempo is clear, chart-quantised.mid. Of a song the drums are first taken out by the bundled separator.
+    They are a folder of the song's name with drums.json, drums.mid at the times that were played, drums-quantised.mid
+    where the tempo is clear, and a picture, drums.svg. Of a song the drums are first taken out by the bundled
+    separator; `separate --drums` does it with any other.
     """
     from stemwright.cli.console import escape, wide_console
     from stemwright.errors import StemwrightError
 
     errors = wide_console(stderr=True)
     try:
-        chart, files, notices = _chart(song, output=output, drums_only=drums_only, force=force)
+        heard, files, notices = _chart(song, output=output, drums_only=drums_only, png=png, force=force)
     except StemwrightError as error:
         if as_json:
             _print({"status": "failed", "song": str(song), "error": {"code": error.code, "message": error.message}})
@@ -54,44 +57,37 @@ def transcribe(
         errors.print("stopped; nothing half-written is left")
         raise typer.Exit(130) from None
     if as_json:
-        _print(_record(song, chart, files, notices))
+        _print(_record(song, heard.chart, files, notices))
     else:
         for path in files.values():
             typer.echo(path)
-        errors.print(f"{escape(song.name)}: {_sentence(chart)}")
+        errors.print(f"{escape(song.name)}: {_sentence(heard.chart)}")
     for notice in notices:
         errors.print(f"[yellow]{escape(song.name)}[/] ({notice.code}): {escape(notice.message)}")
 
 
 def _chart(
-    song: Path, *, output: Path, drums_only: bool, force: bool
-) -> tuple[Chart, dict[str, Path], tuple[Notice, ...]]:
+    song: Path, *, output: Path, drums_only: bool, png: bool, force: bool
+) -> tuple[Heard, dict[str, Path], tuple[Notice, ...]]:
     """Transcribe, and write the files. Raises `StemwrightError`s."""
     from stemwright.app.settings import load_settings
-    from stemwright.drums.chart import ABOUT_DRAFT
     from stemwright.engine.naming import safe_name
     from stemwright.engine.output import as_output_error
     from stemwright.errors import OutputExistsError
-    from stemwright.types import Notice
 
     limits = load_settings().limits()
     folder = output / safe_name(song.stem)
-    files = {"chart": folder / "chart.json", "midi": folder / "chart.mid"}
-    if not force and (there := next((path for path in files.values() if path.exists()), None)):
-        raise OutputExistsError(f"{there} is there already; --force overwrites it")
+    there = [folder / name for name in _names().values()]
+    if not force and (found := next((path for path in there if path.exists()), None)):
+        raise OutputExistsError(f"{found} is there already; --force overwrites it")
     with _drums_of(song, limits=limits, drums_only=drums_only) as (drums, notices):
-        chart, heard = _listen(drums, limits=limits)
+        heard, damage = _listen(drums, limits=limits)
     if drums_only:
-        notices += heard
-    if chart.draft:
-        notices += (Notice("draft", ABOUT_DRAFT),)
+        notices += damage
     try:
-        _write(chart, files)
-        if chart.beats:
-            files["midi_quantised"] = folder / "chart-quantised.mid"
+        return heard, _write(heard, folder, title=song.stem, png=png), notices + heard.notices()
     except OSError as error:
         raise as_output_error(error) from error
-    return chart, files, notices
 
 
 def _drums_of(
@@ -121,43 +117,43 @@ def _drums_of(
     return drums()
 
 
-def _listen(drums: Path, *, limits: DecodeLimits) -> tuple[Chart, tuple[Notice, ...]]:
+def _listen(drums: Path, *, limits: DecodeLimits) -> tuple[Heard, tuple[Notice, ...]]:
     """The chart of a recording of drums, with what was wrong with the recording."""
-    from stemwright.analysis.tempo import TempoMeter
     from stemwright.audio.decode import open_audio
-    from stemwright.drums.transcribe import Transcriber
+    from stemwright.engine.drum_chart import listen
 
     with open_audio(drums, limits=limits) as stream:
-        rate = stream.info.sample_rate
-        transcriber, meter = Transcriber(rate, channels=stream.info.channels), TempoMeter(rate)
-        for block in stream:
-            transcriber.add(block)
-            meter.add(block)
-        notices = tuple(stream.notices)
-    tempo = meter.tempo()
-    return transcriber.finish(bpm=tempo.bpm, octave_bpm=tempo.octave), notices
+        heard = listen(stream, sample_rate=stream.info.sample_rate, channels=stream.info.channels)
+        return heard, tuple(stream.notices)
 
 
-def _write(chart: Chart, files: dict[str, Path]) -> None:
-    """The chart's files, each whole or not at all."""
-    from stemwright.drums.midi import midi_bytes
+def _names() -> dict[str, str]:
+    """What the files of a chart are called, all that there may be."""
+    from stemwright.engine.drum_names import PARTS, STEM
 
-    folder = files["chart"].parent
+    return {**{str(part): ".".join(of) for part, of in PARTS.items()}, "picture_png": f"{STEM}.png"}
+
+
+def _write(heard: Heard, folder: Path, *, title: str, png: bool) -> dict[str, Path]:
+    """The chart's files, each whole or not at all. Raises OSError, `RendererMissingError`."""
+    from stemwright.drums.picture import as_png
+
+    names = _names()
+    contents = {str(part): data for part, data in heard.contents(title=title).items()}
+    if png:
+        contents["picture_png"] = as_png(contents["picture"].decode())
     folder.mkdir(parents=True, exist_ok=True)
-    quantised = folder / "chart-quantised.mid"
-    contents = {files["midi"]: midi_bytes(chart)}
-    if chart.beats:
-        contents[quantised] = midi_bytes(chart, quantise=True)
-    else:
-        quantised.unlink(missing_ok=True)  # of an earlier chart
-    contents[files["chart"]] = chart.dumps().encode()
-    for path, data in contents.items():
-        partial = path.with_name(f".{path.name}.partial")
+    for part, name in names.items():
+        if part not in contents:
+            (folder / name).unlink(missing_ok=True)  # of an earlier chart
+            continue
+        partial = folder / f".{name}.partial"
         try:
-            partial.write_bytes(data)
-            partial.replace(path)
+            partial.write_bytes(contents[part])
+            partial.replace(folder / name)
         finally:
             partial.unlink(missing_ok=True)
+    return {part: folder / names[part] for part in contents}
 
 
 def _record(song: Path, chart: Chart, files: dict[str, Path], notices: tuple[Notice, ...]) -> dict[str, Any]:
@@ -177,7 +173,8 @@ def _sentence(chart: Chart) -> str:
     strokes = f"{len(chart.strokes)} strokes"
     if not chart.beats:
         return f"{strokes}, no clear tempo"
-    other = f", or counted otherwise {chart.octave_bpm:.1f}" if chart.octave_bpm else ""
+    octave = chart.beats.octave_bpm
+    other = f", or counted otherwise {octave:.1f}" if octave else ""
     return f"{strokes}, {chart.beats.bpm:.1f} BPM{other}"
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from stemwright.drums.tempo import StrokeTempo, find_tempo
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -24,7 +26,8 @@ _HIT: Final = 0.035  # s from a beat within which a stroke marks it
 _MARKED: Final = 0.5  # part of the beats that must be marked, or there is no grid …
 _FEWEST: Final = 8  # … nor with fewer beats
 _STEADY: Final = 0.012  # s; a straight line through the beats that is this close to them is the tempo
-_CLEAR: Final = 1.12  # how much better than the next the best place for the bar must be
+_CLEAR: Final = 1.12  # how much better than the next the best place for the bar must be …
+_SURE: Final = 2.0  # … and by how many standard errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Beats:
     times: tuple[Seconds, ...]
     steady: bool
     marked: float  # part of the beats that a stroke marks, 0–1
+    octave_bpm: float | None = None  # the strongest other tempo at which the same pulse can be counted
     beats_in_bar: int | None = None
     first_bar: int | None = None
 
@@ -52,15 +56,16 @@ class Beats:
         return self.times[self.first_bar :: self.beats_in_bar]
 
 
-def find_beats(onsets: Sequence[Onset], *, bpm: float | None) -> Beats | None:
-    """Beats at about `bpm` through the onsets; None without a tempo, or where the onsets do not follow one.
+def find_beats(onsets: Sequence[Onset], *, bpm: float | None = None) -> Beats | None:
+    """Beats through the onsets, at about `bpm` where that is known; None where the onsets do not follow any tempo.
 
     Dynamic programming (D. Ellis, "Beat tracking by dynamic programming", JNMR 36, 2007) over the strokes; then a
     straight line where one fits, for tempi of machines and of click tracks, or the beats smoothed by their strokes.
     """
-    if not bpm or len(onsets) < _FEWEST:
+    found = find_tempo(onsets) if bpm is None else StrokeTempo(bpm=bpm, octave=None)
+    if found is None or len(onsets) < _FEWEST:
         return None
-    period = 60 / bpm
+    period = 60 / found.bpm
     onsets = sorted(onsets, key=lambda onset: onset.time)
     times = np.array([onset.time for onset in onsets])
     weights = np.array([_WEIGHTS[onset.lane] * (0.3 + onset.velocity) * onset.confidence for onset in onsets])
@@ -78,6 +83,7 @@ def find_beats(onsets: Sequence[Onset], *, bpm: float | None) -> Beats | None:
         times=tuple(float(beat) for beat in np.maximum(beats, 0)),
         steady=steady,
         marked=float(marked.mean()),
+        octave_bpm=found.octave,
         beats_in_bar=meter[0] if meter else None,
         first_bar=meter[1] if meter else None,
     )
@@ -151,11 +157,12 @@ def _meter(beats: _Array, onsets: Sequence[Onset]) -> tuple[int, int] | None:
     scores = []
     for length in (4, 3):
         for place in range(length):
-            here = one[place::length].mean()
-            scores.append((float(here - one.mean()), length, place))
+            here = one[place::length]
+            error = float(here.std()) / len(here) ** 0.5
+            scores.append((float(here.mean() - one.mean()), length, place, error))
     scores.sort(reverse=True)
-    (best, length, place), (second, _, _) = scores[0], scores[1]
-    if best <= 0.15 or best < _CLEAR * max(second, 0):
+    (best, length, place, error), (second, _, _, other) = scores[0], scores[1]
+    if best <= 0.15 or best < _CLEAR * max(second, 0) or best - second < _SURE * float(np.hypot(error, other)):
         return None
     return length, place
 

@@ -37,13 +37,12 @@ class Stroke:
 class Chart:
     """All strokes of a recording in order of time; second 0 is its first sample.
 
-    `beats` is None where no tempo is clear. `octave_bpm` is the other tempo that the same pulse can be counted in.
+    `beats` is None where no tempo is clear.
     """
 
     duration: Seconds
     strokes: tuple[Stroke, ...]
     beats: Beats | None = None
-    octave_bpm: float | None = None
     weights_digest: Digest = ""
     draft: bool = DRAFT
 
@@ -56,7 +55,7 @@ class Chart:
             "model": {"name": "drums", "weights_digest": self.weights_digest},
             "duration": round(self.duration, 4),
             "bpm": round(beats.bpm, 2) if beats else None,
-            "octave_bpm": round(self.octave_bpm, 2) if beats and self.octave_bpm else None,
+            "octave_bpm": round(beats.octave_bpm, 2) if beats and beats.octave_bpm else None,
             "steady": beats.steady if beats else None,
             "beats": [round(time, 4) for time in beats.times] if beats else [],
             "beats_in_bar": beats.beats_in_bar if beats else None,

@@ -58,13 +58,13 @@ class DrumNetwork:
         self.thresholds: tuple[float, ...] = tuple(about["thresholds"])
 
     def run(self, features: FrameFeatures) -> Activations:
-        """Activations of features in one piece, `[N, 3, 72]`; what lies before and after counts as silence."""
+        """Activations of features in one piece, `[N, 3 or more, 72]`; what lies before and after counts as silence."""
         around = np.full((self.context, LAYERS, BANDS), _SILENCE, np.float32)
-        return self.inside(np.concatenate([around, features, around]))
+        return self.inside(np.concatenate([around, features[:, :LAYERS], around]))
 
     def inside(self, features: FrameFeatures) -> Activations:
         """Activations of all frames but `context` at each end."""
-        found = self._session.run(None, {"features": features[None]})
+        found = self._session.run(None, {"features": features[None, :, :LAYERS]})
         cut = slice(SUBFRAMES * self.context, SUBFRAMES * (len(features) - self.context))
         return Activations(*(part[0, cut] for part in found))
 
@@ -77,8 +77,8 @@ class Frames:
         self._waiting = np.full((network.context, LAYERS, BANDS), _SILENCE, np.float32)
 
     def add(self, features: FrameFeatures) -> Activations:
-        """Take the next features `[N, 3, 72]`, any N; give the activations that are ready."""
-        return self._run(np.concatenate([self._waiting, features]))
+        """Take the next features `[N, 3 or more, 72]`, any N; give the activations that are ready."""
+        return self._run(np.concatenate([self._waiting, features[:, :LAYERS]]))
 
     def finish(self) -> Activations:
         """The last activations; in all there are two for each frame."""

@@ -26,7 +26,7 @@ _VALLEY: Final = 0.8  # … no higher than this part of the lower one
 class Onset:
     """One stroke that was heard: seconds from sample zero, the lane, velocity and confidence 0–1, what kind it was.
 
-    `height` is that of a tom, in octaves over 128 Hz; it means nothing on other lanes.
+    `height` is that of a tom, in octaves over 128 Hz; it means nothing on other lanes. `tones` are what `Tones` heard.
     """
 
     time: Seconds
@@ -35,6 +35,7 @@ class Onset:
     confidence: float
     kind: Kind = "plain"
     height: float = 0.0
+    tones: tuple[float, ...] = ()
 
 
 @dataclass(slots=True)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
+
+from stemwright.drums.features import LONG_WINDOW, RATE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,37 +17,48 @@ if TYPE_CHECKING:
     from stemwright.drums.onsets import Onset
     from stemwright.types import Seconds
 
-_TOMS: Final = (3, 4, 5)  # lanes, high to low
+    Floats = npt.NDArray[np.float64]
+
+TOMS: Final = (3, 4, 5)  # lanes, high to low
 _ONE: Final[Seconds] = 0.015  # onsets on several lanes of toms within this are one stroke …
 _TWO_TOMS: Final = 0.75  # … unless the network is this sure of each
-_SPREAD: Final = 0.1  # octaves, of the heights that are heard of one tom
-_GAP: Final = 0.1  # octaves between the means of two toms, at least: a little more than a semitone
-_TRUST: Final = 0.25  # in the confidences: what is wrong with one stroke is wrong with all of its tom
-_CUTS: Final = 500  # places that are tried
-_GROUP: Final = 3.0  # what one more group must bring
+_LOWEST: Final = 2  # bin of the tones: a kick drum lies below
+_ALIKE: Final = 0.5  # cosine between the tones of two strokes of one tom, on average
+_SHARE: Final = 0.1  # of all strokes, that a tom has at least
+_OCTAVE: Final = 0.6  # of likeness, lost for each octave between the heights that the network hears
+_GAP: Final = 0.12  # octaves between two toms, at least: a semitone and a half
+_FAINT: Final = 0.15  # part of the strongest partial, below which there is none
+_STRAY: Final = (
+    3.0  # powers of e that a partial must be stronger by, for each octave that it is off the network's height
+)
+_OCTAVE_BELOW: Final = (0.6, 1.7)  # octaves: skins are not in tune with themselves
+_HIGHEST_HZ: Final = 330.0
 _DOUBT: Final = 0.1  # what counts as the network's confidence for a lane on which it heard nothing
+_RACK_AND_FLOOR: Final = 1.0  # what two toms are likelier (log) to be the high and the floor tom than high and middle
+_MOST: Final = 1500  # strokes that are compared with each other; more are compared with their toms alone
 
 
 def ranked(onsets: Sequence[Onset]) -> list[Onset]:
     """The onsets with each tom on the lane of its rank; others stay as they are. In order of time.
 
-    The network tells lanes of toms from how high they sound, which does not carry over from kit to kit. Here their
-    heights are gathered in at most three groups, which go to lanes in their order; where there are fewer, the network's
-    confidences decide to which.
+    The network tells lanes of toms from how high they sound, which does not carry over from kit to kit. Here strokes
+    are gathered by their tones into templates, these into at most three toms by their pitch, and the toms go to lanes
+    in their order; where there are fewer than three, the network's confidences help to decide to which.
     """
-    rest = [onset for onset in onsets if onset.lane not in _TOMS]
-    strokes = _strokes(sorted((onset for onset in onsets if onset.lane in _TOMS), key=lambda onset: onset.time))
+    rest = [onset for onset in onsets if onset.lane not in TOMS]
+    strokes = _strokes(sorted((onset for onset in onsets if onset.lane in TOMS), key=lambda onset: onset.time))
     single = [stroke for stroke in strokes if not _several(stroke)]
     out = rest + [onset for stroke in strokes if _several(stroke) for onset in stroke]
     if single:
-        heights = np.array([max(stroke, key=lambda onset: onset.confidence).height for stroke in single])
-        sure = np.full((len(single), len(_TOMS)), _DOUBT)
+        best = [max(stroke, key=lambda onset: onset.confidence) for stroke in single]
+        sure = np.full((len(single), len(TOMS)), _DOUBT)
         for row, stroke in zip(sure, single, strict=True):
             for onset in stroke:
-                row[onset.lane - _TOMS[0]] = onset.confidence
-        for stroke, lane in zip(single, _lanes(heights, sure), strict=True):
-            best = max(stroke, key=lambda onset: onset.confidence)
-            out.append(replace(best, lane=lane))
+                row[onset.lane - TOMS[0]] = onset.confidence
+        tones = _unit(np.array([onset.tones for onset in best])[:, _LOWEST:])
+        heights = np.array([onset.height for onset in best])
+        toms = _toms(tones, heights)
+        out += [replace(onset, lane=lane) for onset, lane in zip(best, _lanes(toms, sure), strict=True)]
     return sorted(out, key=lambda onset: (onset.time, onset.lane))
 
 
@@ -63,44 +77,97 @@ def _several(stroke: Sequence[Onset]) -> bool:
     return len(stroke) > 1 and all(onset.confidence > _TWO_TOMS for onset in stroke)
 
 
-def _lanes(heights: npt.NDArray[np.float64], sure: npt.NDArray[np.float64]) -> list[int]:
-    """A lane for each height, [N], by the confidences [N, 3].
+def _unit(rows: Floats) -> Floats:
+    return np.asarray(rows / (np.sqrt(np.square(rows).sum(axis=-1, keepdims=True)) + 1e-9))
 
-    In the order of their heights the strokes are cut into one to three groups, where they are told apart best: by how
-    close heights within a group are, and by how well the confidences agree with the groups' lanes.
+
+def _toms(tones: Floats, heights: Floats) -> npt.NDArray[np.int_]:
+    """For each stroke the rank of its tom, 0 the highest, at most 3 of them; from tones [N, B] and heights [N]."""
+    templates = _templates(tones)
+    middles = np.array([np.median(heights[members]) for members in templates])
+    means = np.array([tones[members].mean(axis=0) for members in templates])
+    places = [_place(mean, heard=float(height)) for mean, height in zip(means, middles, strict=True)]
+    likeness = tones @ _unit(means).T - _OCTAVE * np.abs(heights[:, None] - middles)
+    nearest = likeness.argmax(axis=1)
+    for number, members in enumerate(templates):
+        nearest[members] = number
+    rank = _ranks(places, np.bincount(nearest, minlength=len(templates)))
+    return np.asarray(rank[nearest])
+
+
+def _templates(tones: Floats) -> list[npt.NDArray[np.int_]]:
+    """Strokes that sound alike, the numbers of each group; small groups are left out."""
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    chosen = np.unique(np.linspace(0, len(tones) - 1, min(len(tones), _MOST)).astype(int))
+    if len(chosen) == 1:
+        return [chosen]
+    part = tones[chosen]
+    apart = np.maximum(1 - part @ part.T, 0)[np.triu_indices(len(part), 1)]
+    labels = fcluster(linkage(apart, "average"), 1 - _ALIKE, "distance")
+    groups = [chosen[labels == label] for label in np.unique(labels)]
+    large = [group for group in groups if len(group) >= _SHARE * len(chosen)]
+    return large or [max(groups, key=len)]
+
+
+def _place(tones: Floats, *, heard: float) -> float:
+    """How high a tom is, in octaves over 128 Hz: between what the network heard and the partial that explains it.
+
+    Where another partial lies an octave or so below the strongest, it is the fundamental, and the network was mistaken.
     """
-    order = np.argsort(-heights, kind="stable")
-    sums = [np.concatenate([[0.0], np.cumsum(values[order])]) for values in (heights, np.square(heights))]
-    agreed = np.concatenate([np.zeros((1, len(_TOMS))), np.cumsum(np.log(sure)[order], axis=0)])
+    partials = _partials(tones)
+    if not partials:
+        return heard
+    strongest = max(partials, key=lambda partial: partial[1])[0]
+    below = [pitch for pitch, _ in partials if _OCTAVE_BELOW[0] < strongest - pitch < _OCTAVE_BELOW[1]]
+    if below:
+        return below[0]
+    pitch, _ = max(partials, key=lambda partial: np.log(partial[1]) - _STRAY * abs(partial[0] - heard))
+    return (pitch + heard) / 2
 
-    def spread(first: npt.NDArray[np.int_] | int, last: npt.NDArray[np.int_] | int) -> npt.NDArray[np.float64]:
-        """Squared distances from their mean of the strokes `first` … `last`, added up."""
-        total, squares = (values[last] - values[first] for values in sums)
-        return np.asarray(squares - total**2 / np.maximum(np.subtract(last, first), 1))
 
-    def mean(first: npt.NDArray[np.int_] | int, last: npt.NDArray[np.int_] | int) -> npt.NDArray[np.float64]:
-        """The mean height of the strokes `first` … `last`; NaN where there are none."""
-        strokes = np.subtract(last, first).astype(float)
-        return np.asarray((sums[0][last] - sums[0][first]) / np.where(strokes > 0, strokes, np.nan))
-
-    count = len(heights)
-    best, cuts = -np.inf, (0, 0)
-    ends = np.unique(np.linspace(0, count, min(count, _CUTS) + 1).astype(int))
-    for place, first in enumerate(
-        ends
-    ):  # strokes before `first` are high, before `second` in the middle, the others low
-        second = ends[place:]
-        apart = spread(0, first) + spread(first, second) + spread(second, count)
-        fits = agreed[first, 0] + agreed[second, 1] - agreed[first, 1] + agreed[count, 2] - agreed[second, 2]
-        groups = int(first > 0) + (second > first).astype(int) + (second < count).astype(int)
-        score = _TRUST * fits - apart / (2 * _SPREAD**2) - _GROUP * groups
-        high, middle, low = mean(0, first), mean(first, second), mean(second, count)
-        near = (high - middle < _GAP) | (middle - low < _GAP) | (high - low < _GAP)  # false beside an empty group
-        score[near] = -np.inf
-        top = int(score.argmax())
-        if score[top] > best:
-            best, cuts = float(score[top]), (int(first), int(second[top]))
-    out = [0] * count
-    for rank, index in enumerate(order):
-        out[int(index)] = _TOMS[(rank >= cuts[0]) + (rank >= cuts[1])]
+def _partials(tones: Floats) -> list[tuple[float, float]]:
+    """Peaks of the tones, low to high: octaves over 128 Hz, and the part of the strongest."""
+    step = RATE / LONG_WINDOW
+    hertz = step * (4 + _LOWEST + np.arange(len(tones)))
+    padded = np.concatenate([[0.0], tones])
+    out = []
+    for index in range(int(np.searchsorted(hertz, _HIGHEST_HZ))):
+        below, here, above = padded[index : index + 3]
+        if here > 0 and here >= max(below, above, _FAINT * tones.max()):
+            left, middle, right = np.log(np.array([below, here, above]) + 1e-9)
+            bend = left - 2 * middle + right
+            lean = float(np.clip((left - right) / (2 * bend), -0.5, 0.5)) if index and bend < 0 else 0.0
+            out.append((float(np.log2((hertz[index] + lean * step) / 128)), float(here / tones.max())))
     return out
+
+
+def _ranks(places: Sequence[float], counts: npt.NDArray[np.int_]) -> npt.NDArray[np.int_]:
+    """Of each template its tom's rank: those closer than a gap are one tom, and the closest ones if there are four."""
+    groups = [([number], place) for number, place in enumerate(places)]
+    while len(groups) > 1:
+        groups.sort(key=lambda group: -group[1])
+        gaps = [first[1] - second[1] for first, second in pairwise(groups)]
+        closest = int(np.argmin(gaps))
+        if gaps[closest] > _GAP and len(groups) <= len(TOMS):
+            break
+        (first, high), (second, low) = groups[closest : closest + 2]
+        one, other = (counts[numbers].sum() + 1e-9 for numbers in (first, second))
+        groups[closest : closest + 2] = [(first + second, (high * one + low * other) / (one + other))]
+    out = np.zeros(len(places), int)
+    for rank, (numbers, _) in enumerate(groups):
+        out[numbers] = rank
+    return out
+
+
+def _lanes(ranks: npt.NDArray[np.int_], sure: Floats) -> list[int]:
+    """A lane for each stroke, [N], by its tom's rank and the confidences [N, 3]."""
+    toms = np.unique(ranks)
+    trust = np.array([np.log(sure[ranks == tom]).mean(axis=0) for tom in toms])
+
+    def likely(lanes: tuple[int, ...]) -> float:
+        usual = _RACK_AND_FLOOR if lanes == (0, 2) else 0.0
+        return usual + float(np.mean([row[lane] for row, lane in zip(trust, lanes, strict=True)]))
+
+    lanes = max(combinations(range(len(TOMS)), len(toms)), key=likely)
+    return [TOMS[lanes[int(np.searchsorted(toms, rank))]] for rank in ranks]

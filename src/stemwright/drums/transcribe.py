@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stemwright.drums.beats import find_beats
 from stemwright.drums.chart import Chart, strokes_of
+from stemwright.drums.doubts import doubted
 from stemwright.drums.features import Features
 from stemwright.drums.frames import DrumNetwork, Frames
 from stemwright.drums.onsets import Onset, Onsets
-from stemwright.drums.toms import ranked
+from stemwright.drums.toms import TOMS, ranked
+from stemwright.drums.tones import Tones
 
 if TYPE_CHECKING:
+    from stemwright.drums.features import FrameFeatures
     from stemwright.types import SampleRate, Samples
 
 
@@ -27,6 +31,7 @@ class Transcriber:
         self._features = Features(sample_rate, channels=channels)
         self._frames = Frames(self._network)
         self._onsets = Onsets(self._network.thresholds)
+        self._tones = Tones()
         self._rate, self._samples = sample_rate, 0
         self._found: list[Onset] = []
 
@@ -36,25 +41,36 @@ class Transcriber:
         Raises ValueError for another number of channels and for samples that are not finite.
         """
         self._samples += block.shape[1]
-        found = self._onsets.add(self._frames.add(self._features.add(block)))
-        self._found += found
-        return found
+        return self._take(self._features.add(block))
 
-    def finish(self, *, bpm: float | None = None, octave_bpm: float | None = None) -> Chart:
+    def finish(self, *, bpm: float | None = None) -> Chart:
         """The chart of all that was heard; with beats, where the strokes follow the tempo that was measured.
 
-        Here the toms of the whole recording are ranked among themselves: one may be on another lane than `add` said.
+        Here all onsets of the recording are seen together: of those that `add` gave, doubtful ones are left out, and
+        toms may be on other lanes.
         """
-        self._found += self._onsets.add(self._frames.add(self._features.finish()))
-        self._found += self._onsets.add(self._frames.finish())
-        self._found += self._onsets.finish()
+        self._take(self._features.finish())
+        self._keep(self._onsets.add(self._frames.finish()))
+        self._keep(self._onsets.finish())
         duration = self._samples / self._rate
-        onsets = ranked([onset for onset in self._found if onset.time <= duration])
+        onsets = [onset for onset in self._found if onset.time <= duration]
+        onsets = ranked(doubted(onsets, lowest=self._network.thresholds))
         beats = find_beats(onsets, bpm=bpm)
         return Chart(
             duration=duration,
             strokes=strokes_of(onsets),
             beats=beats,
-            octave_bpm=octave_bpm if beats else None,
             weights_digest=self._network.digest,
         )
+
+    def _take(self, features: FrameFeatures) -> list[Onset]:
+        self._tones.add(features)
+        found = self._keep(self._onsets.add(self._frames.add(features)))
+        self._tones.forget()
+        return found
+
+    def _keep(self, found: list[Onset]) -> list[Onset]:
+        """The onsets, toms with their tones."""
+        found = [replace(onset, tones=self._tones.at(onset.time)) if onset.lane in TOMS else onset for onset in found]
+        self._found += found
+        return found

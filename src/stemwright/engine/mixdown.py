@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MAX_GAIN_DB: Final = 60.0
 _LONGEST: Final[Seconds] = 1e6
-_STORED = DecodeLimits(duration=_LONGEST, size_bytes=1 << 50, wall_clock=3600.0)  # they were checked when they came
+STORED = DecodeLimits(duration=_LONGEST, size_bytes=1 << 50, wall_clock=3600.0)  # they were checked when they came
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,7 +274,7 @@ class _Stems:
 @contextmanager
 def _opened(stems: Mapping[StemName, Path]) -> Iterator[_Stems]:
     with ExitStack() as stack:
-        yield _Stems({stem: stack.enter_context(open_audio(path, limits=_STORED)) for stem, path in stems.items()})
+        yield _Stems({stem: stack.enter_context(open_audio(path, limits=STORED)) for stem, path in stems.items()})
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from stemwright.types import MAX_RATE, MIN_RATE
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from stemwright.engine.trees.intermediates import Intermediates
+    from stemwright.strategies.tree import Strategy
     from stemwright.types import SampleRate, Seconds, StemName
 
 PeaksFormat: TypeAlias = Literal["json", "dat"]
@@ -24,6 +26,8 @@ class SeparateOptions:
     """How to separate songs. Raises `OptionError` for values that cannot be used with any model."""
 
     model: str = "auto"
+    strategy: Strategy | None = None  # in the place of a model
+    intermediates: Intermediates | None = None  # what a strategy's runs gave before
     repo: Path | None = None  # a folder of weights
     device: str = "auto"
     stems: tuple[StemName, ...] | None = None  # all of the model's; `no_X` is the mix without X
@@ -38,6 +42,7 @@ class SeparateOptions:
     template: NameTemplate = field(default_factory=NameTemplate)
     peaks: tuple[PeaksFormat, ...] = ()
     picture: bool = False  # an SVG of the waveforms
+    drums: bool = False  # a chart of the stem `drums`
     force: bool = False  # do it again, overwrite what is in the way
     limits: DecodeLimits = field(default_factory=DecodeLimits)
 
@@ -53,6 +58,9 @@ class SeparateOptions:
             raise OptionError(f"shifts {self.shifts} is outside 0–100")
         if self.segment is not None and not 0 < self.segment <= 600:
             raise OptionError(f"segment {self.segment} s is outside 0–600 s")
+        own = self.overlap is not None or self.shifts or self.segment is not None
+        if self.strategy is not None and (own or self.model != "auto"):
+            raise OptionError("a strategy names its models, overlap, shifts and segments itself")
         if self.sample_rate is not None and not MIN_RATE <= self.sample_rate <= MAX_RATE:
             raise OptionError(f"sample rate {self.sample_rate} Hz is outside {MIN_RATE}–{MAX_RATE} Hz")
         self.format.check_bitrate(self.bitrate)

@@ -52,13 +52,29 @@ class ModelRecord(_Record):
     weights_digest: Digest | None
 
 
-class SettingsRecord(_Record):
-    """The settings that were in force, defaults filled in."""
+class NodeRecord(_Record):
+    """One run of a model in a strategy."""
 
-    stems: tuple[StemName, ...]
+    paths: tuple[str, ...] = Field(description="where in the strategy's file; several where one run serves them all")
+    model: str
+    family: str
+    licence: str
+    draft: bool
+    weights_digest: Digest | None
+    device: str | None = Field(description="null where its stems had been made before, or were not needed for what had")
+    stems: tuple[StemName, ...] = Field(description="those of the model's that were used")
     overlap: float
     shifts: int
     segment: Seconds
+
+
+class SettingsRecord(_Record):
+    """The settings that were in force, defaults filled in; each run of a strategy has its own: see `nodes`."""
+
+    stems: tuple[StemName, ...]
+    overlap: float | None
+    shifts: int | None
+    segment: Seconds | None
     exact: bool
     format: str
     bitrate: int | None = Field(description="bits/s")
@@ -77,6 +93,17 @@ class StemRecord(_Record):
     digest: Digest = Field(description="as the input's, over the samples handed to the encoder")
     gain_db: float
     loudness: Loudness
+
+
+class DrumsRecord(_Record):
+    """The chart that was made of the stem `drums`."""
+
+    draft: bool
+    weights_digest: Digest
+    onsets: int
+    bpm: float | None = Field(description="null where no tempo is clear")
+    octave_bpm: float | None = Field(description="the other tempo at which the same pulse can be counted")
+    files: dict[str, str] = Field(description="chart, midi, midi_quantised (where there is a tempo) and picture")
 
 
 class NoticeRecord(_Record):
@@ -99,6 +126,7 @@ class Receipt(_Record):
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     input: InputRecord
     model: ModelRecord
+    nodes: tuple[NodeRecord, ...] = Field(default=(), description="the runs of a strategy; none for a single model")
     device: str
     settings: SettingsRecord
     gain_db: float = Field(description="one gain for all stems, 0 unless one would clip")
@@ -111,6 +139,7 @@ class Receipt(_Record):
     versions: dict[str, str]
     warnings: tuple[NoticeRecord, ...]
     stems: tuple[StemRecord, ...]
+    drums: DrumsRecord | None = Field(default=None, description="null where no chart was asked for")
     files: tuple[str, ...] = Field(description="all that was written, relative to the output folder")
     kept: tuple[str, ...] = Field(description="files that earlier runs of the same song left beside them")
 

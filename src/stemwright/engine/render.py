@@ -17,6 +17,7 @@ from stemwright.audio.loudness import LoudnessMeter
 from stemwright.audio.peaks import Peaks
 from stemwright.audio.picture import Track, waveform_svg
 from stemwright.audio.stem_mp4 import EXTENSION, StemTrack, write_stem_mp4
+from stemwright.engine.drum_names import PARTS
 from stemwright.engine.receipt import Loudness, StemRecord
 from stemwright.errors import CancelledError
 from stemwright.types import Notice
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from stemwright.audio.formats import Format
     from stemwright.audio.tags import Tags
+    from stemwright.engine.drum_names import Part
     from stemwright.engine.options import SeparateOptions
     from stemwright.engine.output import Staging
     from stemwright.engine.spool import Spool
@@ -68,11 +70,16 @@ class Names:
         """The waveform overview of a stem or of the mix."""
         return self.of(f"{track}.peaks", kind)
 
+    def chart(self, part: Part) -> PurePosixPath:
+        """A file of the drum chart."""
+        return self.of(*PARTS[part])
+
     def all(self) -> list[PurePosixPath]:
-        """Every file but the receipt."""
+        """Every file but the receipt that there may be."""
         names = [self.stem(stem) for stem in self.stems]
         names += [self.peaks(track, kind) for track in (MIX, *self.stems) for kind in self.options.peaks]
         names += [self.picture] if self.options.picture else []
+        names += [self.chart(part) for part in PARTS] if self.options.drums else []
         return list(dict.fromkeys(names))
 
 

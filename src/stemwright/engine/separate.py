@@ -17,8 +17,9 @@ from stemwright.audio.ffmpeg import ffmpeg_version
 from stemwright.audio.resample import Resampler, resampled_length
 from stemwright.audio.sniff import sniff
 from stemwright.audio.tags import Tags, read_tags
-from stemwright.engine import naming, output
-from stemwright.engine.ahead import ahead
+from stemwright.drums.frames import DrumNetwork
+from stemwright.engine import drum_chart, loading, naming, output
+from stemwright.engine.drum_names import STEM, no_stem
 from stemwright.engine.memory import give_back
 from stemwright.engine.mixing import StemMixer
 from stemwright.engine.receipt import (
@@ -33,10 +34,8 @@ from stemwright.engine.receipt import (
 from stemwright.engine.render import Measured, Meter, Names, Renderer, Rendering
 from stemwright.engine.scan import Scan, scan, song_blocks
 from stemwright.engine.spool import Spool
-from stemwright.engine.unmix import Unmixer
-from stemwright.errors import OptionError, OutOfMemoryError, OutputExistsError
+from stemwright.errors import NoDrumStemError, OptionError, OutOfMemoryError, OutputExistsError
 from stemwright.separators import catalogue
-from stemwright.separators.protocol import LoadOptions, Separator
 from stemwright.types import Notice
 
 if TYPE_CHECKING:
@@ -45,9 +44,12 @@ if TYPE_CHECKING:
 
     from stemwright.engine.options import SeparateOptions
     from stemwright.engine.output import Staging
+    from stemwright.engine.receipt import NodeRecord
+    from stemwright.engine.splitting import Splitter
+    from stemwright.separators.protocol import ModelInfo
     from stemwright.types import Digest, SampleRate, StemName
 
-Stage: TypeAlias = Literal["reading", "separating", "encoding"]
+Stage: TypeAlias = Literal["reading", "separating", "transcribing", "encoding"]
 
 
 class OnProgress(Protocol):
@@ -74,12 +76,18 @@ class SongResult:
         """The stems' files."""
         return {stem.name: self.root / stem.file for stem in self.receipt.stems}
 
+    def chart_files(self) -> dict[str, Path]:
+        """The drum chart's files: chart, midi and so on; none where no chart was asked for."""
+        drums = self.receipt.drums
+        return {part: self.root / name for part, name in drums.files.items()} if drums else {}
+
 
 @dataclass(slots=True, kw_only=True)
 class _Separated:
     """The stems as samples, and what was measured on the way."""
 
-    separator: Separator
+    splitter: Splitter
+    nodes: tuple[NodeRecord, ...]
     sample_rate: SampleRate
     spools: dict[StemName, Spool]
     mix: Spool | None
@@ -92,15 +100,22 @@ class Engine:
     """Separates songs with one set of options; the model stays loaded from one song to the next."""
 
     def __init__(self, options: SeparateOptions) -> None:
-        """Check what can be checked without loading anything heavy. Raises `UnknownModelError`, `UnknownStemError`."""
+        """Check what can be checked without loading anything heavy.
+
+        Raises `UnknownModelError`, `UnknownStemError`, `StrategyError`.
+        """
         self.options = options
-        self._separator: Separator | None = None
+        self._splitter: Splitter | None = None
+        self._drums: DrumNetwork | None = None
         self._choice: tuple[Notice, ...] = ()
         self._needed: tuple[StemName, ...] | None = None
-        if options.model != "auto":
+        self._tree = loading.tree_of(options)
+        if self._tree is not None:
+            self._needed = self._mixer(self._tree.info).needed
+        elif options.model != "auto":
             info = catalogue.find_model(options.model, repo=options.repo)[1]
             if options.repo is None:  # what a folder has under that name is known when it is loaded
-                self._needed = StemMixer(info, wanted=options.stems, exact=options.exact).needed
+                self._needed = self._mixer(info).needed
         self._written: set[Path] = set()  # receipts of this engine's songs
 
     def separate(self, song: Path, root: Path, *, on_progress: OnProgress | None = None) -> SongResult:
@@ -119,19 +134,28 @@ class Engine:
         options = self.options
         report("reading", None)
         sniff(song)  # what is no song does not wait for a model
-        separator = self._load()
+        splitter = self._load()
         found = scan(song, limits=options.limits, on_block=lambda: report("reading", None))
-        stems = self._mixer(separator).stems
+        stems = self._mixer(splitter.info).stems
         tags, tag_notices = read_tags(song, demuxer=found.info.container)
-        names = self._names(song, tags, stems, model=separator.spec.info.name)
-        key = self._key(found, separator, names, tags)
+        names = self._names(song, tags, stems, model=splitter.info.name)
+        key = self._key(found, splitter, names, tags)
         earlier = output.earlier_receipt(root / names.receipt)
         if earlier and earlier.key == key and not options.force and output.is_whole(earlier, root):
             return SongResult(root=root, receipt=earlier, skipped=True, notices=self._choice)
-        check = self._guard(song, found, names, root, draft=separator.spec.info.draft)
+        check = self._guard(song, found, names, root, draft=splitter.info.draft)
         check()
         with output.staging(root) as stage:
-            separated = self._separate(song, found, separator, stage, report)
+            separated = self._separate(song, found, splitter, stage, report)
+            charted = drum_chart.make(
+                separated.spools,
+                sample_rate=separated.sample_rate,
+                network=self._drums,
+                stage=stage,
+                names=names,
+                title=tags.text.get("title") or names.song,
+                on_progress=lambda fraction: report("transcribing", fraction),
+            )
             give_back()
             rendering = Renderer(
                 names,
@@ -140,12 +164,14 @@ class Engine:
                 sample_rate=separated.sample_rate,
                 on_progress=lambda fraction: report("encoding", fraction),
             ).render(separated.spools, mix=separated.mix, measured_mix=separated.measured_mix)
-            files = {*map(str, rendering.files), str(names.receipt)}
+            staged = rendering.files | (charted.files if charted else {})
+            files = {*map(str, staged), str(names.receipt)}
             receipt = self._receipt(
                 song,
                 found,
                 separated,
                 rendering,
+                charted,
                 key=key,
                 extra=tag_notices,
                 files=files,
@@ -154,7 +180,7 @@ class Engine:
             )
             draft = stage.new_file("receipt.json")
             draft.write_text(receipt.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            stage.publish(rendering.files | {names.receipt: draft}, receipt=names.receipt, check=check)
+            stage.publish(staged | {names.receipt: draft}, receipt=names.receipt, check=check)
         self._written.add((root / names.receipt).absolute())
         return SongResult(root=root, receipt=receipt)
 
@@ -167,28 +193,22 @@ class Engine:
         this = output.Song(path=song, digest=found.digest, draft=draft)
         return lambda: output.check_free(root, names.all(), receipt=names.receipt, song=this, force=self.options.force)
 
-    def _load(self) -> Separator:
-        """The separator, loaded once."""
-        if self._separator is None:
+    def _load(self) -> Splitter:
+        """The model or the strategy, loaded once."""
+        if self._splitter is None:
             # the meters need it, and it takes 0.7 s to load
             threading.Thread(target=importlib.import_module, args=("scipy.signal",), daemon=True).start()
-            options = self.options
-            how = LoadOptions(device=options.device, repo=options.repo, segment=options.segment, stems=self._needed)
-            if options.model == "auto":
-                self._separator, reason = catalogue.choose_auto(how)
-            else:
-                self._separator, reason = catalogue.load(options.model, options=how), None
-            info = self._separator.spec.info
-            if info.draft:
-                self._choice = (Notice("draft", catalogue.about_draft(info.name, reason)),)
-            if options.shifts and not self._separator.spec.shift:
-                name = self._separator.spec.info.name
-                self._separator = None
-                raise OptionError(f"{name} gains nothing by shifts; leave --shifts out")
-        return self._separator
+            self._splitter, self._choice = loading.load(self.options, tree=self._tree, needed=self._needed)
+            self._drums = DrumNetwork() if self.options.drums else None
+        return self._splitter
 
-    def _mixer(self, separator: Separator) -> StemMixer:
-        return StemMixer(separator.spec.info, wanted=self.options.stems, exact=self.options.exact)
+    def _mixer(self, info: ModelInfo) -> StemMixer:
+        """What makes the stems that are wanted. Raises `UnknownStemError`, `NoDrumStemError`."""
+        exact = self.options.exact and self._tree is None  # a strategy's stems add up as they come
+        mixer = StemMixer(info, wanted=self.options.stems, exact=exact)
+        if self.options.drums and STEM not in mixer.stems:
+            raise NoDrumStemError(no_stem(mixer.stems))
+        return mixer
 
     def _names(self, song: Path, tags: Tags, stems: tuple[StemName, ...], *, model: str) -> Names:
         """Where the song's files go."""
@@ -209,26 +229,27 @@ class Engine:
             options=self.options,
         )
 
-    def _key(self, found: Scan, separator: Separator, names: Names, tags: Tags) -> Digest:
+    def _key(self, found: Scan, splitter: Splitter, names: Names, tags: Tags) -> Digest:
         """Everything that can change what is written and where, in one digest."""
-        spec = separator.spec
+        info = splitter.info
         parts = {
             "pipeline": PIPELINE,
             "input": found.digest,
             "tags": [sorted(tags.text.items()), hashlib.sha256(tags.cover.data).hexdigest() if tags.cover else None],
-            "model": [spec.info.family, spec.info.name, spec.weights_digest],
-            "settings": self._settings(separator, names.stems, found.shape.sample_rate).model_dump(mode="json"),
+            "model": [info.family, info.name, splitter.digest],
+            "settings": self._settings(splitter, names.stems, found.shape.sample_rate).model_dump(mode="json"),
             "files": sorted(map(str, names.all())),
+            "drums": [drum_chart.VERSION, self._drums.digest] if self._drums else None,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
-    def _settings(self, separator: Separator, stems: tuple[StemName, ...], rate: SampleRate) -> SettingsRecord:
-        options, spec = self.options, separator.spec
+    def _settings(self, splitter: Splitter, stems: tuple[StemName, ...], rate: SampleRate) -> SettingsRecord:
+        options, settings = self.options, splitter.settings
         return SettingsRecord(
             stems=stems,
-            overlap=spec.overlap if options.overlap is None else options.overlap,
-            shifts=options.shifts if spec.shift else 0,
-            segment=spec.segment / spec.sample_rate,
+            overlap=settings.overlap,
+            shifts=settings.shifts,
+            segment=settings.segment,
             exact=options.exact,
             format=f"stem.mp4 ({options.format.name})" if options.stem_mp4 else options.format.name,
             bitrate=options.format.check_bitrate(options.bitrate),
@@ -238,32 +259,24 @@ class Engine:
     def _output_rate(self, rate: SampleRate) -> SampleRate:
         return self.options.format.nearest_rate(self.options.sample_rate or rate)
 
-    def _separate(
-        self, song: Path, found: Scan, separator: Separator, stage: Staging, report: OnProgress
-    ) -> _Separated:
+    def _separate(self, song: Path, found: Scan, splitter: Splitter, stage: Staging, report: OnProgress) -> _Separated:
         """Run the model; where its memory does not suffice, again with less."""
-        shape, rate = found.shape, self._output_rate(found.shape.sample_rate)
-        streams = len(self._mixer(separator).stems) + self.options.stem_mp4
-        samples = streams * shape.channels * resampled_length(shape.frames, in_rate=shape.sample_rate, out_rate=rate)
-        stage.require(samples * 8)  # float32 between the steps, and at most as much again for the files
         notices: list[Notice] = []
         while True:
             try:
-                return self._attempt(song, found, separator, stage, report, notices=notices)
+                return self._attempt(song, found, splitter, stage, report, notices=notices)
             except OutOfMemoryError:
-                smaller = separator.with_less_memory()
+                smaller = splitter.with_less_memory()
                 if smaller is None:
                     raise
-                separator = smaller  # for this song; the next may do with the whole
-                seconds = separator.spec.segment / separator.spec.sample_rate
-                text = f"the device's memory did not suffice: started again with segments of {seconds:.2f} s"
-                notices.append(Notice("less_memory", f"{text}, {separator.batch_size} at once"))
+                splitter, notice = smaller  # for this song; the next may do with the whole
+                notices.append(notice)
 
     def _attempt(
         self,
         song: Path,
         found: Scan,
-        separator: Separator,
+        splitter: Splitter,
         stage: Staging,
         report: OnProgress,
         *,
@@ -271,8 +284,18 @@ class Engine:
     ) -> _Separated:
         options, shape = self.options, found.shape
         rate = self._output_rate(shape.sample_rate)
-        mixer, meter = self._mixer(separator), Meter(shape.sample_rate, shape.channels, peaks=options.wants_peaks)
+        mixer = self._mixer(splitter.info)
+        meter = Meter(shape.sample_rate, shape.channels, peaks=options.wants_peaks)
         streams = [*mixer.stems, *(["mix"] if options.stem_mp4 else [])]
+        taking = splitter.song(
+            found.digest,
+            shape=shape,
+            folder=stage.folder,
+            on_progress=lambda fraction: report("separating", fraction),
+        )
+        frames = resampled_length(shape.frames, in_rate=shape.sample_rate, out_rate=rate)
+        # float32 between the steps, and at most as much again for the files
+        stage.require(taking.peak_bytes() + len(streams) * shape.channels * frames * 8)
         spools = {name: Spool(stage.new_file(f"{name}.f32"), shape.channels) for name in streams}
         resampler = Resampler(shape.sample_rate, rate, channels=len(streams) * shape.channels)
 
@@ -280,15 +303,8 @@ class Engine:
             for spool, block in zip(spools.values(), flat.reshape(len(streams), shape.channels, -1), strict=True):
                 spool.write(block)
 
-        unmixer = Unmixer(
-            separator,
-            shape,
-            overlap=options.overlap,
-            shifts=options.shifts,
-            on_progress=lambda fraction: report("separating", fraction),
-        )
         with open_audio(song, limits=options.limits) as stream:
-            for mix, estimates in ahead(unmixer.run(song_blocks(stream, expected=found.digest))):
+            for mix, estimates in taking.run(song_blocks(stream, expected=found.digest)):
                 meter.add(mix)
                 stems = mixer.mix(mix, estimates)
                 block = np.concatenate([stems, mix[None]]) if options.stem_mp4 else stems
@@ -297,13 +313,14 @@ class Engine:
         for spool in spools.values():
             spool.close()
         return _Separated(
-            separator=separator,
+            splitter=splitter,
+            nodes=taking.nodes(),
             sample_rate=rate,
             mix=spools.pop("mix") if options.stem_mp4 else None,
             spools=spools,
             measured_mix=meter.measured(),
             residual_db=mixer.residual_db(),
-            notices=tuple(notices),
+            notices=(*notices, *taking.notices),
         )
 
     def _receipt(  # noqa: PLR0913
@@ -312,6 +329,7 @@ class Engine:
         found: Scan,
         separated: _Separated,
         rendering: Rendering,
+        charted: drum_chart.Charted | None,
         *,
         key: Digest,
         extra: tuple[Notice, ...],
@@ -319,8 +337,8 @@ class Engine:
         kept: tuple[str, ...],
         elapsed: float,
     ) -> Receipt:
-        separator, shape, info = separated.separator, found.shape, found.info
-        spec, mixer = separator.spec, self._mixer(separator)
+        splitter, shape, info = separated.splitter, found.shape, found.info
+        model, mixer = splitter.info, self._mixer(splitter.info)
         duration = shape.frames / shape.sample_rate
         rates: tuple[Notice, ...] = ()
         wanted = self.options.sample_rate or shape.sample_rate
@@ -328,6 +346,7 @@ class Engine:
             text = f"{self.options.format.name} cannot carry {wanted} Hz: the stems are at {separated.sample_rate} Hz"
             rates = (Notice("resampled", text),)
         notices = (*self._choice, *found.notices, *extra, *separated.notices, *rates, *rendering.notices)
+        notices += charted.notices if charted else ()
         return Receipt(
             key=key,
             input=InputRecord(
@@ -342,15 +361,16 @@ class Engine:
                 loudness=separated.measured_mix.loudness,
             ),
             model=ModelRecord(
-                requested=self.options.model,
-                name=spec.info.name,
-                family=spec.info.family,
-                licence=spec.info.licence,
-                draft=spec.info.draft,
-                weights_digest=spec.weights_digest,
+                requested=self.options.model if self._tree is None else model.name,
+                name=model.name,
+                family=model.family,
+                licence=model.licence,
+                draft=model.draft,
+                weights_digest=splitter.digest,
             ),
-            device=separator.device,
-            settings=self._settings(separator, mixer.stems, shape.sample_rate),
+            nodes=separated.nodes,
+            device=splitter.device,
+            settings=self._settings(splitter, mixer.stems, shape.sample_rate),
             gain_db=rendering.gain_db,
             residual_db=None if separated.residual_db is None else round(separated.residual_db, 2),
             residual_added_to=mixer.remainder,
@@ -359,6 +379,7 @@ class Engine:
             versions=versions(ffmpeg_version()),
             warnings=tuple(NoticeRecord.of(notice) for notice in notices),
             stems=rendering.stems,
+            drums=charted.record if charted else None,
             files=tuple(sorted(files)),
             kept=kept,
         )

@@ -41,6 +41,7 @@ class Child:
         self._does: dict[str, Callable[..., dict[str, Any]]] = {
             "scan": self._scan,
             "separate": self._separate,
+            "transcribe": self._transcribe,
             "transcode": self._transcode,
             "mixdown": self._mixdown,
             "stem_mp4": self._stem_mp4,
@@ -112,20 +113,48 @@ class Child:
         receipt: dict[str, Any] = json.loads(result.receipt.model_dump_json())
         return receipt
 
+    def _transcribe(self, *, drums: str, root: str, title: str, seconds: float) -> dict[str, Any]:
+        """The chart of a drum stem of so many seconds as files of a folder; what a receipt says of it."""
+        from stemwright.audio.decode import open_audio
+        from stemwright.engine import drum_chart
+        from stemwright.engine.drum_names import PARTS
+        from stemwright.engine.mixdown import STORED
+
+        self._stage, done = "", 0
+        with open_audio(Path(drums), limits=STORED) as stream:
+            total = max(1, round(seconds * stream.info.sample_rate))
+
+            def step(frames: int) -> None:
+                nonlocal done
+                done += frames
+                self._progress("transcribing", min(1.0, done / total))
+
+            heard = drum_chart.listen(
+                stream, sample_rate=stream.info.sample_rate, channels=stream.info.channels, on_block=step
+            )
+        made = drum_chart.write(heard, title=title, path_of=lambda part: Path(root, ".".join(PARTS[part])))
+        record = heard.record({part: path.name for part, path in made.items()})
+        warnings = [{"code": notice.code, "message": notice.message} for notice in heard.notices()]
+        return {"drums": record.model_dump(mode="json"), "warnings": warnings}
+
     def _engine(self, options: dict[str, Any]) -> Engine:
         from stemwright.audio.formats import parse_format
         from stemwright.engine.naming import NameTemplate
         from stemwright.engine.options import SeparateOptions
         from stemwright.engine.separate import Engine
+        from stemwright.jobs.models import strategy_of
 
         key = json.dumps(options, sort_keys=True)
         if key not in self._engines:
             while len(self._engines) >= _WARM:
                 del self._engines[next(iter(self._engines))]
+            repo = Path(options["repo"]) if options["repo"] else None
+            strategy = strategy_of(options["model"], repo=repo)
             self._engines[key] = Engine(
                 SeparateOptions(
-                    model=options["model"],
-                    repo=Path(options["repo"]) if options["repo"] else None,
+                    model=options["model"] if strategy is None else "auto",
+                    strategy=strategy,
+                    repo=repo,
                     device=options["device"],
                     stems=tuple(options["stems"]) if options["stems"] else None,
                     sample_rate=options["sample_rate"],

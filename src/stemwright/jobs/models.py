@@ -1,14 +1,21 @@
-"""Which model a job means, found without loading any."""
+"""Which model or strategy a job means, found without loading any."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from stemwright.errors import ModelUnavailableError, UnknownStemError
+from stemwright.engine.drum_names import STEM, no_stem
+from stemwright.engine.trees.tree import Tree
+from stemwright.errors import ModelUnavailableError, NoDrumStemError, UnknownStemError
 from stemwright.separators import catalogue
+from stemwright.strategies.draw import Needs
+from stemwright.strategies.find import find_strategy, is_preset
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from stemwright.separators.protocol import ModelInfo
+    from stemwright.strategies.tree import Strategy
 
 BEST: Final = "htdemucs"
 DRAFT: Final = "sketch"
@@ -25,11 +32,33 @@ def resolve(name: str, *, repo: Path | None) -> str:
     return DRAFT if family.availability(info.name, repo=repo) == "missing" else BEST
 
 
-def check(name: str, *, stems: tuple[str, ...] | None, repo: Path | None) -> None:
-    """Refuse what cannot work. Raises `UnknownModelError`, `ModelUnavailableError`, `UnknownStemError`."""
-    family, info = catalogue.find_model(resolve(name, repo=repo), repo=repo)
-    if family.availability(info.name, repo=repo) == "missing":
-        raise ModelUnavailableError(f"{info.name} cannot be used here: its packages or weights are missing")
+def check(name: str, *, stems: tuple[str, ...] | None, transcribe: bool, repo: Path | None) -> None:
+    """Refuse what cannot work.
+
+    Raises `UnknownModelError`, `ModelUnavailableError`, `UnknownStemError`, and `NoDrumStemError` where a chart is
+    wanted without the stem that it is made of.
+    """
+    info, missing = _info(resolve(name, repo=repo), repo)
+    if missing:
+        raise ModelUnavailableError(f"{info.name} cannot be used here: packages or weights of {missing} are missing")
     known = {*info.stems, *(f"no_{stem}" for stem in info.stems)}
     if stems and info.stems and (wrong := [stem for stem in stems if stem not in known]):
         raise UnknownStemError(f"{info.name} has no stem {wrong[0]!r}; there are: {', '.join(sorted(known))}")
+    made = stems or info.stems
+    if transcribe and made and STEM not in made:
+        raise NoDrumStemError(no_stem(made))
+
+
+def strategy_of(name: str, *, repo: Path | None) -> Strategy | None:
+    """The strategy of this name that comes with the package, or None. Raises `StrategyError`."""
+    return find_strategy(name, repo=repo) if is_preset(name) else None
+
+
+def _info(name: str, repo: Path | None) -> tuple[ModelInfo, str]:
+    """A model, or a strategy as a model, and the names of the models that are missing for it."""
+    strategy = strategy_of(name, repo=repo)
+    if strategy is not None:
+        lacking = [model for model, state, _ in Needs.of(strategy, repo=repo).models if state == "missing"]
+        return Tree(strategy, repo=repo).info, ", ".join(lacking)
+    family, info = catalogue.find_model(name, repo=repo)
+    return info, info.name if family.availability(info.name, repo=repo) == "missing" else ""

@@ -51,7 +51,9 @@ class JobOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    strategy: Name | None = Field(default=None, description="A strategy's name; today a model's name, or `auto`.")
+    strategy: Name | None = Field(
+        default=None, description="The name of a strategy, see `stemwright strategies`, or of a model."
+    )
     model: Name | None = Field(default=None, description="A model's name, or `auto`: the best that is here.")
     stems: tuple[Name, ...] | None = Field(
         default=None, min_length=1, max_length=16, description="Only these; `no_vocals` is the mix without the vocals."
@@ -60,7 +62,7 @@ class JobOptions(BaseModel):
         default=AudioFormat.flac, description="Made ready before the job ends; all others are encoded on demand."
     )
     sample_rate: int | None = Field(default=None, ge=MIN_RATE, le=MAX_RATE, description="Hz; the song's own if null.")
-    transcribe: bool = Field(default=False, description="A drum chart; not in this version.")
+    transcribe: bool = Field(default=False, description="A chart of the stem `drums`: JSON, MIDI and a picture.")
     analysis: bool = Field(default=True, description="Tempo and key of the song.")
     preview: bool = Field(default=False, description="Publish draft stems by `sketch` within seconds.")
     priority: Priority = Priority.normal
@@ -72,13 +74,6 @@ class JobOptions(BaseModel):
             raise ValueError("name each stem once")
         return stems
 
-    @field_validator("transcribe")
-    @classmethod
-    def _no_chart_yet(cls, wanted: bool) -> bool:  # noqa: FBT001  (pydantic calls it so)
-        if wanted:
-            raise ValueError("this version makes no drum charts")
-        return wanted
-
     @model_validator(mode="after")
     def _one_of_two(self) -> JobOptions:
         if self.model and self.strategy:
@@ -86,7 +81,7 @@ class JobOptions(BaseModel):
         return self
 
     def named(self, default: str) -> str:
-        """The model asked for."""
+        """The model or strategy asked for."""
         return self.strategy or self.model or default
 
     @property

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 from sqlalchemy import CursorResult, select, update
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 
+from stemwright.engine.drum_names import STEM, no_stem
+from stemwright.errors import NoDrumStemError
 from stemwright.jobs.options import digest_of
 from stemwright.library.tables import LIVE, File, Job, Run, Separation, Song, new_id
 
@@ -107,6 +109,7 @@ class Runs:
                 "owner": run.owner,
                 "options": run.options,
                 "song_id": song.id,
+                "title": song.title,
                 "upload_key": song.upload_key,
                 "file_name": song.file_name,
                 "pcm_digest": song.pcm_digest,
@@ -175,6 +178,17 @@ class Runs:
         with self._db.session() as session:
             return session.scalar(select(Separation.id).where(Separation.owner == owner, Separation.key == key))
 
+    def uncharted(self, separation_id: str) -> str | None:
+        """The object of the drum stem of a separation that has no chart yet. Raises `NoDrumStemError`."""
+        with self._db.session() as session:
+            found = session.get(Separation, separation_id)
+            if found is None or found.receipt.get("drums"):
+                return None
+            drums = select(File.object_key).where(File.separation_id == found.id, File.name == f"{STEM}.flac")
+            if (key := session.scalar(drums)) is None:
+                raise NoDrumStemError(no_stem([stem["name"] for stem in found.receipt["stems"]]))
+            return key
+
     def model_speed(self, model: str) -> float | None:
         """Seconds of work for a second of song, the median of the last separations by a model."""
         with self._db.session() as session:
@@ -183,7 +197,7 @@ class Runs:
     def save(self, run_id: str, made: dict[str, Any], *, preview: bool = False) -> Saved:
         """Publish stems and, unless they are a preview, end the run.
 
-        `made` is what `Worker.separate` stored, or `{"found": …}` where the separation has been there before.
+        `made` is what `Worker.make` stored; it has `found` where the separation has been there before.
         """
         with self._db.session() as session:
             run = hold(session, run_id, statuses=("running",))
@@ -245,6 +259,8 @@ def _separation(session: Session, owner: str, made: dict[str, Any]) -> Separatio
     touch = update(Separation).where(Separation.owner == owner, wanted).values(used_at=time.time())
     session.execute(touch, execution_options={"synchronize_session": False})  # from here on it stays
     there = session.scalar(select(Separation).where(Separation.owner == owner, wanted))
+    if there:
+        _add_chart(session, there, made)
     if there or "found" in made:
         return there
     receipt = made["receipt"]
@@ -261,8 +277,25 @@ def _separation(session: Session, owner: str, made: dict[str, Any]) -> Separatio
     )
     session.add(separation)
     session.flush()
-    session.add_all(File(id=new_id(), owner=owner, separation_id=separation.id, **file) for file in made["files"])
+    charted = _chart_names(made)
+    stems = [file for file in made["files"] if file["name"] not in charted]
+    session.add_all(File(id=new_id(), owner=owner, separation_id=separation.id, **file) for file in stems)
+    _add_chart(session, separation, made)
     return separation
+
+
+def _chart_names(made: dict[str, Any]) -> set[str]:
+    return {*made["chart"]["drums"]["files"].values()} if made.get("chart") else set()
+
+
+def _add_chart(session: Session, separation: Separation, made: dict[str, Any]) -> None:
+    """Add the drum chart that was made to a separation that has none."""
+    if not made.get("chart") or separation.receipt.get("drums"):
+        return
+    chart, receipt = made["chart"], separation.receipt
+    separation.receipt = receipt | {"drums": chart["drums"], "warnings": [*receipt["warnings"], *chart["warnings"]]}
+    charted = [file for file in made["files"] if file["name"] in _chart_names(made)]
+    session.add_all(File(id=new_id(), owner=separation.owner, separation_id=separation.id, **file) for file in charted)
 
 
 def speed_of(session: Session, model: str) -> float | None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _SONGS: Final = 500  # at once
 _ROWS: Final = 5000  # read at once
-_MASTERS: Final = (".flac", ".dat", ".json")  # files without which a separation is of no use
+_MASTERS: Final = (".flac", ".dat", ".json", ".mid", ".svg")  # files without which a separation is of no use
 
 
 def sweep(db: Database, store: ObjectStore, config: JobsConfig, *, thorough: bool = True) -> dict[str, int]:

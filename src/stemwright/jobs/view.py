@@ -93,6 +93,24 @@ def _links(song_id: str | None, separation: Separation) -> dict[str, Any] | None
         "zip": f"{base}/stems.zip{which}",
         "receipt": f"{base}/receipt{which}",
         "mix": f"{base}/mix.flac{which}",
+        "drums": drum_links(base, which, separation),
+    }
+
+
+def drum_links(base: str, which: str, separation: Separation) -> dict[str, Any] | None:
+    """Where the drum chart of a separation is, and what it says in short; None where there is none."""
+    chart = separation.receipt.get("drums")
+    if not chart:
+        return None
+    quantised = f"{base}/drums.mid{which}&quantised=true" if "midi_quantised" in chart["files"] else None
+    return {
+        "chart": f"{base}/drums.json{which}",
+        "midi": f"{base}/drums.mid{which}",
+        "midi_quantised": quantised,
+        "picture": f"{base}/drums.svg{which}",
+        "onsets": chart["onsets"],
+        "bpm": chart["bpm"],
+        "draft": chart["draft"],
     }
 
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 from sqlalchemy.exc import DBAPIError
 
 from stemwright import __version__, points
-from stemwright.errors import CancelledError, InputError, NotFoundError, StemwrightError
+from stemwright.engine.drum_names import STEM, no_stem
+from stemwright.errors import CancelledError, InputError, NoDrumStemError, NotFoundError, StemwrightError
 from stemwright.jobs.engine import EngineCrashedError, EnginePool
 from stemwright.jobs.models import DRAFT, resolve
 from stemwright.jobs.options import AudioFormat
@@ -35,13 +36,15 @@ T = TypeVar("T")
 log = logging.getLogger("stemwright.jobs")
 LOCAL_NAME: Final = "song"  # of the recording in a private folder
 _LONGEST_PAUSE: Final = 60.0  # seconds between two tries
+_LISTENING: Final = 0.02  # seconds, about, that a chart takes for a second of drums
 _EVERY: Final = 0.4  # seconds between two notes of progress
 _SHARES: Final = {  # percent of a run, from … to
     "hashing": (0.0, 4.0),
     "preview": (4.0, 12.0),
     "reading": (12.0, 14.0),
     "separating": (14.0, 92.0),
-    "encoding": (92.0, 98.0),
+    "encoding": (92.0, 95.0),
+    "transcribing": (95.0, 98.0),
     "saving": (98.0, 100.0),
 }
 
@@ -93,18 +96,34 @@ class Worker:
                 analysis=wanted,
             )
         await asyncio.to_thread(lasting, self.runs.describe_song, song["song_id"], facts)
-        return {"pcm_digest": facts["pcm_digest"], "duration": facts["duration"], "model": model}
+        title = facts["title"] or song["title"]
+        return {"pcm_digest": facts["pcm_digest"], "duration": facts["duration"], "title": title, "model": model}
 
     async def make(self, run_id: str, song: dict[str, Any], *, preview: bool = False) -> dict[str, Any]:
-        """The stems: `{"found": id}` where they have been there before, else what `separate` made and stored.
+        """The stems: `{"found": id}` where they have been there before, else what was made and stored.
+
+        Where a drum chart is wanted and those that were there have none, it is made of their drum stem.
 
         `song` is what `begin` and `hash` gave. Raises what the engine raises.
         """
         if preview:
-            song = song | {"model": DRAFT, "options": song["options"] | {"model": DRAFT, "stems": None}}
+            draft = {"model": DRAFT, "stems": None, "transcribe": False}
+            song = song | {"model": DRAFT, "options": song["options"] | draft}
         key = self.key(song, model=song["model"])
         found = await asyncio.to_thread(lasting, self.runs.find, song["owner"], key)
-        return {"found": found} if found else await self._separate(run_id, song, preview=preview)
+        if found is None:
+            return await self._separate(run_id, song, preview=preview)
+        made: dict[str, Any] = {"found": found}
+        if song["options"]["transcribe"] and (drums := await asyncio.to_thread(lasting, self.runs.uncharted, found)):
+            with self._folder(run_id) as folder:
+                (folder / "chart").mkdir()
+                path = folder / f"{STEM}.flac"
+                await _to_its_end(threading.Event(), self._store.fetch, drums, path)
+                made["chart"] = await self._transcribe(
+                    run_id, song, path, folder / "chart", since=_SHARES["hashing"][1]
+                )
+                made["files"] = await self._stored(run_id, song, folder / "chart", new_id())
+        return made
 
     async def _separate(self, run_id: str, song: dict[str, Any], *, preview: bool) -> dict[str, Any]:
         """Make stems and store them; what `Runs.save` needs."""
@@ -132,17 +151,47 @@ class Worker:
             )
             receipt["input"]["name"] = song["file_name"]
             key = self.key(song, model=receipt["model"]["name"])
-            made: dict[str, Any] = {"id": name, "key": key, "receipt": receipt}
+            made: dict[str, Any] = {"id": name, "key": key, "receipt": receipt, "chart": None}
+            if options["transcribe"]:
+                drums, since = folder / "stems" / f"{STEM}.flac", _SHARES["transcribing"][0]
+                if not drums.exists():
+                    raise NoDrumStemError(no_stem([stem["name"] for stem in receipt["stems"]]))
+                made["chart"] = await self._transcribe(run_id, song, drums, drums.parent, since=since)
             if not preview:
                 saving = self._reporter(run_id, lambda *_: ("saving", 98.0, None))
                 await asyncio.to_thread(saving, "saving", None)
                 await self._encoded(run_id, folder / "stems", song)
-            points.reached("storing")
-            stopped = threading.Event()
-            place = f"{song['owner']}/separations/{run_id}/{name}"
-            made["files"] = await _to_its_end(stopped, self._keep, place, folder / "stems", stopped)
-            points.reached("stored")
+            made["files"] = await self._stored(run_id, song, folder / "stems", name)
             return made
+
+    async def _transcribe(
+        self, run_id: str, song: dict[str, Any], drums: Path, folder: Path, *, since: float
+    ) -> dict[str, Any]:
+        """Make the chart of a drum stem in a folder; `since` is the percent of the run at which that begins."""
+        end, duration = _SHARES["transcribing"][1], song["duration"]
+
+        def place(stage: str, fraction: float | None) -> tuple[str, float, float | None]:
+            done = fraction or 0.0
+            return stage, since + done * (end - since), _LISTENING * duration * (1 - done) + 0.5
+
+        return await self._call(
+            run_id,
+            "transcribe",
+            duration=duration,
+            on_progress=self._reporter(run_id, place),
+            drums=str(drums),
+            root=str(folder),
+            title=song["title"],
+            seconds=duration,
+        )
+
+    async def _stored(self, run_id: str, song: dict[str, Any], folder: Path, name: str) -> list[dict[str, Any]]:
+        """Store all files of a folder under a name below their run; their rows."""
+        points.reached("storing")
+        stopped = threading.Event()
+        files = await _to_its_end(stopped, self._keep, f"{song['owner']}/separations/{run_id}/{name}", folder, stopped)
+        points.reached("stored")
+        return files
 
     async def _encoded(self, run_id: str, folder: Path, song: dict[str, Any]) -> None:
         """Add the stems in the format that the job names, where it is not the one they are kept in."""

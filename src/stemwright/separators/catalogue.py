@@ -61,6 +61,17 @@ def find_model(name: str, *, repo: Path | None = None) -> tuple[Family, ModelInf
     raise UnknownModelError(f"there is no model {name!r}{place}; {hint}")
 
 
+def at_path(model: str, *, repo: Path | None) -> tuple[str, Path | None]:
+    """Name and folder of what may be a path to the YAML of a custom model: `models/mine.yaml` is `mine` in `models`.
+
+    For what the operator of this machine types, never for what comes over a network.
+    """
+    from pathlib import Path
+
+    path = Path(model)
+    return (path.stem, path.parent) if path.suffix in {".yaml", ".yml"} else (model, repo)
+
+
 def load(name: str, *, options: LoadOptions) -> Separator:
     """Load a model by name.
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from stemwright import errors
 from stemwright.separators import _demucs_weights as weights_
 from stemwright.separators.protocol import Availability, LoadOptions, ModelInfo, ModelSpec
+from stemwright.weights.config import current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from stemwright.separators._demucs_weights import Bag, Network
     from stemwright.types import SampleRate, StemName
+    from stemwright.weights.config import OnProgress
 
 _PACKAGES = ("demucs", "torch", "huggingface_hub", "safetensors", "yaml")
 _FOUR = ("drums", "bass", "other", "vocals")
@@ -39,7 +41,9 @@ _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory",
 _T = TypeVar("_T")
 
 
-def _info(name: str, summary: str, *, hub: str, megabytes: int, stems: tuple[StemName, ...] = _FOUR) -> ModelInfo:
+def _info(
+    name: str, summary: str, *, hub: str, megabytes: int, stems: tuple[StemName, ...] = _FOUR, cost: float = 1.0
+) -> ModelInfo:
     return ModelInfo(
         name=name,
         family="demucs",
@@ -48,6 +52,7 @@ def _info(name: str, summary: str, *, hub: str, megabytes: int, stems: tuple[Ste
         licence="MIT",
         source=f"adefossez/{hub}",  # as demucs.hf names it
         download_bytes=megabytes * 1_000_000,
+        cost=cost,
     )
 
 
@@ -55,7 +60,13 @@ _MODELS: Final = {
     info.name: info
     for info in (
         _info("htdemucs", "hybrid transformer, the best all-rounder", hub="HTDemucs", megabytes=84),
-        _info("htdemucs_ft", "one htdemucs tuned for each stem: better, 4x slower", hub="HTDemucs-ft", megabytes=336),
+        _info(
+            "htdemucs_ft",
+            "one htdemucs tuned for each stem: better, 4x slower",
+            hub="HTDemucs-ft",
+            megabytes=336,
+            cost=4.0,
+        ),
         _info(
             "htdemucs_6s",
             "htdemucs with guitar and piano (the piano is poor)",
@@ -94,7 +105,16 @@ class DemucsFamily:
             return "missing"
         from huggingface_hub import constants
 
-        return "download" if name in _MODELS and not constants.HF_HUB_OFFLINE else "missing"
+        offline = current().offline or constants.HF_HUB_OFFLINE
+        return "download" if name in _MODELS and not offline else "missing"
+
+    def pull(self, name: str, /, *, on_progress: OnProgress | None = None, again: bool = False) -> None:  # noqa: ARG002
+        """Download what `load` needs; the hub's library shows its own progress, and checks what it has itself.
+
+        Raises `UnknownModelError`, `ModelUnavailableError`, `WeightsError`.
+        """
+        _require_packages(name)
+        _find(name, None)
 
     def load(self, name: str, /, options: LoadOptions) -> DemucsSeparator:
         """Load a model, from `options.repo` or else from the hub's cache or the hub.
@@ -102,10 +122,7 @@ class DemucsFamily:
         Raises `ModelUnavailableError`, `WeightsError`, `DeviceUnavailableError`, `UnknownModelError`,
         `UnknownStemError`, `OptionError` (a segment that is longer than trained), `OutOfMemoryError`.
         """
-        if missing := _missing_packages():
-            raise errors.ModelUnavailableError(
-                f"{name} needs the extra [demucs], of which {', '.join(missing)} is not here (see the README, Models)"
-            )
+        _require_packages(name)
         device = _resolve_device(options.device)
         bag = _find(name, options.repo)
         digest = weights_.digest_and_check(bag)
@@ -231,13 +248,27 @@ def _missing_packages() -> list[str]:
     return [package for package in _PACKAGES if importlib.util.find_spec(package) is None]
 
 
+def _require_packages(name: str) -> None:
+    if missing := _missing_packages():
+        raise errors.ModelUnavailableError(
+            f"{name} needs the extra [demucs], of which {', '.join(missing)} is not here (see the README, Models)"
+        )
+
+
 def _find(name: str, repo: Path | None) -> Bag:
     if repo is not None:
         return weights_.find_in_folder(name, folder=repo)
     if name not in _MODELS:
         raise errors.UnknownModelError(f"Demucs has no model {name!r}; it has: {', '.join(_MODELS)}")
     hub = _MODELS[name].source
-    return weights_.find_in_cache(name, hub=hub) or weights_.download(name, hub=hub)
+    if bag := weights_.find_in_cache(name, hub=hub):
+        return bag
+    if current().offline:
+        raise errors.ModelUnavailableError(
+            f"the weights of {name} are not on this machine, and Stemwright is offline; when connected:"
+            f" stemwright models pull {name}"
+        )
+    return weights_.download(name, hub=hub)
 
 
 def _local_info(name: str, repo: Path, stems: tuple[StemName, ...]) -> ModelInfo:

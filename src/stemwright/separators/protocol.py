@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from stemwright.types import Digest, SampleRate, StemName
+    from stemwright.weights.config import OnProgress
 
 Availability: TypeAlias = Literal["ready", "download", "missing"]
 
@@ -28,6 +29,7 @@ class ModelInfo:
     source: str  # where its weights come from
     download_bytes: int = 0  # what a first use downloads, about; 0 when nothing
     draft: bool = False  # the result is a sketch, not a final separation
+    cost: float = 1.0  # the time that a song takes, about, where htdemucs takes 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,7 @@ class LoadOptions:
     repo: Path | None = None  # a local folder of weights
     stems: tuple[StemName, ...] | None = None  # those that will be used; others may be returned as zeros
     segment: float | None = None  # seconds; the model's own when None
+    raw: bool = False  # stems as the model's own software gives them, though they do not add up to the mix
 
 
 class Separator(Protocol):
@@ -113,5 +116,17 @@ class Family(Protocol):
         """Load a model.
 
         Raises `ModelUnavailableError`, `WeightsError`, `DeviceUnavailableError`, `UnknownModelError`.
+        """
+        ...
+
+
+@runtime_checkable
+class Downloads(Protocol):
+    """What a family whose weights can be downloaded has besides."""
+
+    def pull(self, name: str, /, *, on_progress: OnProgress | None = None, again: bool = False) -> None:
+        """Download what `load` needs, `again` even where it is here; what is here stays until the new is whole.
+
+        Raises `UnknownModelError`, `ModelUnavailableError`, `WeightsError`, and what `on_progress` raises.
         """
         ...

@@ -39,6 +39,7 @@ INFO = ModelInfo(
     licence="MIT",
     source="built in",
     draft=True,
+    cost=0.03,
 )
 
 

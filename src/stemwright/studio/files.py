@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import shutil
 import tempfile
 import time
@@ -15,17 +16,19 @@ from weakref import WeakValueDictionary
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
+from stemwright.engine.drum_names import PARTS
 from stemwright.engine.naming import safe_name
-from stemwright.errors import ConflictError, JobNotFoundError, UnknownStemError
+from stemwright.errors import ConflictError, JobNotFoundError, NoChartError, UnknownStemError
 from stemwright.jobs.worker import file_digest
 from stemwright.library.tables import File, Separation, Song, new_id
 from stemwright.studio.songs import find_song
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from sqlalchemy.orm import Session
 
+    from stemwright.engine.drum_names import Part
     from stemwright.studio.studio import Studio
 
 TOKENS: Final = ("flac", "wav", "mp3", "opus", "m4a", "wav24", "wav32f", "alac16", "alac24")
@@ -43,6 +46,7 @@ _MEDIA: Final = {
     "dat": "application/octet-stream",
     "json": "application/json",
     "mid": "audio/midi",
+    "svg": "image/svg+xml",
     "zip": "application/zip",
 }
 _WHOLE: Final = "song"  # what a file of all stems is called
@@ -81,8 +85,15 @@ def _names(separation: Separation) -> list[str]:
     return [stem["name"] for stem in separation.receipt["stems"]]
 
 
-def _stems(session: Session, song_id: str, *, owner: str, separation: str | None, having: str | None = None) -> _Stems:
-    """The separation of a song that is named, or its present one, or another one `having` a stem that this lacks.
+def _stems(
+    session: Session,
+    song_id: str,
+    *,
+    owner: str,
+    separation: str | None,
+    having: Callable[[Separation], bool] | None = None,
+) -> _Stems:
+    """The separation of a song that is named, or its present one, or another one `having` what this lacks.
 
     Raises `JobNotFoundError`, `ConflictError`.
     """
@@ -93,10 +104,10 @@ def _stems(session: Session, song_id: str, *, owner: str, separation: str | None
     found = session.get(Separation, wanted)
     if found is None or found.owner != owner or found.pcm_digest != song.pcm_digest:
         raise JobNotFoundError("there is no such separation of this song")
-    if having and not separation and having not in _names(found):
+    if having and not separation and not having(found):
         same = select(Separation).where(Separation.owner == owner, Separation.pcm_digest == found.pcm_digest)
         others = session.scalars(same.order_by(Separation.draft, Separation.created_at.desc()))
-        found = next((other for other in others if having in _names(other)), found)
+        found = next((other for other in others if having(other)), found)
     now = time.time()
     if now - min(song.used_at, found.used_at) > 60:
         session.execute(update(Song).where(Song.id == song.id).values(used_at=now))
@@ -130,6 +141,22 @@ def receipt(studio: Studio, song_id: str, *, owner: str, separation: str | None)
     """How the stems were made. Raises `JobNotFoundError`, `ConflictError`."""
     with studio.db.session() as session:
         return _stems(session, song_id, owner=owner, separation=separation).separation.receipt
+
+
+def chart_file(studio: Studio, song_id: str, part: Part, *, owner: str, separation: str | None) -> Served:
+    """A file of the drum chart. Raises `JobNotFoundError`, `ConflictError`, `NoChartError`."""
+    name = ".".join(PARTS[part])
+    with studio.db.session() as session:
+        stems = _stems(session, song_id, owner=owner, separation=separation, having=_has_chart)
+        if not _has_chart(stems.separation):
+            raise NoChartError("this song has no drum chart; a job with `transcribe` makes one")
+        if name not in stems.files:
+            raise NoChartError("the drum chart has no clear tempo, so there is nothing to move its strokes to")
+        return _served(stems, stems.files[name], PARTS[part][1])
+
+
+def _has_chart(separation: Separation) -> bool:
+    return bool(separation.receipt.get("drums"))
 
 
 async def stem_file(
@@ -175,7 +202,7 @@ async def _made_once(
 ) -> Served:
     """A file of a separation, made when it is not there."""
     stem = name.removesuffix(f".{token}")
-    having = None if stem == _WHOLE else stem
+    having = None if stem == _WHOLE else lambda one: stem in _names(one)
 
     def look() -> tuple[_Stems, Served | None]:
         with studio.db.session() as session:
@@ -318,7 +345,7 @@ async def mixdown(
 async def zipped(
     studio: Studio, song_id: str, token: str, *, owner: str, separation: str | None
 ) -> tuple[int, str, AsyncIterator[bytes]]:
-    """All stems and the receipt as one zip: its length in bytes, its name, and its bytes as they are sent.
+    """All stems, the drum chart and the receipt as one zip: its length in bytes, its name, and its bytes as sent.
 
     Raises as `stem_file`.
     """
@@ -333,20 +360,24 @@ async def zipped(
         for name in stems.names
     ]
     names = [f"{name}.{_EXTENSION.get(token, token)}" for name in stems.names]
-    if "receipt.json" in stems.files:
-        parts.append(_served(stems, stems.files["receipt.json"], "json"))
-        names.append("receipt.json")
-    length, pieces = _zip(studio, parts, names)
+    for name in (".".join(part) for part in PARTS.values()):
+        if name in stems.files:
+            parts.append(_served(stems, stems.files[name], name.rsplit(".", 1)[1]))
+            names.append(name)
+    length, pieces = _zip(studio, parts, names, receipt=stems.separation.receipt)
     return length, f"{safe_name(stems.song.title)}.zip", pieces
 
 
-def _zip(studio: Studio, parts: list[Served], names: list[str]) -> tuple[int, AsyncIterator[bytes]]:
+def _zip(
+    studio: Studio, parts: list[Served], names: list[str], *, receipt: dict[str, Any]
+) -> tuple[int, AsyncIterator[bytes]]:
     """Stored, not compressed: audio does not shrink, and the length is known."""
     from zipstream import ZipStream
 
     stream = ZipStream(sized=True)
     for part, name in zip(parts, names, strict=True):
         stream.add(studio.store.pieces(part.object_key), arcname=name, size=part.size_bytes)
+    stream.add(f"{json.dumps(receipt, indent=2)}\n".encode(), arcname="receipt.json")
     return len(stream), _sent(stream)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, func, select, update
 
 from stemwright.errors import ConflictError, JobNotFoundError
 from stemwright.jobs import sweep
-from stemwright.jobs.view import iso
+from stemwright.jobs.view import drum_links, iso
 from stemwright.library.tables import LIVE, File, Job, Run, Separation, Song
 
 if TYPE_CHECKING:
@@ -111,7 +111,8 @@ def _detail(session: Session, song: Song) -> dict[str, Any]:
             "zip": f"{base}/stems.zip",
             "mix": f"{base}/mix.flac",
             "receipt": f"{base}/receipt",
-        },
+        }
+        | ({"drums": f"{base}/drums.json"} if any(one.receipt.get("drums") for one in made) else {}),
     }
 
 
@@ -134,6 +135,7 @@ def _separation(base: str, one: Separation) -> dict[str, Any]:
             }
             for stem in one.receipt["stems"]
         ],
+        "drums": drum_links(base, which, one),
     }
 
 

@@ -13,13 +13,14 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from stemwright import __version__, points
 from stemwright.audio.sniff import sniff
-from stemwright.errors import ConflictError, InputError, JobNotFoundError
+from stemwright.errors import ConflictError, InputError, JobNotFoundError, UnknownModelError
 from stemwright.jobs import models
 from stemwright.jobs.options import JobOptions, digest_of
 from stemwright.jobs.runs import hold, separation_key, title_of
 from stemwright.jobs.view import view_of
 from stemwright.jobs.worker import repo_state
 from stemwright.library.tables import LIVE, Job, Run, Separation, Song, new_id
+from stemwright.strategies.find import is_preset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +60,7 @@ def submit_upload(studio: Studio, upload: Upload, wish: Wish, *, owner: str) -> 
         if earlier := _repeated(studio, wish, f"upload {upload.digest}", owner=owner):
             return earlier, False
         studio.require_room()
-        models.check(wish.options.named(studio.config.model), stems=wish.options.stems, repo=studio.config.repo)
+        _check(studio, wish.options)
         check_kind(upload)
         return _submit_stored(studio, upload, wish, owner=owner)
     finally:
@@ -81,6 +82,14 @@ def _submit_stored(studio: Studio, upload: Upload, wish: Wish, *, owner: str) ->
             used = session.scalar(select(Song.id).where(Song.owner == owner, Song.upload_key == key))
         if not used:
             studio.store.delete([key])
+
+
+def _check(studio: Studio, options: JobOptions) -> None:
+    """Refuse what cannot work. Raises as `models.check`."""
+    named = options.named(studio.config.model)
+    if options.model and is_preset(options.model):
+        raise UnknownModelError(f"{options.model} is a strategy: give it as `strategy`")
+    models.check(named, stems=options.stems, transcribe=options.transcribe, repo=studio.config.repo)
 
 
 def check_kind(upload: Upload) -> None:
@@ -109,7 +118,7 @@ def submit_song(studio: Studio, song_id: str, wish: Wish, *, owner: str) -> tupl
     if earlier := _repeated(studio, wish, request, owner=owner):
         return earlier, False
     studio.require_room()
-    models.check(wish.options.named(studio.config.model), stems=wish.options.stems, repo=studio.config.repo)
+    _check(studio, wish.options)
     return _submit(studio, wish, request, owner=owner, song=find)
 
 
@@ -181,6 +190,7 @@ def run_options(options: JobOptions, *, studio: Studio) -> dict[str, Any]:
         "sample_rate": options.sample_rate,
         "preview": options.preview,
         "analysis": options.analysis,
+        "transcribe": options.transcribe,
     }
 
 
@@ -193,7 +203,8 @@ def _run(
         pipeline = f"{__version__} {repo_state(studio.config.repo)}"
         made = separation_key(pcm_digest=song.pcm_digest, model=options["resolved"], options=options, pipeline=pipeline)
         there = session.scalar(select(Separation).where(Separation.owner == owner, Separation.key == made))
-        if there and (not options["analysis"] or song.analysis):
+        charted = not options["transcribe"] or (there and there.receipt.get("drums"))
+        if there and charted and (not options["analysis"] or song.analysis):
             there.used_at = time.time()
             old = session.get(Separation, song.separation_id) if song.separation_id else None
             if not (there.draft and old and not old.draft):  # as `Runs.save` has it

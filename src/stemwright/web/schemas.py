@@ -18,6 +18,7 @@ _EXAMPLE_LINKS: dict[str, Any] = {
     "zip": "/api/v1/songs/019a8c0f2b00/stems.zip?separation=019a8c0f2b11f0c2d3e4a5b6c7d8",
     "receipt": "/api/v1/songs/019a8c0f2b00/receipt?separation=019a8c0f2b11f0c2d3e4a5b6c7d8",
     "mix": "/api/v1/songs/019a8c0f2b00/mix.flac?separation=019a8c0f2b11f0c2d3e4a5b6c7d8",
+    "drums": None,
 }
 _EXAMPLE_SONG: dict[str, Any] = {
     "id": "019a8c0f2b00",
@@ -75,6 +76,7 @@ _EXAMPLE_SEPARATION: dict[str, Any] = {
             "peaks": _EXAMPLE_LINKS["peaks"]["vocals"],
         }
     ],
+    "drums": None,
 }
 
 
@@ -87,6 +89,18 @@ class Fault(BaseModel):
 
     code: str = Field(description="Stable, such as `not_audio`, `timeout`, `engine_crashed`, `out_of_memory`.")
     message: str
+
+
+class DrumChart(BaseModel):
+    """Where a drum chart is, and what it says in short."""
+
+    chart: str
+    midi: str
+    midi_quantised: str | None = Field(description="Null where no tempo is clear.")
+    picture: str
+    onsets: int
+    bpm: float | None
+    draft: bool = Field(description="Strokes may be missed, invented or on a wrong lane.")
 
 
 class Results(BaseModel):
@@ -102,6 +116,7 @@ class Results(BaseModel):
     zip: str
     receipt: str
     mix: str
+    drums: DrumChart | None = Field(description="Where a job asked for `transcribe`.")
 
 
 class JobLinks(BaseModel):
@@ -121,7 +136,7 @@ class JobOut(BaseModel):
     song_id: str | None = Field(description="Null when the song was deleted, or its upload was no song.")
     status: Status
     stage: str = Field(
-        description="queued, hashing, preview, reading, separating, encoding, saving, done or cancelled."
+        description="queued, hashing, preview, reading, separating, encoding, transcribing, saving, done or cancelled."
     )
     progress: float = Field(ge=0, le=100, description="Percent.")
     position: int | None = Field(description="In the queue; 1 is next.")
@@ -249,6 +264,7 @@ class SeparationOut(BaseModel):
     residual_db: float | None
     warnings: list[Notice]
     stems: list[StemOut]
+    drums: DrumChart | None
 
 
 class NoteOut(BaseModel):

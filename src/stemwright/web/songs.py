@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -18,6 +18,9 @@ from stemwright.web.bodies import read_json, while_there
 from stemwright.web.common import Id, Limit, Offset, Owner, Separation, TheStudio, problems
 from stemwright.web.problems import FieldProblem, InvalidFieldsError
 from stemwright.web.ranges import Passing, disposition, serve
+
+if TYPE_CHECKING:
+    from stemwright.engine.drum_names import Part
 
 router = APIRouter(prefix="/api/v1/songs", tags=["songs"])
 Sort = Literal[
@@ -202,6 +205,52 @@ def get_peaks(
     return serve(request, studio.store, files.stored_file(studio, song_id, name, owner=owner, separation=separation))
 
 
+@router.head("/{song_id}/drums.json", include_in_schema=False)
+@router.get(
+    "/{song_id}/drums.json",
+    response_class=Response,
+    responses={**problems(404, 409, 416), **_files("application/json")},
+)
+def get_chart(
+    request: Request, song_id: Id, studio: TheStudio, owner: Owner, separation: Separation = None
+) -> Response:
+    """The drum chart: strokes on eight lanes, tempo, beats and bars; there once a job asked for `transcribe`."""
+    found = files.chart_file(studio, song_id, "chart", owner=owner, separation=separation)
+    return serve(request, studio.store, found)
+
+
+@router.head("/{song_id}/drums.mid", include_in_schema=False)
+@router.get(
+    "/{song_id}/drums.mid", response_class=Response, responses={**problems(404, 409, 416), **_files("audio/midi")}
+)
+def get_chart_midi(
+    request: Request,
+    song_id: Id,
+    studio: TheStudio,
+    owner: Owner,
+    quantised: Annotated[  # noqa: FBT002  (a query's)
+        bool, Query(description="Strokes on the grid of the beats, which is there where the tempo is clear.")
+    ] = False,
+    separation: Separation = None,
+) -> Response:
+    """The drum chart as a MIDI file, at the times that were played."""
+    part: Part = "midi_quantised" if quantised else "midi"
+    found = files.chart_file(studio, song_id, part, owner=owner, separation=separation)
+    return serve(request, studio.store, found)
+
+
+@router.head("/{song_id}/drums.svg", include_in_schema=False)
+@router.get(
+    "/{song_id}/drums.svg", response_class=Response, responses={**problems(404, 409, 416), **_files("image/svg+xml")}
+)
+def get_chart_picture(
+    request: Request, song_id: Id, studio: TheStudio, owner: Owner, separation: Separation = None
+) -> Response:
+    """The drum chart as a picture: lanes over the waveform."""
+    found = files.chart_file(studio, song_id, "picture", owner=owner, separation=separation)
+    return serve(request, studio.store, found)
+
+
 @router.get("/{song_id}/receipt", responses={**problems(404, 409)})
 def get_receipt(song_id: Id, studio: TheStudio, owner: Owner, separation: Separation = None) -> dict[str, Any]:
     """How the stems were made: model, device, settings, loudness, versions, warnings."""
@@ -225,7 +274,7 @@ async def get_zip(
     format: Token = "flac",  # noqa: A002  (as clients know it)
     separation: Separation = None,
 ) -> Response:
-    """All stems and the receipt in one file."""
+    """All stems, the drum chart if there is one, and the receipt in one file."""
     length, name, pieces = await files.zipped(studio, song_id, format, owner=owner, separation=separation)
     headers = {"Content-Length": str(length), "Content-Disposition": disposition(name, attachment=True)}
     if request.method == "HEAD":

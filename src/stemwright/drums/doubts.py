@@ -1,0 +1,53 @@
+"""How sure the network must be: that differs from song to song, and all strokes together tell it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from stemwright.drums.lanes import LANES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stemwright.drums.onsets import Onset
+    from stemwright.types import Seconds
+
+_USUAL: Final = 0.75  # the quantile of confidences that is compared with
+_PART: Final = 0.6  # of a lane's usual confidence, that a stroke must have
+_STRICTEST: Final = 0.6
+_ENOUGH: Final = 8  # strokes of a lane, to tell what is usual
+_AROUND: Final[Seconds] = 6.0  # each way
+_DRUMS: Final = 0.66  # the usual confidence of what is around a stroke, below which this is no drumming …
+_BEYOND_DOUBT: Final = 0.8  # … and only such strokes are kept
+
+
+def doubted(onsets: Sequence[Onset], *, lowest: Sequence[float]) -> list[Onset]:
+    """The onsets but for those of which the network is less sure than it would be of a drum. In order of time.
+
+    Where other instruments pass for drums, it is sure of none for seconds on end. And what one drum leaves on another's
+    lane is heard with less confidence than that drum itself; how much less depends on the kit. `lowest` are the
+    thresholds of the lanes, below which nothing is let through.
+    """
+    likely = [onset for onset in onsets if onset.confidence >= lowest[onset.lane]]
+    likely.sort(key=lambda onset: (onset.time, onset.lane))
+    drums = _usual_around(likely) >= _DRUMS
+    likely = [onset for onset, sure in zip(likely, drums, strict=True) if sure or onset.confidence >= _BEYOND_DOUBT]
+    least = [_least([onset.confidence for onset in likely if onset.lane == lane]) for lane in range(len(LANES))]
+    return [onset for onset in likely if onset.confidence >= least[onset.lane]]
+
+
+def _usual_around(onsets: Sequence[Onset]) -> npt.NDArray[np.float64]:
+    """The usual confidence of the onsets around each, those given in order of time, [N]."""
+    times = np.array([onset.time for onset in onsets])
+    confidences = np.array([onset.confidence for onset in onsets])
+    first, last = np.searchsorted(times, times - _AROUND), np.searchsorted(times, times + _AROUND, side="right")
+    return np.array([np.quantile(confidences[a:b], _USUAL) for a, b in zip(first, last, strict=True)])
+
+
+def _least(confidences: Sequence[float]) -> float:
+    """The threshold of a lane with these confidences."""
+    usual = float(np.quantile(confidences, _USUAL)) if len(confidences) >= _ENOUGH else 0.75
+    return min(_PART * usual, _STRICTEST)

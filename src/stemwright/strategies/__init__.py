@@ -1,0 +1,1 @@
+"""Strategies: trees of separators, read from YAML, checked, drawn, and made into plans for the engine."""

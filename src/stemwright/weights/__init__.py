@@ -1,0 +1,1 @@
+"""Weights from their publishers: downloaded once, checked, kept in a cache folder."""

@@ -1,0 +1,46 @@
+"""`models.lock`: digests of files whose publisher does not state any, as they were when first fetched."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import TYPE_CHECKING, Final
+
+from stemwright.errors import WeightsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from stemwright.types import Digest
+
+NAME: Final = "models.lock"
+
+
+def pinned(cache: Path, url: str) -> Digest | None:
+    """The digest that a URL had when it was first fetched. Raises `WeightsError` when the file makes no sense."""
+    return _read(cache / NAME).get(url)
+
+
+def pin(cache: Path, url: str, digest: Digest) -> None:
+    """Remember a digest; only one process at a time may do so. Raises `WeightsError`."""
+    path = cache / NAME
+    files = _read(path) | {url: digest}
+    draft = path.with_name(f"{NAME}.new")
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(json.dumps({"version": 1, "sha256": files}, indent=2, sort_keys=True) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def _read(path: Path) -> dict[str, Digest]:
+    try:
+        files = json.loads(path.read_text(encoding="utf-8"))["sha256"]
+        if not all(re.fullmatch("[0-9a-f]{64}", digest) for digest in files.values()):
+            raise ValueError("a digest is no SHA-256")
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{path} cannot be read ({error}); delete it to pin what is fetched from now on") from error
+    return dict(files)
