@@ -17,7 +17,7 @@ def kept(onsets: list[Onset]) -> list[float]:
 
 
 def test_what_is_far_less_sure_than_most_of_its_lane_is_left_out() -> None:
-    assert kept(strokes(1, *[0.95] * 9, 0.5)) == [0.95] * 9
+    assert kept(strokes(1, *[0.95] * 9, 0.45)) == [0.95] * 9
 
 
 def test_a_lane_of_which_the_network_is_never_sure_is_kept() -> None:
@@ -25,7 +25,13 @@ def test_a_lane_of_which_the_network_is_never_sure_is_kept() -> None:
 
 
 def test_a_few_strokes_alone_must_be_fairly_sure() -> None:
-    assert kept(strokes(7, 0.4, 0.5)) == [0.5]
+    assert kept(strokes(7, 0.35, 0.5)) == [0.5]
+
+
+def test_a_crash_must_be_surer_than_a_ride() -> None:
+    heard = [*[0.95] * 9, 0.6]
+    assert kept(strokes(6, *heard)) == heard[:-1]
+    assert kept(strokes(7, *heard)) == heard
 
 
 def test_nothing_below_the_threshold_of_its_lane_gets_through() -> None:

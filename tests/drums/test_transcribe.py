@@ -74,7 +74,7 @@ def test_time_zero_is_the_first_sample_whatever_the_file(ending: str, tmp_path: 
         for block in stream:
             transcriber.add(block)
     found = pairs(wanted, events(transcriber.finish()))
-    assert len(found) / len(wanted) > 0.8
+    assert len(found) / len(wanted) > 0.95
     assert abs(np.median([heard[0] - played[0] for played, heard in found])) < 0.005
 
 

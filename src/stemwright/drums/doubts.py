@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from stemwright.drums.lanes import LANES
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -16,8 +14,8 @@ if TYPE_CHECKING:
     from stemwright.types import Seconds
 
 _USUAL: Final = 0.75  # the quantile of confidences that is compared with
-_PART: Final = 0.6  # of a lane's usual confidence, that a stroke must have
-_STRICTEST: Final = 0.6
+# of a lane's usual confidence, the part that a stroke must have: a crash more, as any loud attack sounds like one
+_PARTS: Final = (0.5, 0.5, 0.5, 0.6, 0.6, 0.6, 0.75, 0.5)
 _ENOUGH: Final = 8  # strokes of a lane, to tell what is usual
 _AROUND: Final[Seconds] = 6.0  # each way
 _DRUMS: Final = 0.66  # the usual confidence of what is around a stroke, below which this is no drumming …
@@ -35,7 +33,9 @@ def doubted(onsets: Sequence[Onset], *, lowest: Sequence[float]) -> list[Onset]:
     likely.sort(key=lambda onset: (onset.time, onset.lane))
     drums = _usual_around(likely) >= _DRUMS
     likely = [onset for onset, sure in zip(likely, drums, strict=True) if sure or onset.confidence >= _BEYOND_DOUBT]
-    least = [_least([onset.confidence for onset in likely if onset.lane == lane]) for lane in range(len(LANES))]
+    least = [
+        part * _usual([onset.confidence for onset in likely if onset.lane == lane]) for lane, part in enumerate(_PARTS)
+    ]
     return [onset for onset in likely if onset.confidence >= least[onset.lane]]
 
 
@@ -47,7 +47,6 @@ def _usual_around(onsets: Sequence[Onset]) -> npt.NDArray[np.float64]:
     return np.array([np.quantile(confidences[a:b], _USUAL) for a, b in zip(first, last, strict=True)])
 
 
-def _least(confidences: Sequence[float]) -> float:
-    """The threshold of a lane with these confidences."""
-    usual = float(np.quantile(confidences, _USUAL)) if len(confidences) >= _ENOUGH else 0.75
-    return min(_PART * usual, _STRICTEST)
+def _usual(confidences: Sequence[float]) -> float:
+    """What is usual for a lane with these confidences."""
+    return float(np.quantile(confidences, _USUAL)) if len(confidences) >= _ENOUGH else 0.75

@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 TOMS: Final = (3, 4, 5)  # lanes, high to low
 _ONE: Final[Seconds] = 0.015  # onsets on several lanes of toms within this are one stroke …
 _TWO_TOMS: Final = 0.75  # … unless the network is this sure of each
+_LOW_LANES: Final = (0, 1)  # kick and snare, whose tones a tom's are lost in …
+_WITH: Final[Seconds] = 0.02  # … within this
+_PLAYED: Final = 0.6  # the confidence of a kick or a snare that counts for this
+_FEWEST, _FEWEST_PART = 4, 0.25  # clear strokes, and their part of all, that make templates
 _LOWEST: Final = 2  # bin of the tones: a kick drum lies below
-_ALIKE: Final = 0.5  # cosine between the tones of two strokes of one tom, on average
+_ALIKE: Final = 0.55  # cosine between the tones of two strokes of one tom, on average
 _SHARE: Final = 0.1  # of all strokes, that a tom has at least
 _OCTAVE: Final = 0.6  # of likeness, lost for each octave between the heights that the network hears
 _GAP: Final = 0.12  # octaves between two toms, at least: a semitone and a half
@@ -57,7 +61,7 @@ def ranked(onsets: Sequence[Onset]) -> list[Onset]:
                 row[onset.lane - TOMS[0]] = onset.confidence
         tones = _unit(np.array([onset.tones for onset in best])[:, _LOWEST:])
         heights = np.array([onset.height for onset in best])
-        toms = _toms(tones, heights)
+        toms = _toms(tones, heights, clear=_clear(best, onsets))
         out += [replace(onset, lane=lane) for onset, lane in zip(best, _lanes(toms, sure), strict=True)]
     return sorted(out, key=lambda onset: (onset.time, onset.lane))
 
@@ -77,13 +81,28 @@ def _several(stroke: Sequence[Onset]) -> bool:
     return len(stroke) > 1 and all(onset.confidence > _TWO_TOMS for onset in stroke)
 
 
+def _clear(strokes: Sequence[Onset], onsets: Sequence[Onset]) -> npt.NDArray[np.bool_]:
+    """Which strokes sound alone: neither a kick nor a snare is struck with them. If too few do, all count as such."""
+    played = (onset for onset in onsets if onset.lane in _LOW_LANES and onset.confidence >= _PLAYED)
+    others = np.array([-np.inf, *sorted(onset.time for onset in played), np.inf])
+    times = np.array([stroke.time for stroke in strokes])
+    after = np.searchsorted(others, times)
+    clear = np.minimum(others[after] - times, times - others[after - 1]) > _WITH
+    enough = np.count_nonzero(clear) >= max(_FEWEST, _FEWEST_PART * len(times))
+    return clear if enough else np.ones(len(times), bool)
+
+
 def _unit(rows: Floats) -> Floats:
     return np.asarray(rows / (np.sqrt(np.square(rows).sum(axis=-1, keepdims=True)) + 1e-9))
 
 
-def _toms(tones: Floats, heights: Floats) -> npt.NDArray[np.int_]:
-    """For each stroke the rank of its tom, 0 the highest, at most 3 of them; from tones [N, B] and heights [N]."""
-    templates = _templates(tones)
+def _toms(tones: Floats, heights: Floats, *, clear: npt.NDArray[np.bool_]) -> npt.NDArray[np.int_]:
+    """For each stroke the rank of its tom, 0 the highest, at most 3 of them; from tones [N, B] and heights [N].
+
+    Templates are made of the strokes that are `clear`, [N].
+    """
+    alone = np.flatnonzero(clear)
+    templates = [alone[members] for members in _templates(tones[alone])]
     middles = np.array([np.median(heights[members]) for members in templates])
     means = np.array([tones[members].mean(axis=0) for members in templates])
     places = [_place(mean, heard=float(height)) for mean, height in zip(means, middles, strict=True)]
