@@ -11,7 +11,7 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "stemwright"
 FLOORS = [
-    {"errors", "types", "points"},
+    {"errors", "types", "points", "disk"},
     {"audio", "storage", "library", "weights"},
     {"separators", "drums", "analysis"},
     {"strategies"},

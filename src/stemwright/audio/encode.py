@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -16,6 +15,7 @@ from stemwright.audio._containers import append_wav_chunk, id3_size, set_mp3_len
 from stemwright.audio._tag_writing import TagArguments, add_mp4_tags, tag_arguments
 from stemwright.audio.ffmpeg import FfmpegChild
 from stemwright.audio.formats import parse_format
+from stemwright.disk import sync
 from stemwright.errors import DiskFullError, OutputError
 
 if TYPE_CHECKING:
@@ -223,12 +223,3 @@ def _id3_tag(tags: Tags) -> bytes:
             encoder.write(np.zeros((1, 1), np.float32))
         data = path.read_bytes()
     return data[: id3_size(data)]
-
-
-def sync(path: Path) -> None:
-    """See a file's bytes, or a folder's names, on the disk. Raises OSError."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from stemwright.audio.encode import sync
+from stemwright.disk import sync
 from stemwright.engine.receipt import Receipt
 from stemwright.errors import DiskFullError, OutputError, OutputExistsError
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from stemwright.disk import sync
 from stemwright.errors import DiskFullError, NotFoundError, OutputError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class ObjectStore:
         try:
             partial.unlink(missing_ok=True)
             os.link(path, partial)
-            _sync(partial)
+            sync(partial)
             partial.replace(target)
         except OSError:
             partial.unlink(missing_ok=True)
@@ -155,14 +156,6 @@ class ObjectStore:
         for chunk in obstore.list(self._store, prefix or None):
             for meta in chunk:
                 yield Stored(meta["path"], meta["size"], meta["last_modified"].timestamp())
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _as_ours(error: Exception) -> Exception:

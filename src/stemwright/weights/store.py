@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, Literal
 
+from stemwright.disk import sync
 from stemwright.errors import ModelUnavailableError, OutputError, StemwrightError
 from stemwright.weights import lock
 from stemwright.weights.archive import unpack
@@ -127,12 +128,12 @@ def _place(remote: Remote, part: Path, folder: Path) -> Path:
     else:
         os.link(part, fresh / remote.files[0])
     for name in remote.files:
-        _sync(fresh / name)
-    _sync(fresh)
+        sync(fresh / name)
+    sync(fresh)
     if folder.exists():
         folder.rename(fresh.with_name(f"{fresh.name}.old"))
     fresh.rename(folder)
-    _sync(folder.parent)
+    sync(folder.parent)
     return folder
 
 
@@ -149,13 +150,5 @@ def _alone(path: Path) -> Iterator[None]:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(handle)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
     finally:
         os.close(handle)
