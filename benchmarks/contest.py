@@ -5,23 +5,23 @@ from __future__ import annotations
 import logging
 import shutil
 import statistics
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.material import MODEL, song, weights
+from benchmarks.material import MODEL, song
+from benchmarks.peers import BIN
 from processes import Cost, measure
 from sounds import level_db, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from benchmarks.peers import Peer
+
 _log = logging.getLogger("benchmarks")
-_BIN = Path(sys.executable).parent
 _TIMEOUT = 7200.0  # seconds, of one command
-_SAME_WORK = ("--shifts", "0", "--overlap", "0.25")
 _STEMS = ("drums", "bass", "other", "vocals")
 
 
@@ -32,6 +32,7 @@ class Typical:
     wall: float  # seconds
     cpu: float  # seconds
     peak_rss: float  # bytes
+    rounds: int
     spread: float  # (slowest − fastest) / median of the wall times
 
     @staticmethod
@@ -41,37 +42,31 @@ class Typical:
         wall = statistics.median(walls)
         return Typical(
             wall=wall,
+            rounds=len(costs),
             cpu=statistics.median(cost.cpu for cost in costs),
             peak_rss=statistics.median(cost.peak_rss for cost in costs),
             spread=(max(walls) - min(walls)) / wall,
         )
 
 
-def ours(seconds: int, output: Path) -> list[str | Path]:
-    """Stemwright with the network."""
-    what = ("separate", song(seconds), "--model", MODEL, "--repo", weights(), "--device", "cpu")
-    return [_BIN / "stemwright", *what, *_SAME_WORK, "-f", "wav16", "-o", output]
-
-
-def theirs(seconds: int, output: Path) -> list[str | Path]:
-    """The `demucs` command with the same network; it writes 16-bit WAV if not told otherwise."""
-    return [_BIN / "demucs", "--repo", weights(), "-n", MODEL, "-d", "cpu", *_SAME_WORK, "-o", output, song(seconds)]
-
-
 def sketch(seconds: int, output: Path) -> list[str | Path]:
     """Stemwright with the bundled separator, as it is without any options: FLAC."""
-    return [_BIN / "stemwright", "separate", song(seconds), "--model", "sketch", "-o", output]
+    return [BIN / "stemwright", "separate", song(seconds), "--model", "sketch", "-o", output]
 
 
 def run(
-    commands: Mapping[str, Callable[[int, Path], list[str | Path]]], *, seconds: int, rounds: int
+    commands: Mapping[str, Callable[[int, Path], list[str | Path]]],
+    *,
+    seconds: int,
+    rounds: int,
+    environment: Mapping[str, str] | None = None,
 ) -> dict[str, Typical]:
     """Run each command once a round, in turns, and delete what it wrote."""
     costs: dict[str, list[Cost]] = {name: [] for name in commands}
     for number in range(rounds):
         for name, make in commands.items():
             with tempfile.TemporaryDirectory(prefix="stemwright-bench-") as output:
-                cost = measure(make(seconds, Path(output)), timeout=_TIMEOUT)
+                cost = measure(make(seconds, Path(output)), timeout=_TIMEOUT, environment=environment)
             costs[name].append(cost)
             _log.info(
                 "%4d s of music, round %d of %d, %-10s  %7.1f s wall  %7.1f s CPU  %6.0f MB",
@@ -80,12 +75,12 @@ def run(
     return {name: Typical.of(found) for name, found in costs.items()}
 
 
-def difference_db(seconds: int) -> float:
-    """Level of the difference between our raw estimates and theirs, relative to theirs: the worst of the stems."""
+def difference_db(demucs: Peer, seconds: int) -> float:
+    """Level of the difference between our raw estimates and Demucs', relative to its: the worst of the stems."""
     with tempfile.TemporaryDirectory(prefix="stemwright-bench-") as name:
         folder = Path(name)
-        measure([*ours(seconds, folder / "ours"), "--no-exact", "-f", "wav32f"], timeout=_TIMEOUT)
-        measure([*theirs(seconds, folder / "theirs"), "--float32", "--clip-mode", "none"], timeout=_TIMEOUT)
+        measure([*demucs.ours(seconds, folder / "ours"), "--no-exact", "-f", "wav32f"], timeout=_TIMEOUT)
+        measure([*demucs.theirs(seconds, folder / "theirs"), "--float32", "--clip-mode", "none"], timeout=_TIMEOUT)
         stem = song(seconds).stem
         levels = []
         for source in _STEMS:

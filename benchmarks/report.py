@@ -9,16 +9,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from benchmarks.contest import Typical
+    from benchmarks.peers import Peer
 
+_HEAD = """\
+Made by `make bench` on the machine below; do not edit.
+How quickly the studio answers: [benchmarks/STUDIO.md](../benchmarks/STUDIO.md)."""
 _READ = """\
-How to read this: each row is one whole command, from the shell's point of view: starting Python, loading the weights,
-decoding, separating, encoding. Both commands use the same network (an htdemucs of the published size with random
-weights, which cost as much as trained ones), the same overlap of 0.25, no shifts, the CPU, and write 16-bit WAV. They
-ran in turns on the same machine; figures are medians. *Speed* is demucs' wall time divided by Stemwright's: above 1,
-Stemwright is faster. *CPU* is user and system time of the process and its children. *Peak memory* is the largest sum of
-the resident memory of the process and its children, looked at every 20 ms; *memory ratio* is Stemwright's divided by
-demucs': below 1, Stemwright takes less. Besides what demucs does, Stemwright measures the loudness and the true peak of
-the mix and of each stem, takes digests, makes the stems add up to the mix, and writes a receipt."""
+Each row is one whole command, from the shell's point of view: starting Python, loading the weights, decoding,
+separating, encoding. Both commands of a row use the same weights (random ones cost as much as trained ones), the same
+settings, the CPU, and write 16-bit WAV. They ran in turns on the same machine; figures are medians. *Speed* is the
+other's wall time divided by Stemwright's: above 1, Stemwright is faster. *CPU* is user and system time of the process
+and its children. *Peak memory* is the largest sum of the resident memory of the process and its children, looked at
+every 20 ms. Besides what the others do, Stemwright measures the loudness and the true peak of the mix and of each stem,
+takes digests, makes the stems add up to the mix, and writes a receipt."""
 _READ_SKETCH = """\
 `sketch` is the bundled draft separator. The command is `stemwright separate SONG --model sketch`: four stems in FLAC.
 *Real-time factor* is wall time divided by the song's length: 0.05 means that three minutes take nine seconds."""
@@ -30,9 +33,8 @@ Peak memory of the same command for a long song and for a very long one. It must
 class Results:
     """All that was measured."""
 
-    rounds: Mapping[int, int]  # by length in seconds
     machine: list[str]
-    duels: dict[int, Mapping[str, Typical]] = field(default_factory=dict)  # by length in seconds
+    duels: dict[tuple[Peer, int], Mapping[str, Typical]] = field(default_factory=dict)  # by peer and length in seconds
     sketches: dict[int, Typical] = field(default_factory=dict)
     long: dict[int, Typical] = field(default_factory=dict)
     difference_db: float | None = None
@@ -41,14 +43,15 @@ class Results:
 def markdown(results: Results) -> str:
     """The whole page."""
     parts = [
-        "# Benchmarks\n\nMade by `make bench`; do not edit.",
-        "\n".join([*results.machine, f"- **Rounds**: {_rounds(results.rounds)}; medians are given"]),
+        "# Performance",
+        _HEAD,
+        "\n".join(results.machine),
     ]
     if results.duels:
-        parts += ["## Beside the `demucs` command", _duels(results.duels), _READ]
+        parts += ["## Beside the commands of others", _duels(results.duels), _with(results.duels), _READ]
     if results.difference_db is not None:
         parts.append(
-            "Raw estimates of the two (`--no-exact`, float) differ by "
+            "The raw estimates of htdemucs (`--no-exact`, float) differ from the `demucs` command's by "
             f"**{results.difference_db:.0f} dB** relative to demucs', in the worst stem."
         )
     if results.sketches:
@@ -58,24 +61,23 @@ def markdown(results: Results) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _rounds(rounds: Mapping[int, int]) -> str:
-    return ", ".join(f"{count} of {seconds} s" for seconds, count in rounds.items())
-
-
-def _duels(duels: Mapping[int, Mapping[str, Typical]]) -> str:
-    head = ("length", "demucs wall", "Stemwright wall", "speed", "demucs CPU", "Stemwright CPU")
-    memory = ("demucs peak memory", "Stemwright peak memory", "memory ratio", "spread of wall")
+def _duels(duels: Mapping[tuple[Peer, int], Mapping[str, Typical]]) -> str:
+    head = ("command", "length", "rounds", "its wall", "Stemwright's", "speed", "its CPU", "Stemwright's")
     rows = []
-    for seconds, found in duels.items():
-        a, b = found["demucs"], found["stemwright"]
+    for (peer, seconds), found in duels.items():
+        a, b = found[peer.name], found["stemwright"]
         rows.append(
             (
-                *(f"{seconds} s", f"{a.wall:.1f} s", f"{b.wall:.1f} s", f"{a.wall / b.wall:.2f}×"),
-                *(f"{a.cpu:.1f} s", f"{b.cpu:.1f} s", _mb(a), _mb(b), f"{b.peak_rss / a.peak_rss:.2f}"),
+                *(f"`{peer.name}`", f"{seconds} s", str(a.rounds), f"{a.wall:.1f} s", f"{b.wall:.1f} s"),
+                *(f"**{a.wall / b.wall:.2f}×**", f"{a.cpu:.1f} s", f"{b.cpu:.1f} s", _mb(a), _mb(b)),
                 f"{100 * max(a.spread, b.spread):.0f} %",
             )
         )
-    return _table((*head, *memory), rows)
+    return _table((*head, "its peak memory", "Stemwright's", "spread of wall"), rows)
+
+
+def _with(duels: Iterable[tuple[Peer, int]]) -> str:
+    return "\n".join(f"- `{peer.name}`: {peer.what}" for peer in dict.fromkeys(peer for peer, _ in duels))
 
 
 def _sketches(sketches: Mapping[int, Typical]) -> str:

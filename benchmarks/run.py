@@ -1,4 +1,4 @@
-"""`python -m benchmarks.run`: measure, and write RESULTS.md."""
+"""`python -m benchmarks.run`: measure, beside the commands of others, and write docs/performance.md."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 from benchmarks import HERE, contest, machine, material
+from benchmarks.peers import PEERS
 from benchmarks.report import Results, markdown
 
 _log = logging.getLogger("benchmarks")
-_LENGTHS = (10, 60, 300)  # seconds
+PAGE = HERE.parent / "docs" / "performance.md"
+_LENGTHS = (10, 60, 180, 300)  # seconds
 _BUDGET = 150  # seconds of music a length and command: three rounds of a short song, one of a long one
 _QUICK = (10,)
 _LONG = (600, 3600)
@@ -24,31 +26,34 @@ def main() -> None:
     asked = _arguments()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     load = machine.load_average()
-    lengths = asked.lengths or (_QUICK if asked.quick else _LENGTHS)
-    rounds = {
-        seconds: asked.rounds or (1 if asked.quick else max(1, min(3, _BUDGET // seconds))) for seconds in lengths
-    }
-    results = Results(rounds=rounds, machine=machine.describe(load=load))
+    results = Results(machine=machine.describe(load=load))
     for line in results.machine:
         _log.info("%s", line)
-    _prepare(lengths, long=asked.memory)
-    if asked.only != "sketch":
-        _log.info("comparing the estimates")
-        results.difference_db = contest.difference_db(_CHECKED)
-        duel = {"demucs": contest.theirs, "stemwright": contest.ours}
-        for seconds in lengths:
-            results.duels[seconds] = contest.run(duel, seconds=seconds, rounds=rounds[seconds])
-    if asked.only != "demucs":
-        for seconds in lengths:
-            found = contest.run({"sketch": contest.sketch}, seconds=seconds, rounds=rounds[seconds])
+    for peer in PEERS:
+        if asked.only in {None, peer.name}:
+            _log.info("beside %s", peer.name)
+            peer.prepare()
+            for seconds in _lengths_of(asked, peer.lengths):
+                _prepare(seconds)
+                results.duels[peer, seconds] = contest.run(
+                    peer.commands(), seconds=seconds, rounds=_rounds(asked, seconds), environment=peer.environment
+                )
+            if peer.name == "demucs":
+                _log.info("comparing the estimates")
+                results.difference_db = contest.difference_db(peer, _CHECKED)
+    if asked.only in {None, "sketch"}:
+        for seconds in _lengths_of(asked, _LENGTHS):
+            _prepare(seconds)
+            found = contest.run({"sketch": contest.sketch}, seconds=seconds, rounds=_rounds(asked, seconds))
             results.sketches[seconds] = found["sketch"]
     if asked.memory:
         for seconds in _LONG:
+            _prepare(seconds)
             results.long[seconds] = contest.run({"sketch": contest.sketch}, seconds=seconds, rounds=1)["sketch"]
             material.song(seconds).unlink()
     page = markdown(results)
     sys.stdout.write(page)
-    output = asked.output or (None if asked.quick else HERE / "RESULTS.md")
+    output = asked.output or (None if asked.quick or asked.only else PAGE)
     if output:
         output.write_text(page, encoding="utf-8")
         _log.info("written: %s", output)
@@ -64,10 +69,25 @@ def _arguments() -> argparse.Namespace:
         help="runs of each command; the median counts (default: 3 for short songs, 1 for long ones)",
     )
     parser.add_argument("--quick", action="store_true", help="10 s, one round, printed only: to see that it works")
-    parser.add_argument("--only", choices=("demucs", "sketch"), help="only the comparison with demucs, or only sketch")
+    parser.add_argument(
+        "--only", choices=(*(peer.name for peer in PEERS), "sketch"), help="one part; printed, or written to --output"
+    )
     parser.add_argument("--memory", action="store_true", help="also 10 minutes against 60 minutes; takes minutes")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="where the page goes (default: RESULTS.md)")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="where the page goes (default: docs/performance.md)"
+    )
     return parser.parse_args()
+
+
+def _lengths_of(asked: argparse.Namespace, usual: tuple[int, ...]) -> tuple[int, ...]:
+    """The songs to measure with, in seconds."""
+    lengths: tuple[int, ...] = asked.lengths or (_QUICK if asked.quick else usual)
+    return lengths
+
+
+def _rounds(asked: argparse.Namespace, seconds: int) -> int:
+    """How often."""
+    return int(asked.rounds or (1 if asked.quick else max(1, min(3, _BUDGET // seconds))))
 
 
 def _lengths(text: str) -> tuple[int, ...]:
@@ -77,14 +97,11 @@ def _lengths(text: str) -> tuple[int, ...]:
     return lengths
 
 
-def _prepare(lengths: tuple[int, ...], *, long: bool) -> None:
-    """Make weights and songs before anything is timed. Ends the program when the disk is too small."""
-    longest = max(_LONG) if long else max(lengths)
-    if contest.free_bytes() < longest * _BYTES_PER_SECOND:
-        sys.exit(f"{longest} s of music take {longest * _BYTES_PER_SECOND / 1e9:.0f} GB of temporary files for a while")
-    material.weights()
-    for seconds in {*lengths, _CHECKED}:
-        material.song(seconds)
+def _prepare(seconds: int) -> None:
+    """Make a song before anything is timed. Ends the program when the disk is too small for what comes of it."""
+    if contest.free_bytes() < seconds * _BYTES_PER_SECOND:
+        sys.exit(f"{seconds} s of music take {seconds * _BYTES_PER_SECOND / 1e9:.0f} GB of temporary files for a while")
+    material.song(seconds)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ import argparse
 import os
 import shutil
 import subprocess
-import sys
-import wave
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,10 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import HERE, machine
-from processes import measure
+from benchmarks.peers import SPLEETER, WORK, environment
 
 if TYPE_CHECKING:
-    from processes import Cost
     from stemwright.types import Samples
 
 VARIANTS = ("2stems", "4stems", "5stems")
@@ -33,8 +30,6 @@ FIXTURE_STEP = 1913  # samples from one that is kept to the next
 _RATE = 44_100
 _FILTERS = "2,2,2,3,3,3"
 _PARITY_SECONDS = 25.3
-_SONG_SECONDS = 180.0
-_PACKAGES = ("spleeter==2.4.2", "tensorflow==2.12.1", "numpy<2")
 
 
 def song(seconds: float) -> Samples:
@@ -72,30 +67,18 @@ def ours(variant: str, repo: Path, mix: Samples, *, raw: bool) -> dict[str, Samp
 def main() -> None:
     """Measure, or make the fixture."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path("/tmp/stemwright-parity"), help="where all of it happens")
+    parser.add_argument("--work", type=Path, default=WORK, help="where all of it happens")
     parser.add_argument("--python", default="python3.11", help="for the environment of the real spleeter")
-    parser.add_argument("--rounds", type=int, default=3, help="of the comparison of speed")
     parser.add_argument("--fixture", action="store_true", help="make the fixture of the tests")
     asked = parser.parse_args()
-    theirs = _environment(asked.work, asked.python)
+    theirs = environment(asked.work, "venv", SPLEETER, python=asked.python)
     if asked.fixture:
         _make_fixture(asked.work, theirs)
         return
     load = machine.load_average()
-    parity = _parity(asked.work, theirs)  # makes the checkpoints that the second part uses
-    speed = _speed(asked.work, theirs, rounds=asked.rounds)
-    text = ["# Spleeter, ours and the real one", "", *machine.describe(load=load), "", *parity, "", *speed, ""]
+    parity = _parity(asked.work, theirs)
+    text = ["# Spleeter, ours and the real one", "", *machine.describe(load=load), "", *parity, ""]
     (HERE / "SPLEETER.md").write_text("\n".join(text), encoding="utf-8")
-
-
-def _environment(work: Path, python: str) -> Path:
-    """The Python of an environment with the real spleeter."""
-    theirs = work / "venv" / "bin" / "python"
-    if not (work / "venv" / "complete").exists():
-        subprocess.run([python, "-m", "venv", "--clear", work / "venv"], check=True)
-        subprocess.run([theirs, "-m", "pip", "install", "--quiet", "--no-cache-dir", *_PACKAGES], check=True)
-        (work / "venv" / "complete").touch()
-    return theirs
 
 
 def _reference(work: Path, theirs: Path, variant: str, mix: Samples, *more: str) -> dict[str, Samples]:
@@ -127,38 +110,6 @@ def _parity(work: Path, theirs: Path) -> list[str]:
             lines.append(f"| `spleeter:{variant}` | {stem} | {levels[0]:.1f} dB | {levels[1]:.1f} dB |")
         total = sum(made["average"].values())
         lines.append(f"| `spleeter:{variant}` | sum of all, against the mix | | {level_db(total - mix, mix):.1f} dB |")
-    return lines
-
-
-def _speed(work: Path, theirs: Path, *, rounds: int) -> list[str]:
-    """Seconds of the whole commands, one after the other on the same song."""
-    path, out = work / "song.wav", work / "out"
-    with wave.open(str(path), "wb") as file:
-        file.setparams((2, 2, _RATE, 0, "NONE", ""))
-        file.writeframes((song(_SONG_SECONDS).T * 32_767).clip(-32_768, 32_767).astype("<i2").tobytes())
-    commands: dict[str, list[str | Path]] = {
-        "stemwright separate": [
-            sys.executable, "-P", "-m", "stemwright", "separate", path, "-o", out, "--model", "spleeter:4stems",
-            "--repo", work, "--format", "wav16", "--force",
-        ],
-        "spleeter separate": [
-            theirs, "-P", "-m", "spleeter", "separate", "-p", "spleeter:4stems", "-o", out, path,
-        ],
-    }  # fmt: skip
-    lines = [
-        f"4 stems of {_SONG_SECONDS:.0f} s to 16-bit WAV, whole commands in turn, the best of {rounds} rounds:",
-        "",
-    ]
-    lines += ["| command | seconds | processor seconds | peak memory |", "|---|---|---|---|"]
-    best: dict[str, Cost] = {}
-    environment = {"MODEL_PATH": str(work), "TF_CPP_MIN_LOG_LEVEL": "2"}
-    for _ in range(rounds):
-        for name, command in commands.items():
-            shutil.rmtree(out, ignore_errors=True)
-            cost = measure(command, timeout=1800, environment=environment)
-            best[name] = min(best.get(name, cost), cost, key=lambda one: one.wall)
-    for name, cost in best.items():
-        lines.append(f"| `{name}` | {cost.wall:.1f} | {cost.cpu:.1f} | {cost.peak_rss / 1e6:.0f} MB |")
     return lines
 
 

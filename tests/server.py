@@ -38,6 +38,7 @@ class Server:
         }
         self.process: subprocess.Popen[str] | None = None
         self.url = ""
+        self.doors: dict[str, str] = {}  # the addresses of doors that have ports of their own
         self.http = httpx.Client()
 
     def start(self, **environment: str) -> Server:
@@ -53,10 +54,13 @@ class Server:
                 start_new_session=True,
             )
         assert self.process.stdout
-        line = self.process.stdout.readline()
-        found = re.search(r"http://\S+", line)
-        assert found, f"it did not start: {line!r} {self.log.read_text()[-3000:]}"
-        self.url = found[0]
+        said = ""
+        while not (found := re.search(r"^Stemwright is at (http://\S+)", said, re.MULTILINE)):
+            line = self.process.stdout.readline()
+            assert line, f"it did not start: {said!r} {self.log.read_text()[-3000:]}"
+            said += line
+        self.url = found[1]
+        self.doors = dict(re.findall(r"^The door (\S+) is at (http://\S+)", said, re.MULTILINE))
         self.http = httpx.Client(base_url=self.url, timeout=WAIT)
         return self
 

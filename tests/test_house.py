@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ FLOORS = [
     {"jobs"},
     {"studio"},
     {"web"},
+    {"doors"},
     {"app"},
     {"cli"},
 ]
@@ -44,6 +46,14 @@ def home(path: Path) -> str:
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
+@pytest.mark.parametrize(
+    "path", sorted((SOURCE / "doors").rglob("*/*.py")), ids=lambda path: f"{path.parent.name}/{path.name}"
+)
+def test_doors_do_not_import_each_other(path: Path) -> None:
+    names = re.findall(r"^\s*(?:from|import) stemwright\.doors\.(\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    assert {*names} <= {path.parent.name, "door"}
+
+
 def test_there_is_no_room_that_is_on_no_floor() -> None:
     assert {home(path) for path in MODULES} - TOP <= FLOOR_OF.keys()
 
@@ -54,9 +64,7 @@ def test_module_imports_only_floors_below_its_own(path: Path) -> None:
     if own in TOP:
         return
     for other in imported(path) - {own}:
-        assert FLOOR_OF[other] < FLOOR_OF[own] or {own, other} == {"errors", "types", "points"}, (
-            f"{own} imports {other}"
-        )
+        assert FLOOR_OF[other] < FLOOR_OF[own], f"{own} imports {other}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))

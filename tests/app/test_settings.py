@@ -106,8 +106,17 @@ def test_named_file_must_exist_and_be_one(tmp_path: Path) -> None:
         ("DATA_DIR", "/data", "data", "/data"),
         ("MAX_CONCURRENT_ANALYSIS", "2", "jobs.cpu_slots", 2),
         ("ANALYSIS_TIMEOUT_MS", "300000", "jobs.timeout_min", 300.0),
+        ("ANALYSIS_TIMEOUT_MS", "300000", "mismo.timeout_seconds", 300.0),
+        ("JOBS_DIR", "/jobs", "mismo.jobs_dir", "/jobs"),
+        ("STEM_FORMAT", "wav24", "mismo.stem_format", "wav24"),
+        ("AUDIO_SERVER_WS_URL", "ws://localhost:8080", "mismo.engine_url", "ws://localhost:8080"),
         ("DEMUCS_MODEL", "htdemucs_6s", "model.default", "htdemucs_6s"),
         ("DEMUCS_DEVICE", "cuda", "model.device", "cuda"),
+        ("STEM_SERVER_URL", "https://drums.example.org/", "drumalong.public_url", "https://drums.example.org"),
+        ("BACKEND_URL", "https://api.example.org", "stemset.public_url", "https://api.example.org"),
+        ("STEMSET_BYPASS_AUTH", "false", "stemset.bypass_auth", False),
+        ("R2_ACCESS_KEY_ID", "key", "runpod.access_key_id", "key"),
+        ("BUCKET_ENDPOINT_URL", "http://127.0.0.1:9000", "runpod.endpoint", "http://127.0.0.1:9000"),
     ],
 )
 def test_names_of_other_systems_are_understood_and_ours_goes_before(
@@ -117,7 +126,8 @@ def test_names_of_other_systems_are_understood_and_ours_goes_before(
     [found] = [one for one in load_settings().describe() if one.name == name]
     assert (found.value, found.origin) == (expected, variable)
     monkeypatch.setenv(found.variable, str(Settings().describe()[0].value) if name == "data" else "1")
-    if name not in {"model.device"}:
+    picky = {"model.device", "mismo.stem_format", "mismo.engine_url"}
+    if name not in picky and not name.endswith(("public_url", "endpoint")):
         assert origin(load_settings(), name) == found.variable
 
 
@@ -125,6 +135,20 @@ def test_every_setting_can_be_set_by_its_variable(monkeypatch: pytest.MonkeyPatc
     assert len({leaf.variable for leaf in LEAVES}) == len(LEAVES)
     values = {"callbacks.secret": SECRET, "callbacks.allow": "a.b", "http.cors_origins": "http://a", "model.repo": "/r"}
     values |= {
+        "doors": "drumalong=8001,mismo=9000",
+        "drumalong.public_url": "https://drums.example.org",
+        "runpod.storage": "s3://stems/out",
+        "runpod.endpoint": "https://r2.example.org",
+        "runpod.access_key_id": "key",
+        "runpod.secret_access_key": "secret",
+        "runpod.public_url": "https://stems.example.org",
+        "stemset.config": "/srv/config.yaml",
+        "stemset.media": "/srv/media",
+        "stemset.public_url": "https://api.example.org",
+        "stemset.worker_secret": SECRET,
+        "mismo.library": "/music",
+        "mismo.jobs_dir": "/jobs",
+        "mismo.engine_url": "ws://localhost:8080",
         "http.trusted_proxies": "::1",
         "http.hosts": "studio.example.org",
         "model.mirror": "https://m.example.org",
@@ -155,6 +179,44 @@ def test_data_is_where_xdg_says_or_below_the_home(monkeypatch: pytest.MonkeyPatc
     assert Settings().model.cache == tmp_path / ".cache/stemwright"
     monkeypatch.setenv("XDG_CACHE_HOME", "/srv/cache")
     assert Settings().model.cache == Path("/srv/cache/stemwright")
+
+
+def test_doors_have_names_and_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("doors: [drumalong=8001, demucs-web=8080]")
+    assert load_settings().door_ports == {"drumalong": 8001, "demucs-web": 8080}
+    for wrong in ("drumalong", "drumalong=", "drumalong=65536", "cellar=8000", "drumalong=-1"):
+        monkeypatch.setenv("STEMWRIGHT_DOORS", wrong)
+        assert "STEMWRIGHT_DOORS" in faults()[0]
+
+
+def test_address_for_clients_is_one_that_links_can_begin_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    for right in ("https://drums.example.org", "http://10.0.0.1:8001", "https://example.org/drums/"):
+        monkeypatch.setenv("STEMWRIGHT_DRUMALONG_PUBLIC_URL", right)
+        assert load_settings().drumalong.public_url == right.rstrip("/")
+    for wrong in ("drums.example.org", "ftp://example.org", "https://", "https://example.org?x=1"):
+        monkeypatch.setenv("STEMWRIGHT_DRUMALONG_PUBLIC_URL", wrong)
+        assert "STEMWRIGHT_DRUMALONG_PUBLIC_URL" in faults()[0]
+
+
+def test_folders_of_the_library_say_where_they_are_and_the_engine_has_a_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("mismo:\n  library: [/music, ~/more]\n  engine_url: wss://engine.example.org/x\n")
+    assert load_settings().mismo.library == (Path("/music"), Path("~/more").expanduser())
+    for wrong in ("music", "./music", "/music,more"):
+        monkeypatch.setenv("STEMWRIGHT_MISMO_LIBRARY", wrong)
+        assert "STEMWRIGHT_MISMO_LIBRARY" in faults()[0]
+    monkeypatch.delenv("STEMWRIGHT_MISMO_LIBRARY")
+    for wrong in ("localhost:8080", "http://localhost", "ws://", "ws://a:b@localhost"):
+        monkeypatch.setenv("AUDIO_SERVER_WS_URL", wrong)
+        assert "AUDIO_SERVER_WS_URL" in faults()[0]
+
+
+def test_objects_are_in_a_bucket_or_in_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    for right in ("s3://bucket", "s3://bucket/some/prefix/", "file:///srv/results"):
+        monkeypatch.setenv("STEMWRIGHT_RUNPOD_STORAGE", right)
+        assert load_settings().runpod.storage == right.rstrip("/")
+    for wrong in ("bucket", "s3://", "file://srv/results", "https://bucket.example.org", "s3://bucket?x=1", "/srv"):
+        monkeypatch.setenv("STEMWRIGHT_RUNPOD_STORAGE", wrong)
+        assert "STEMWRIGHT_RUNPOD_STORAGE" in faults()[0]
 
 
 def test_mirror_is_https_or_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+import resvg_py
 
 from drums.hits import CRASHED, Event, pattern
 from stemwright.audio.peaks import PeakData, Peaks
 from stemwright.drums.beats import find_beats
 from stemwright.drums.chart import Chart, strokes_of
 from stemwright.drums.onsets import Onset
-from stemwright.drums.picture import as_png, chart_svg
+from stemwright.drums.picture import as_png, chart_svg, check_png
+from stemwright.errors import RendererMissingError
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -90,3 +93,10 @@ def test_title_is_escaped_and_drawn_as_png_it_is_twice_as_wide() -> None:
     png = as_png(svg)
     assert png[:8] == b"\x89PNG\r\n\x1a\n"
     assert int.from_bytes(png[16:20]) == 2400
+
+
+def test_png_without_fonts_is_refused_for_it_would_have_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_png()
+    monkeypatch.setattr(resvg_py, "svg_to_bytes", partial(resvg_py.svg_to_bytes, skip_system_fonts=True))
+    with pytest.raises(RendererMissingError, match="font"):
+        check_png()

@@ -55,3 +55,13 @@ def test_engine_process_runs_a_preset(tmp_path: Path) -> None:
     stems = [read(tmp_path / "out" / f"{stem['name']}.flac", channels=2) for stem in receipt["stems"]]
     assert level_db(np.sum(stems, axis=0) - mix, mix) < -60
     assert max(line["fraction"] for line in told if line.get("stage") == "separating") == 1
+
+
+def test_jobs_take_strategies_of_the_operator_by_name(tmp_path: Path) -> None:
+    (tmp_path / "strategies.yaml").write_text("strategies: {mine: {_: sketch, vocals: voice, residual: band}}\n")
+    models.check("mine", stems=("voice", "no_voice"), transcribe=False, repo=tmp_path)
+    found = models.strategy_of("mine", repo=tmp_path)
+    assert found is not None
+    assert found.stems == ("voice", "band")
+    with pytest.raises(errors.UnknownModelError):
+        check("mine")

@@ -76,6 +76,16 @@ def test_receiver_gets_a_message_that_verifies(receiver: Receiver) -> None:
     assert headers["webhook-id"] == "msg_1"
 
 
+def test_letter_is_sent_as_it_was_written(receiver: Receiver) -> None:
+    """In the form that a door's client understands; signed all the same."""
+    body = '{"job_id": "a", "status": "completed"}'
+    sender = Sender(SECRET, allow=["127.0.0.1"], timeout=5)
+    assert asyncio.run(sender.post(receiver.url(), message_id="msg_1", body=body)).delivered
+    [(_, headers, came)] = receiver.got
+    assert came == body.encode()
+    assert Webhook(SECRET).verify(came, headers) == json.loads(body)
+
+
 def test_signature_is_of_this_body_id_and_secret(receiver: Receiver) -> None:
     send(receiver.url())
     [(_, headers, body)] = receiver.got

@@ -9,7 +9,7 @@ import pytest
 from stemwright.errors import StrategyError
 from stemwright.strategies._yaml import parse
 from stemwright.strategies.check import check, slots
-from stemwright.strategies.find import list_presets
+from stemwright.strategies.find import list_strategies
 from stemwright.strategies.read import Book, presets
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def test_few_lines_cannot_ask_for_thousands_of_runs() -> None:
 
 
 def test_every_preset_is_sound() -> None:
-    for strategy in list_presets():
+    for strategy in list_strategies():
         check(strategy)
         about = strategy.about
         assert all((about.summary, about.quality, about.speed)), strategy.name
@@ -93,4 +93,4 @@ def test_every_preset_is_sound() -> None:
 def test_names_of_presets_are_not_those_of_models() -> None:
     from stemwright.separators import catalogue
 
-    assert not {strategy.name for strategy in list_presets()} & {info.name for _, info in catalogue.list_models()}
+    assert not {strategy.name for strategy in list_strategies()} & {info.name for _, info in catalogue.list_models()}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from stemwright.errors import StrategyError, UnknownStrategyError
-from stemwright.strategies.find import find_strategy, is_preset, list_presets
+from stemwright.strategies.find import find_strategy, is_strategy, list_strategies
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,11 +16,28 @@ TWO = "strategies:\n  a: {_: sketch, vocals: v, residual: r}\n  b: {_: {strategy
 
 
 def test_presets_are_found_by_name() -> None:
-    names = [strategy.name for strategy in list_presets()]
+    names = [strategy.name for strategy in list_strategies()]
     assert {"fast", "balanced", "best", "karaoke", "drums", "six", "successive"} == {*names}
     assert [find_strategy(name).name for name in names] == names
-    assert is_preset("best")
-    assert not is_preset("sketch")
+    assert is_strategy("best")
+    assert not is_strategy("sketch")
+
+
+def test_strategies_of_ones_own_go_before_those_of_the_package(tmp_path: Path) -> None:
+    (tmp_path / "strategies.yaml").write_text(TWO.replace(" b:", " fast:"))
+    names = [strategy.name for strategy in list_strategies(tmp_path)]
+    assert names[:2] == ["a", "fast"]
+    assert sorted(names[2:]) == sorted({strategy.name for strategy in list_strategies()} - {"fast"})
+    assert find_strategy("fast", repo=tmp_path).stems == ("w", "x")
+    assert find_strategy("a", repo=tmp_path).origin == "strategies.yaml"
+    assert is_strategy("a", repo=tmp_path)
+    assert not is_strategy("a")
+
+
+def test_strategies_of_ones_own_that_are_wrong_are_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "strategies.yaml").write_text("strategies:\n  a: {_: sketch, vocals: v, vocals: w}\n")
+    with pytest.raises(StrategyError, match=r"strategies\.yaml.*twice"):
+        find_strategy("fast", repo=tmp_path)
 
 
 def test_model_alone_is_a_strategy_of_all_its_slots() -> None:

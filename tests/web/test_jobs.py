@@ -295,3 +295,13 @@ def test_file_of_the_allowed_size_is_taken(small: Server, tmp_path: Path) -> Non
     path.write_bytes(path.read_bytes()[:100_000].ljust(100_000, b"\0"))
     answer = small.http.post("/api/v1/jobs", files={"file": ("a.wav", path.read_bytes())})
     assert answer.status_code == 202, json.dumps(answer.json())
+
+
+def test_strategies_say_what_they_give_and_what_they_would_download(server: Server) -> None:
+    found = {one["name"]: one for one in server.http.get("/api/v1/strategies").raise_for_status().json()["items"]}
+    fast = found["fast"]
+    assert (fast["state"], fast["download_bytes"], fast["origin"]) == ("ready", 0, "built in")
+    assert fast["stems"] == ["vocals", "drums", "bass", "other"]
+    assert fast["tree"]["source"]["model"] == "sketch"
+    assert found["best"]["download_bytes"] > 100e6
+    assert {model["name"] for model in found["best"]["models"]} == {"htdemucs_ft", "hdemucs_mmi"}

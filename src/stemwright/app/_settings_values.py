@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from stemwright.doors.door import NAMES
 
 _SIZES: Final = {"b": 1} | {
     f"{letter}{suffix}": base**power
@@ -159,6 +161,40 @@ def parse_origin(value: object) -> str:
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
+def parse_door(value: object) -> str:
+    """A door and its port, such as `drumalong=8001`, as text. Raises `ValueError`."""
+    name, _, port = _text(value).partition("=")
+    if name not in NAMES:
+        raise ValueError(f"the doors are {', '.join(NAMES)}")
+    if not port.isascii() or not port.isdecimal() or int(port) > 65_535:
+        raise ValueError(f"give a port from 0 to 65535, such as {name}=8001")
+    return f"{name}={int(port)}"
+
+
+def parse_address(value: object) -> str | None:
+    """The address by which others reach us, such as `https://drums.example.org`. Raises `ValueError`."""
+    if value is None:
+        return None
+    text = _text(value).rstrip("/")
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or parts.hostname is None or parts.query or parts.fragment:
+        raise ValueError("give an address such as https://drums.example.org")
+    return text
+
+
+def parse_objects(value: object) -> str | None:
+    """A place for objects: `s3://bucket/prefix` or `file:///folder`. Raises `ValueError`."""
+    if value is None:
+        return None
+    text = _text(value).rstrip("/")
+    parts = urlsplit(text)
+    if (parts.scheme, bool(parts.netloc)) not in {("s3", True), ("file", False)} or "?" in text or "#" in text:
+        raise ValueError("give s3://bucket/prefix or file:///folder")
+    if parts.scheme == "file" and not parts.path.startswith("/"):
+        raise ValueError("give the whole path of the folder: file:///folder")
+    return text
+
+
 def parse_mirror(value: object) -> str | None:
     """The base of a mirror, such as `https://mirror.example.org/weights`. Raises `ValueError`."""
     if value is None:
@@ -182,6 +218,27 @@ def parse_folder(value: object) -> Path | None:
         return Path(value).expanduser().absolute()
     except RuntimeError as error:  # no such user, or no home
         raise ValueError("there is no such home folder") from error
+
+
+def parse_listed_folder(value: object) -> Path:
+    """A folder of a list, which says where it is all by itself. Raises `ValueError`."""
+    if not isinstance(value, Path) and not _text(value).startswith(("/", "~")) and not Path(_text(value)).is_absolute():
+        raise ValueError("give absolute paths, such as /music")
+    folder = parse_folder(value)
+    if folder is None:
+        raise ValueError("give the path of a folder")
+    return folder
+
+
+def parse_socket(value: object) -> str | None:
+    """The address of a WebSocket, such as `ws://localhost:8080`. Raises `ValueError`."""
+    if value is None:
+        return None
+    text = _text(value)
+    parts = urlsplit(text)
+    if parts.scheme not in {"ws", "wss"} or not parts.hostname or "@" in parts.netloc or parts.fragment:
+        raise ValueError("give an address such as ws://localhost:8080")
+    return text
 
 
 def _device(value: object) -> str:
@@ -216,6 +273,12 @@ def _text(value: object) -> str:
     return value.strip()
 
 
+class Group(BaseModel):
+    """Settings that belong together."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
 Size: TypeAlias = Annotated[int, BeforeValidator(parse_size), Field(ge=0, lt=1 << 63)]
 InSeconds: TypeAlias = Annotated[float, BeforeValidator(parse_duration), Field(le=_LONGEST)]
 InHours: TypeAlias = Annotated[float, BeforeValidator(lambda value: parse_duration(value, unit="h"))]
@@ -224,14 +287,22 @@ Whole: TypeAlias = Annotated[int, BeforeValidator(_no_truth)]
 Factor: TypeAlias = Annotated[float, BeforeValidator(_no_truth), Field(allow_inf_nan=False)]
 Folder: TypeAlias = Annotated[Path, BeforeValidator(parse_folder)]
 OptionalFolder: TypeAlias = Annotated[Path | None, BeforeValidator(parse_folder)]
+Folders: TypeAlias = Annotated[
+    tuple[Annotated[Path, BeforeValidator(parse_listed_folder)], ...], BeforeValidator(split_list)
+]
+Socket: TypeAlias = Annotated[str | None, BeforeValidator(parse_socket)]
+Address: TypeAlias = Annotated[str | None, BeforeValidator(parse_address)]
 Mirror: TypeAlias = Annotated[str | None, BeforeValidator(parse_mirror)]
 Host: TypeAlias = Annotated[str, BeforeValidator(parse_host)]
 Device: TypeAlias = Annotated[str, BeforeValidator(_device)]
 Word: TypeAlias = Annotated[str, BeforeValidator(_text), Field(min_length=1, max_length=200)]
+OptionalWord: TypeAlias = Annotated[str | None, BeforeValidator(lambda value: None if value is None else _text(value))]
+Objects: TypeAlias = Annotated[str | None, BeforeValidator(parse_objects)]
 Lower = BeforeValidator(_lower)
 Networks: TypeAlias = Annotated[
     tuple[Annotated[Network, BeforeValidator(parse_network)], ...], BeforeValidator(split_list)
 ]
 Peers: TypeAlias = Annotated[tuple[Annotated[str, BeforeValidator(parse_peer)], ...], BeforeValidator(split_list)]
+Doors: TypeAlias = Annotated[tuple[Annotated[str, BeforeValidator(parse_door)], ...], BeforeValidator(split_list)]
 Origins: TypeAlias = Annotated[tuple[Annotated[str, BeforeValidator(parse_origin)], ...], BeforeValidator(split_list)]
 WebhookSecret: TypeAlias = Annotated[SecretStr | None, AfterValidator(_webhook_secret)]

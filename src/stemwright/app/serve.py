@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import os
@@ -25,10 +26,12 @@ from stemwright.app.wiring import open_studio, web_config
 from stemwright.errors import SetupError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from stemwright.app.settings import Settings
+    from stemwright.doors.door import Door
+    from stemwright.studio.studio import Studio
     from stemwright.web.common import State
 
 _STOP: Final = 20.0  # seconds that requests get to end
@@ -52,60 +55,86 @@ def serve(settings: Settings) -> None:
     prepare_points("api")
     use_weights(settings)
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _locked(settings.data), _listening(settings) as listener:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_locked(settings.data))
+        listener = stack.enter_context(_listening(settings.host, settings.port))
+        own = {name: stack.enter_context(_listening(settings.host, port)) for name, port in settings.door_ports.items()}
         shutil.rmtree(settings.data / "incoming", ignore_errors=True)  # ours alone: what a killed API left
         executor = Executor(settings)
         studio = open_studio(settings)
         executor.start()
         try:
-            with _without("aiohttp", "requests", "websocket"):
-                from stemwright.web.app import asgi, create_app
-            app = create_app(studio, web_config(settings, executor=executor.is_alive))
-            config = uvicorn.Config(
-                asgi(app),
-                http=PatientProtocol,
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=int(_STOP),
-                server_header=False,
-                proxy_headers=False,
-                ws_max_size=65_536,
-                ws_per_message_deflate=False,  # costs more than it saves: a state is a kilobyte
-                lifespan="off",
-            )
-            state: State = app.state.stemwright
-            _Server(config, settings, executor, state).serve_at(listener)
+            _server(settings, studio, executor, own).serve_at({"": listener, **own})
         finally:
             executor.stop()
             studio.queue.close()
             studio.db.close()
 
 
+def _server(settings: Settings, studio: Studio, executor: Executor, own: Mapping[str, socket.socket]) -> _Server:
+    """The web around a studio: its API and all doors; `own` are the sockets of doors that have a port of their own."""
+    with _without("aiohttp", "requests", "websocket"):
+        from stemwright.app.doors import ByPort, open_doors
+        from stemwright.web.app import asgi, create_app
+    app = create_app(studio, web_config(settings, executor=executor.is_alive))
+    state: State = app.state.stemwright
+    doors = open_doors(state, settings)
+    for name, door in doors.items():
+        app.mount(f"/doors/{name}", door.app)
+    by_port = {listener.getsockname()[1]: doors[name].app for name, listener in own.items()}
+    config = uvicorn.Config(
+        asgi(app, beside=lambda main: ByPort(main, by_port)),
+        loop="asyncio",  # what was measured, whatever else is installed
+        http=PatientProtocol,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=int(_STOP),
+        server_header=False,
+        proxy_headers=False,
+        ws_max_size=65_536,
+        ws_per_message_deflate=False,  # costs more than it saves: a state is a kilobyte
+        lifespan="off",
+    )
+    return _Server(config, settings, executor, state, doors)
+
+
 class _Server(uvicorn.Server):
     """Says where it listens, once it does; stops the executor while the last requests end."""
 
-    def __init__(self, config: uvicorn.Config, settings: Settings, executor: Executor, state: State) -> None:
+    def __init__(
+        self, config: uvicorn.Config, settings: Settings, executor: Executor, state: State, doors: Mapping[str, Door]
+    ) -> None:
         super().__init__(config)
-        self._settings, self._executor, self._state = settings, executor, state
+        self._settings, self._executor, self._state, self._doors = settings, executor, state, doors
+        self._beside: asyncio.Task[None] | None = None
+        self._names: list[str] = []
 
-    def serve_at(self, listener: socket.socket) -> None:
-        """Run until a signal comes, which is a good end; `listener` is where."""
+    def serve_at(self, listeners: Mapping[str, socket.socket]) -> None:
+        """Run until a signal comes, which is a good end; the listener `""` is the studio's, others are doors'."""
         for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them once more, when it has ended
             signal.signal(number, lambda *_: setattr(self, "should_exit", True))
-        self.run(sockets=[listener])
+        self._names = [*listeners]
+        self.run(sockets=[*listeners.values()])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen."""
+        from stemwright.app.doors import run_beside
+
         await super().startup(sockets)
         if self.started and sockets:
-            port = sockets[0].getsockname()[1]
             host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
+            for name, listener in zip(self._names[1:], sockets[1:], strict=True):
+                print(f"The door {name} is at http://{host}:{listener.getsockname()[1]}", flush=True)  # noqa: T201
+            port = sockets[0].getsockname()[1]
             print(f"Stemwright is at http://{host}:{port} (data in {self._settings.data})", flush=True)  # noqa: T201
+            self._beside = asyncio.create_task(run_beside(self._doors))
             threading.Thread(target=self._state.studio.queue.warm, daemon=True).start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let requests end, streams at once, while the executor hands its work back."""
         self._executor.ask_to_stop()
+        if self._beside:
+            self._beside.cancel()
         self._state.feed.close()
         await super().shutdown(sockets)
 
@@ -178,17 +207,17 @@ def _without(*packages: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _listening(settings: Settings) -> Iterator[socket.socket]:
-    """The socket of the server; clients may queue up from now on. Raises `SetupError` when it cannot be had."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket of the server; clients may queue up from now on. Raises `SetupError` when it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # named as TCP, or asyncio leaves Nagle's algorithm on, and an answer waits 40 ms for the client's acknowledgement
     with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((settings.host, settings.port))
+            listener.bind((host, port))
             listener.listen(_BACKLOG)
         except OSError as error:
-            raise SetupError(f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}") from error
+            raise SetupError(f"{host}:{port} cannot be listened on: {error.strerror}") from error
         yield listener
 
 

@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError
 
+from stemwright.app._settings_doors import DemucsWeb, Drumalong, Mismo, Runpod, Stemset
 from stemwright.app._settings_environment import read_environment
 from stemwright.app._settings_file import find_file, read_file
 from stemwright.app._settings_leaves import Alias, Leaf, Reading, Shown, leaves, nested
 from stemwright.app._settings_values import (
     Device,
+    Doors,
     Factor,
     Folder,
+    Group,
     Host,
     InDays,
     InHours,
@@ -67,11 +70,7 @@ def _home_folder(variable: str, below_home: str) -> Path | None:
         return None
 
 
-class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
-
-
-class Jobs(_Group):
+class Jobs(Group):
     """How many jobs run at once, and how long one may take."""
 
     cpu_slots: Annotated[Whole, Alias("MAX_CONCURRENT_ANALYSIS")] = Field(
@@ -96,7 +95,7 @@ class Jobs(_Group):
     )
 
 
-class Model(_Group):
+class Model(Group):
     """Which model separates when a request names none, and where."""
 
     default: Annotated[Word, Alias("DEMUCS_MODEL")] = Field(
@@ -115,7 +114,7 @@ class Model(_Group):
     )
 
 
-class Retention(_Group):
+class Retention(Group):
     """How long results stay."""
 
     results_days: InDays = Field(default=7.0, ge=0, le=36_500, description="Days that results are kept; 0: for ever.")
@@ -129,7 +128,7 @@ class Retention(_Group):
     sweep_seconds: InSeconds = Field(default=60.0, ge=1, description="Seconds between two looks for what has expired.")
 
 
-class Callbacks(_Group):
+class Callbacks(Group):
     """Requests that tell others that a job has ended."""
 
     secret: WebhookSecret = Field(
@@ -152,7 +151,7 @@ class Callbacks(_Group):
         return frozenset(peer for peer in self.allow if not _is_network(peer))
 
 
-class Http(_Group):
+class Http(Group):
     """Who may ask, and how often."""
 
     cors_origins: Origins = Field(
@@ -175,7 +174,7 @@ class Http(_Group):
     )
 
 
-class Log(_Group):
+class Log(Group):
     """What is written about the work."""
 
     format: Annotated[Literal["console", "json"], Lower] = Field(
@@ -186,7 +185,7 @@ class Log(_Group):
     )
 
 
-class Settings(_Group):
+class Settings(Group):
     """All settings. Made by hand it takes only what it is given; `load_settings` reads file and environment."""
 
     data: Annotated[Folder, Alias("DATA_DIR")] = Field(
@@ -194,6 +193,10 @@ class Settings(_Group):
     )
     host: Host = Field(default="127.0.0.1", description="The address to listen on; `0.0.0.0` for all.")
     port: Whole = Field(default=8000, ge=0, le=65_535, description="The port to listen on; 0: any free one.")
+    doors: Doors = Field(
+        default=(),
+        description="Doors with ports of their own beside `/doors/NAME/`, as `NAME=PORT` ([doors.md](doors.md)).",
+    )
     upload_max_bytes: Size = Field(default=100_000_000, gt=0, description="The largest upload.")
     idempotency_hours: InHours = Field(
         default=24.0, gt=0, le=8_784, description="Hours that an `Idempotency-Key` is remembered."
@@ -218,6 +221,11 @@ class Settings(_Group):
     callbacks: Callbacks = Field(default_factory=Callbacks)
     http: Http = Field(default_factory=Http)
     log: Log = Field(default_factory=Log)
+    drumalong: Drumalong = Field(default_factory=Drumalong)
+    demucs_web: DemucsWeb = Field(default_factory=DemucsWeb)
+    mismo: Mismo = Field(default_factory=Mismo)
+    runpod: Runpod = Field(default_factory=Runpod)
+    stemset: Stemset = Field(default_factory=Stemset)
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
     _file: Path | None = PrivateAttr(default=None)
@@ -226,6 +234,11 @@ class Settings(_Group):
     def file(self) -> Path | None:
         """The file that was read, absolute."""
         return self._file
+
+    @property
+    def door_ports(self) -> dict[str, int]:
+        """The ports of the doors that have one of their own."""
+        return {name: int(port) for name, _, port in (door.partition("=") for door in self.doors)}
 
     def limits(self) -> DecodeLimits:
         """The limits for the decoder."""

@@ -11,6 +11,7 @@ from stemwright.jobs.engine import EnginePool
 from stemwright.jobs.queue import Queue, has_jobs, prepare_jobs
 from stemwright.library.database import Database
 from stemwright.storage.objects import ObjectStore
+from stemwright.strategies.find import list_strategies
 from stemwright.studio.studio import Studio
 from stemwright.web.common import WebConfig
 
@@ -70,7 +71,8 @@ def jobs_config(settings: Settings) -> JobsConfig:
 
 
 def open_studio(settings: Settings) -> Studio:
-    """A studio over the data folder."""
+    """A studio over the data folder. Raises `StrategyError` where the operator's strategies cannot be read."""
+    list_strategies(settings.model.repo)
     db, config = open_database(settings), jobs_config(settings)
     incoming = settings.data / "incoming"
     incoming.mkdir(exist_ok=True, mode=0o700)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _ENCODERS = ("pcm_s16le", "pcm_s24le", "pcm_f32le", "flac", "libmp3lame", "libopus", "aac", "alac")
 _ROOM = 5 << 30  # bytes: an hour of four stereo stems at 44.1 kHz, as samples
+_MANY = 20  # models of one family: more are counted, not listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ def _devices() -> Iterator[Check]:
 
 def _models() -> Iterator[Check]:
     import importlib.util
+    from collections import Counter
     from importlib import metadata
 
     from stemwright.app.settings import load_settings
@@ -116,8 +118,15 @@ def _models() -> Iterator[Check]:
         yield Check("demucs", "note", "not installed: it is the extra [demucs]; see the README")
     else:
         yield Check("demucs", "ok", metadata.version("demucs"))
-    for family, info in catalogue.list_models():
-        match family.availability(info.name):
+    listed = catalogue.list_models()
+    count = Counter(info.family for _, info in listed)
+    here: Counter[str] = Counter()
+    for family, info in listed:
+        state = family.availability(info.name)
+        if count[info.family] > _MANY:
+            here[info.family] += state == "ready"
+            continue
+        match state:
             case "ready":
                 yield Check(info.name, "ok", "ready")
             case "download":
@@ -127,6 +136,8 @@ def _models() -> Iterator[Check]:
             case "missing":
                 extra = f"needs the extra [{info.family}]"
                 yield Check(info.name, "note", "offline, and not here" if current().offline else extra)
+    for name, number in here.items():
+        yield Check(name, "ok", f"{count[name]} models, {number} of them here; `stemwright models` lists them")
     for problem in catalogue.problems():
         yield Check("separators", "fault", problem)
 

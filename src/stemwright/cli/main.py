@@ -10,7 +10,7 @@ import typer
 
 from stemwright import __version__
 from stemwright.app.process import prepare
-from stemwright.cli import config, doctor, models, separate, serve, strategies, transcribe
+from stemwright.cli import config, doctor, models, process, separate, serve, strategies, transcribe
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -43,6 +43,7 @@ def _root(
 
 app.command("separate")(separate.separate)
 app.command("transcribe")(transcribe.transcribe)
+app.command("process")(process.process)
 app.command("models")(models.models)
 app.command("strategies")(strategies.strategies)
 app.command("doctor")(doctor.doctor)

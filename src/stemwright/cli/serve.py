@@ -17,6 +17,10 @@ def serve(
     host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Where to listen. Default: 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option(metavar="N", help="Default: 8000; 0 is any free one.")] = None,
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="Where everything is kept.")] = None,
+    door: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PORT", help="Open a door on a port of its own; may be given again."),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Default: stemwright.yaml, if it is here.")
     ] = None,
@@ -29,11 +33,22 @@ def serve(
 
     try:
         run, settings = _prepared(config)
-        given = {"host": host, "port": port, "data": data and data.absolute()}
+        given = {"host": host, "port": port, "data": data and data.absolute(), "doors": _doors(door)}
         run(settings.model_copy(update={name: value for name, value in given.items() if value is not None}))
     except StemwrightError as error:
         typer.echo(f"error: {error.message} [{error.code}]", err=True)
         raise typer.Exit(1 if isinstance(error, SetupError) else 2) from error
+
+
+def _doors(given: list[str] | None) -> tuple[str, ...] | None:
+    """The doors that were given, checked. Raises `OptionError`."""
+    from stemwright.app._settings_values import parse_door
+    from stemwright.errors import OptionError
+
+    try:
+        return tuple(map(parse_door, given)) if given else None
+    except ValueError as error:
+        raise OptionError(f"--door: {error}") from error
 
 
 def _prepared(config: Path | None) -> tuple[Callable[[Settings], None], Settings]:

@@ -53,9 +53,9 @@ def _list(repo: Path | None, *, as_json: bool) -> None:
 
     from stemwright.cli.console import wide_console
     from stemwright.strategies import draw
-    from stemwright.strategies.find import list_presets
+    from stemwright.strategies.find import list_strategies
 
-    found = list_presets()
+    found = list_strategies(repo)
     if as_json:
         typer.echo(json.dumps([draw.as_json(strategy, repo=repo) for strategy in found], indent=2))
         return

@@ -71,10 +71,13 @@ def _chart(
 ) -> tuple[Heard, dict[str, Path], tuple[Notice, ...]]:
     """Transcribe, and write the files. Raises `StemwrightError`s."""
     from stemwright.app.settings import load_settings
+    from stemwright.drums.picture import check_png
     from stemwright.engine.naming import safe_name
     from stemwright.engine.output import as_output_error
     from stemwright.errors import OutputExistsError
 
+    if png:
+        check_png()
     limits = load_settings().limits()
     folder = output / safe_name(song.stem)
     there = [folder / name for name in _names().values()]

@@ -44,6 +44,7 @@ _ROW: Final[Seconds] = 8.0  # length of a row, about …
 _ROWS: Final = 60  # … or more, so that there are not many more of them than this
 _EARLY: Final[Seconds] = 0.04  # a row begins so much before its bar: strokes are not always late
 
+_WORD: Final = '<text class="title" y="15">kick</text>'
 _STYLE: Final = """\
 .card{fill:#fff;stroke:#d9dee7}
 .bed{fill:#f4f6f9}
@@ -112,12 +113,26 @@ def chart_svg(chart: Chart, peaks: PeakData, *, title: str) -> str:
 
 
 def as_png(svg: str, *, zoom: float = 2.0) -> bytes:
-    """An SVG of ours as PNG, in the light setting, with fonts of the system. Raises `RendererMissingError`."""
+    """An SVG of ours as PNG, in the light setting, with fonts of the system. Raises as `check_png`."""
+    check_png()
+    import resvg_py
+
+    return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=zoom))
+
+
+def check_png() -> None:
+    """See that PNG files can be made; without fonts their text would be left out without a word.
+
+    Raises `RendererMissingError`.
+    """
     try:
         import resvg_py
     except ImportError as error:
         raise RendererMissingError("PNG files need one package more: pip install 'stemwright[picture]'") from error
-    return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=zoom))
+    frame = f'<svg xmlns="http://www.w3.org/2000/svg" width="60" height="20"><style>{_STYLE}</style>'
+    empty, word = (bytes(resvg_py.svg_to_bytes(svg_string=f"{frame}{text}</svg>")) for text in ("", _WORD))
+    if word == empty:
+        raise RendererMissingError("PNG files need a font, and this machine has none: apt install fonts-dejavu-core")
 
 
 def _surroundings(chart: Chart, *, title: str, height: int) -> _Line:

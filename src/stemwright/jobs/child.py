@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from stemwright.analysis.key import KeyMeter
     from stemwright.analysis.tempo import TempoMeter
     from stemwright.audio.decode import DecodeLimits
+    from stemwright.audio.loudness import LoudnessMeter
     from stemwright.engine.separate import Engine
     from stemwright.types import Samples
 
@@ -75,21 +76,21 @@ class Child:
         self._stage, self._told = stage, now
         self._say(stage=stage, fraction=fraction)
 
-    def _scan(self, *, song: str, limits: dict[str, Any], analysis: bool) -> dict[str, Any]:
-        """The facts of a song: its digest, length, tags, tempo and key."""
+    def _scan(self, *, song: str, limits: dict[str, Any], analysis: bool, loudness: bool) -> dict[str, Any]:
+        """The facts of a song: its digest, length, tags, tempo, key and loudness."""
         from stemwright.audio.decode import open_audio
         from stemwright.audio.digest import PcmDigest
         from stemwright.audio.tags import read_tags
 
         path = Path(song)
         self._progress("hashing", None)
-        meter = _Meters(wanted=analysis)
+        meter = _Meters(wanted=analysis, loudness=loudness)
         with open_audio(path, limits=_limits(limits)) as stream:
             info = stream.info
             digest = PcmDigest(info.sample_rate, info.channels)
             for block in stream:
                 digest.update(block)
-                meter.add(info.sample_rate, block)
+                meter.add(info.sample_rate, block, mask=info.speaker_mask)
                 self._progress("hashing", None)
             frames, notices = stream.frames, stream.notices
         tags, _ = read_tags(path, demuxer=info.container)
@@ -213,14 +214,15 @@ class Child:
 
 
 class _Meters:
-    """Tempo and key, or nothing where they are not wanted."""
+    """Tempo and key, or nothing where they are not wanted; where it is wanted loudness too, of the downmix."""
 
-    def __init__(self, *, wanted: bool) -> None:
-        self._wanted = wanted
+    def __init__(self, *, wanted: bool, loudness: bool = False) -> None:
+        self._wanted, self._loudness = wanted, loudness
         self._meters: tuple[TempoMeter, KeyMeter] | None = None
+        self._level: LoudnessMeter | None = None
 
-    def add(self, sample_rate: int, block: Samples) -> None:
-        """Take the next samples, `[C, T]` float32."""
+    def add(self, sample_rate: int, block: Samples, *, mask: int = 0) -> None:
+        """Take the next samples, `[C, T]` float32; `mask` names the speakers of more than two channels."""
         if self._wanted and self._meters is None:
             from stemwright.analysis.key import KeyMeter
             from stemwright.analysis.tempo import TempoMeter
@@ -228,6 +230,16 @@ class _Meters:
             self._meters = TempoMeter(sample_rate), KeyMeter(sample_rate)
         for meter in self._meters or ():
             meter.add(block)
+        if self._loudness:
+            self._add_level(sample_rate, block, mask=mask)
+
+    def _add_level(self, sample_rate: int, block: Samples, *, mask: int) -> None:
+        from stemwright.audio.channels import to_stereo
+        from stemwright.audio.loudness import LoudnessMeter
+
+        block = block if block.shape[0] <= 2 else to_stereo(block, mask=mask)
+        self._level = self._level or LoudnessMeter(sample_rate, channels=block.shape[0])
+        self._level.add(block)
 
     def result(self) -> dict[str, Any] | None:
         """What was found; None for a tempo or a key that is not there."""
@@ -239,7 +251,15 @@ class _Meters:
         return {
             "tempo": {name: value and round(value, 3) for name, value in beats.items()} if tempo.bpm else None,
             "key": {name: getattr(key, name) for name in tones} if key else None,
+            **self._levels(),
         }
+
+    def _levels(self) -> dict[str, Any]:
+        """The loudness as a receipt has it, where it was measured."""
+        if self._level is None:
+            return {}
+        level = {"integrated_lufs": self._level.integrated_lufs(), "true_peak_dbtp": self._level.true_peak_dbtp()}
+        return {"loudness": {name: None if value is None else round(value, 2) for name, value in level.items()}}
 
 
 def _limits(given: dict[str, Any]) -> DecodeLimits:

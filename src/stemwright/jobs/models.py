@@ -9,7 +9,7 @@ from stemwright.engine.trees.tree import Tree
 from stemwright.errors import ModelUnavailableError, NoDrumStemError, UnknownStemError
 from stemwright.separators import catalogue
 from stemwright.strategies.draw import Needs
-from stemwright.strategies.find import find_strategy, is_preset
+from stemwright.strategies.find import find_strategy, is_strategy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,8 +50,8 @@ def check(name: str, *, stems: tuple[str, ...] | None, transcribe: bool, repo: P
 
 
 def strategy_of(name: str, *, repo: Path | None) -> Strategy | None:
-    """The strategy of this name that comes with the package, or None. Raises `StrategyError`."""
-    return find_strategy(name, repo=repo) if is_preset(name) else None
+    """The strategy of this name, or None. Raises `StrategyError`."""
+    return find_strategy(name, repo=repo) if is_strategy(name, repo=repo) else None
 
 
 def _info(name: str, repo: Path | None) -> tuple[ModelInfo, str]:

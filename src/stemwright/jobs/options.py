@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from stemwright.types import MAX_RATE, MIN_RATE
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$")]
+ModelName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:\-]*$")]
 _FINE: Final = {"wav24", "wav32f", "flac24", "alac24"}  # of more than 16 bits, so the stems are kept so
 
 
@@ -51,10 +52,10 @@ class JobOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    strategy: Name | None = Field(
+    strategy: ModelName | None = Field(
         default=None, description="The name of a strategy, see `stemwright strategies`, or of a model."
     )
-    model: Name | None = Field(default=None, description="A model's name, or `auto`: the best that is here.")
+    model: ModelName | None = Field(default=None, description="A model's name, or `auto`: the best that is here.")
     stems: tuple[Name, ...] | None = Field(
         default=None, min_length=1, max_length=16, description="Only these; `no_vocals` is the mix without the vocals."
     )
@@ -64,6 +65,7 @@ class JobOptions(BaseModel):
     sample_rate: int | None = Field(default=None, ge=MIN_RATE, le=MAX_RATE, description="Hz; the song's own if null.")
     transcribe: bool = Field(default=False, description="A chart of the stem `drums`: JSON, MIDI and a picture.")
     analysis: bool = Field(default=True, description="Tempo and key of the song.")
+    separate: bool = Field(default=True, description="False: no stems, only tempo, key and loudness.")
     preview: bool = Field(default=False, description="Publish draft stems by `sketch` within seconds.")
     priority: Priority = Priority.normal
 
@@ -78,6 +80,8 @@ class JobOptions(BaseModel):
     def _one_of_two(self) -> JobOptions:
         if self.model and self.strategy:
             raise ValueError("give a strategy or a model, not both")
+        if not self.separate and (not self.analysis or self.preview or self.transcribe or self.stems):
+            raise ValueError("without stems there is only the analysis: no preview, no drum chart")
         return self
 
     def named(self, default: str) -> str:

@@ -6,7 +6,7 @@ import threading
 import time
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from sqlalchemy import inspect, select
 
@@ -26,6 +26,14 @@ CALLBACKS: Final = "callbacks"
 _EPOCH: Final = 1_767_225_600  # 2026-01-01; ranks are seconds since, and have 31 bits
 _FORGOTTEN: Final = 500  # workflows at once
 _CLASSES: Final = {"high": 0, "normal": 1, "low": 2}
+
+
+class Letter(TypedDict):
+    """A message in the form that a door's client understands."""
+
+    url: str
+    body: str  # JSON, sent as it is
+    attempts: int  # tries at most
 
 
 def prepare_jobs(db: Database) -> None:
@@ -97,10 +105,24 @@ class Queue:
                 session, "deliver", queue=CALLBACKS, id=f"{message}-1", priority=None, args=(job.id, event, message, 1)
             )
 
-    def deliver_again(self, job_id: str, event: str, message: str, *, attempt: int, seconds: float) -> None:
+    def send(self, session: Session, job_id: str, event: str, *, message: str, letter: Letter) -> None:
+        """Enqueue a message of a door about a job, in the transaction that notes it as told."""
+        self._enqueue(
+            session,
+            "deliver",
+            queue=CALLBACKS,
+            id=f"{message}-1",
+            priority=None,
+            args=(job_id, event, message, 1, {**letter}),
+        )
+
+    def deliver_again(
+        self, job_id: str, event: str, message: str, *, attempt: int, seconds: float, letter: Letter | None = None
+    ) -> None:
         """Enqueue a further try of a callback, for later: what waits takes nobody's place."""
         options = self._options("deliver", queue=CALLBACKS, id=f"{message}-{attempt}")
-        self._client.enqueue(options | {"delay_seconds": seconds}, job_id, event, message, attempt)  # type: ignore[arg-type]
+        args = (job_id, event, message, attempt, letter)
+        self._client.enqueue(options | {"delay_seconds": seconds}, *args)  # type: ignore[arg-type]
 
     def hasten(self, session: Session, run: Run, *, rank: int) -> None:
         """Let a queued run go earlier, for someone with a higher priority waits for it too."""

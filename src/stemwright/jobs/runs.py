@@ -75,6 +75,16 @@ def count_of(result: object) -> int:
     return result.rowcount if isinstance(result, CursorResult) else 0
 
 
+def separates(options: dict[str, Any]) -> bool:
+    """Whether a run makes stems, by its options."""
+    return bool(options.get("separate", True))
+
+
+def is_measured(song: Song) -> bool:
+    """Whether the loudness of a song is known without its stems."""
+    return "loudness" in (song.analysis or {})
+
+
 def title_of(file_name: str) -> str:
     """What a song is called before anybody knows better."""
     return file_name.rsplit(".", 1)[0].strip() or "untitled"
@@ -115,6 +125,7 @@ class Runs:
                 "pcm_digest": song.pcm_digest,
                 "duration": song.duration,
                 "analysed": song.analysis is not None,
+                "measured": is_measured(song),
             }
 
     def hand_back(self, run_ids: Iterable[str]) -> None:
@@ -217,6 +228,12 @@ class Runs:
                 run.separation_id = separation.id
                 self._end(session, run, "succeeded")
             return Saved.published
+
+    def finish(self, run_id: str) -> None:
+        """End a run that was to make no stems."""
+        with self._db.session() as session:
+            if run := hold(session, run_id, statuses=("running",)):
+                self._end(session, run, "succeeded")
 
     def fail(self, run_id: str, *, code: str, message: str, forget_upload: bool) -> str | None:
         """End a run as failed; the key of the upload that nobody needs any more, where there is one."""

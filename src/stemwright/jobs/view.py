@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from sqlalchemy import case, func, null, select
+from sqlalchemy import case, func, select
 
 from stemwright.jobs.runs import speed_of
 from stemwright.library.tables import LIVE, Job, Run, Separation, Song
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from stemwright.types import Seconds
 
+_LISTENING = 0.1  # seconds, about, that tempo, key and loudness take for a second of song
 STEMS_END = ".flac"  # files of a separation that are stems
 
 
@@ -128,10 +129,11 @@ def _waits(session: Session, run_ids: list[str], *, slots: Mapping[str, int]) ->
     model = Run.options["resolved"].as_string()
     names = session.scalars(select(model).where(Run.status == "queued").distinct()).all()
     speeds = {name: speed for name in names if (speed := speed_of(session, name))}
-    own = case(*((model == name, Song.duration * speed + 1.0) for name, speed in speeds.items()), else_=None)
+    listened = Run.options["separate"].as_boolean().is_(False), Song.duration * _LISTENING + 1.0
+    own = case(listened, *((model == name, Song.duration * speed + 1.0) for name, speed in speeds.items()), else_=None)
     left = case((Run.eta > time.time(), Run.eta - time.time()), (Run.eta.is_not(None), 0.0), else_=None)
     queued = case((Run.status == "queued", 1), else_=0)
-    seconds = case((queued == 1, own if speeds else null()), else_=left)
+    seconds = case((queued == 1, own), else_=left)
     upto: dict[str, Any] = {"partition_by": Run.queue, "order_by": (queued, Run.rank, Run.created_at, Run.id)}
     rows = (
         select(

@@ -137,7 +137,10 @@ class Sender:
         bad URL and the answer 410, as Standard Webhooks has it. Raises `ValueError` or `TypeError` if the payload is
         no JSON, `at` has no time zone, or the id is not of the form `[A-Za-z0-9_-]+`.
         """
-        body = _body(event, payload=payload, at=at)
+        return await self.post(url, message_id=message_id, body=_body(event, payload=payload, at=at))
+
+    async def post(self, url: str, *, message_id: str, body: str) -> Outcome:
+        """Send a body of JSON as it is, once; else as `send`. Raises `ValueError` for an id of another form."""
         headers = self._headers(message_id, body=body)
         started = asyncio.get_running_loop().time()
         status, wish, error = None, None, None

@@ -21,7 +21,7 @@ from stemwright.errors import CancelledError, InputError, NoDrumStemError, NotFo
 from stemwright.jobs.engine import EngineCrashedError, EnginePool
 from stemwright.jobs.models import DRAFT, resolve
 from stemwright.jobs.options import AudioFormat
-from stemwright.jobs.runs import Runs, lasting, separation_key
+from stemwright.jobs.runs import Runs, lasting, separates, separation_key
 from stemwright.library.tables import new_id
 
 if TYPE_CHECKING:
@@ -76,12 +76,13 @@ class Worker:
             self.runs.hand_back([*self.active])
 
     async def hash(self, run_id: str, song: dict[str, Any]) -> dict[str, Any]:
-        """Read the song once: digest, length, tags, tempo, key; and which model it will be.
+        """Read the song once: digest, length, tags, tempo, key, without stems its loudness; and which model it will be.
 
         Raises the `InputError`s of decoding.
         """
         model = resolve(song["options"]["model"], repo=self.config.repo)
-        wanted = song["options"]["analysis"] and not song["analysed"]
+        loudness = not separates(song["options"]) and not song["measured"]
+        wanted = loudness or (song["options"]["analysis"] and not song["analysed"])
         if song["pcm_digest"] and not wanted:
             return {"pcm_digest": song["pcm_digest"], "duration": song["duration"], "model": model}
         with self._folder(run_id) as folder:
@@ -94,6 +95,7 @@ class Worker:
                 song=str(path),
                 limits=self._limits(),
                 analysis=wanted,
+                loudness=loudness,
             )
         await asyncio.to_thread(lasting, self.runs.describe_song, song["song_id"], facts)
         title = facts["title"] or song["title"]

@@ -14,7 +14,7 @@ from stemwright import points
 from stemwright.errors import StemwrightError
 from stemwright.jobs.models import DRAFT
 from stemwright.jobs.queue import APPLICATION, CALLBACKS, VERSION
-from stemwright.jobs.runs import Saved, lasting
+from stemwright.jobs.runs import Saved, lasting, separates
 from stemwright.jobs.view import view_of
 from stemwright.jobs.webhooks import Sender, backoff
 from stemwright.jobs.worker import LOCAL_NAME, Worker, is_final
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from stemwright.jobs.config import JobsConfig
-    from stemwright.jobs.queue import Queue
+    from stemwright.jobs.queue import Letter, Queue
     from stemwright.library.database import Database
 
     Step: TypeAlias = Callable[..., Awaitable[dict[str, Any]]]
@@ -105,6 +105,9 @@ async def _carry_out(
         await _fail(worker, run_id, facts)
         return
     song = song | facts
+    if not separates(song["options"]):
+        await asyncio.to_thread(lasting, worker.runs.finish, run_id)
+        return
     if song["options"]["preview"] and song["model"] != DRAFT:
         draft = await preview(run_id, song)
         if "error" in draft:  # a draft that fails does not hold the fine ones up
@@ -157,39 +160,59 @@ def _register_deliver(db: Database, queue: Queue, config: JobsConfig) -> None:
     sender = Sender(config.callback_secret, allow=config.callback_allow, timeout=config.callback_timeout)
 
     @DBOS.step(name="send")
-    async def send(job_id: str, event: str, message_id: str) -> dict[str, Any]:
-        return await _send(db, sender, job_id, event=event, message_id=message_id, slots=config.slots)
+    async def send(job_id: str, event: str, message_id: str, letter: Letter | None) -> dict[str, Any]:
+        return await _send(db, sender, job_id, event=event, message_id=message_id, letter=letter, slots=config.slots)
 
     @DBOS.workflow(name="deliver", max_recovery_attempts=_RECOVERIES)
-    async def deliver(job_id: str, event: str, message_id: str, attempt: int) -> None:
-        """One try; a further one is work of its own, so that receivers that do not answer hold up nobody."""
+    async def deliver(job_id: str, event: str, message_id: str, attempt: int, letter: Letter | None = None) -> None:
+        """One try; a further one is work of its own, so that receivers that do not answer hold up nobody.
+
+        What is sent is the job as it is now, or a door's `letter` as it was written.
+        """
         points.reached("callback")
-        outcome = await send(job_id, event, message_id)
-        if outcome["retry"] and attempt < config.callback_attempts:
+        outcome = await send(job_id, event, message_id, letter)
+        if outcome["retry"] and attempt < (letter["attempts"] if letter else config.callback_attempts):
             pause = outcome["retry_after"] or backoff(attempt, random.random)
             further = attempt + 1
             await asyncio.to_thread(
-                queue.deliver_again, job_id, event, message_id, attempt=further, seconds=float(pause)
+                queue.deliver_again,
+                job_id,
+                event,
+                message_id,
+                attempt=further,
+                seconds=float(pause),
+                letter=letter,
             )
 
 
 async def _send(
-    db: Database, sender: Sender, job_id: str, *, event: str, message_id: str, slots: Mapping[str, int]
+    db: Database,
+    sender: Sender,
+    job_id: str,
+    *,
+    event: str,
+    message_id: str,
+    letter: Letter | None,
+    slots: Mapping[str, int],
 ) -> dict[str, Any]:
     """One try, written down."""
 
-    def look() -> tuple[str, str, dict[str, Any]] | None:
+    def look() -> tuple[str | None, str, dict[str, Any]] | None:
         with db.session() as session:
             job = session.get(Job, job_id)
-            return (
-                (job.callback_url, job.owner, view_of(session, job, slots=slots)) if job and job.callback_url else None
-            )
+            wanted = job and (letter or job.callback_url)
+            return (job.callback_url, job.owner, view_of(session, job, slots=slots)) if job and wanted else None
 
     there = await asyncio.to_thread(lasting, look)
     if there is None:
         return {"retry": False, "retry_after": None}
     url, owner, payload = there
-    outcome = await sender.send(url, message_id=message_id, event=event, payload=payload, at=datetime.now(UTC))
+    if letter:
+        outcome = await sender.post(letter["url"], message_id=message_id, body=letter["body"])
+    else:
+        outcome = await sender.send(
+            url or "", message_id=message_id, event=event, payload=payload, at=datetime.now(UTC)
+        )
 
     def note() -> None:
         with db.session() as session:

@@ -2,7 +2,8 @@
 
 A song is a recording that an owner has (or stems that were imported). A separation is a set of stems made of some
 samples; songs of equal samples share it. A run makes a separation. A job is one client's wish for it; jobs that want
-the same share a run.
+the same share a run. A track is a file in a folder that the operator listed; its song is found by its digest. An order
+is what a door has still to tell of a job.
 """
 
 from __future__ import annotations
@@ -179,3 +180,43 @@ class Delivery(Base):
     status: Mapped[int | None]
     error: Mapped[str | None]
     elapsed: Mapped[float]
+
+
+class Track(Base):
+    """A file in one of the operator's own folders, as it was when it was last seen."""
+
+    __tablename__ = "tracks"
+    __table_args__ = (
+        UniqueConstraint("owner", "root", "relative_path"),
+        Index("ix_tracks_owner_source_digest", "owner", "source_digest"),
+    )
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)  # follows from the path, see `studio.tracks`
+    owner: Mapped[str] = mapped_column(String(64))
+    root: Mapped[str]
+    relative_path: Mapped[str]
+    size_bytes: Mapped[int]
+    modified_ns: Mapped[int]
+    source_digest: Mapped[str | None] = mapped_column(String(64))  # SHA-256 of its bytes, once they were read
+    found: Mapped[dict[str, Any] | None]  # tempo, key, …, which outlive the song's files
+    created_at: Mapped[float] = mapped_column(default=time.time)
+
+
+class Order(Base):
+    """What a door promised its client to tell of a job, and what it has told."""
+
+    __tablename__ = "orders"
+    __table_args__ = (
+        Index("ix_orders_owner_door_name", "owner", "door", "name"),
+        Index("ix_orders_door_open", "door", "open"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    owner: Mapped[str] = mapped_column(String(64))
+    door: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str] = mapped_column(String(128))  # by which the client knows the job
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    facts: Mapped[dict[str, Any]]  # what the door needs to know; it alone understands them
+    told: Mapped[dict[str, Any]] = mapped_column(default=dict)  # stages that were told, and with which outcome
+    open: Mapped[bool] = mapped_column(default=True)  # something is still to be told
+    created_at: Mapped[float] = mapped_column(default=time.time)

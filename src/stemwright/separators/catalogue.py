@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 GROUP: Final = "stemwright.separators"
 _BEST: Final = "htdemucs"
 _DRAFT: Final = "sketch"
+_OTHERS, _OTHERS_FILES = "audio-separator", (".ckpt", ".onnx", ".pth")
 _NEEDED: Final = ("name", "models", "availability", "load")
 
 
@@ -43,9 +44,9 @@ def find_model(name: str, *, repo: Path | None = None) -> tuple[Family, ModelInf
     Raises `UnknownModelError`, naming those that are called nearly so.
     """
     models = list_models()
-    for family, info in models:
-        if info.name == name:
-            return family, info
+    named = next(((family, info) for family, info in models if info.name == name), None)
+    if named is not None and (repo is None or named[0].availability(name, repo=repo) == "ready"):
+        return named
     if repo is not None:
         for family in families().values():
             if family.availability(name, repo=repo) == "ready" != family.availability(name):
@@ -54,10 +55,14 @@ def find_model(name: str, *, repo: Path | None = None) -> tuple[Family, ModelInf
                 return family, ModelInfo(
                     name=name, family=family.name, summary=summary, stems=(), licence="unknown", source=source
                 )
+    if named is not None:
+        return named
     names = sorted(info.name for _, info in models)
     close = difflib.get_close_matches(name, names)
     place = f" (nor in {repo})" if repo else ""
     hint = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(names)}"
+    if name.endswith(_OTHERS_FILES) and not any(info.family == _OTHERS for _, info in models):
+        hint = f"models that are called by such files' names need {_OTHERS}, which is not here (docs/models.md)"
     raise UnknownModelError(f"there is no model {name!r}{place}; {hint}")
 
 

@@ -6,19 +6,20 @@ Demucs' own chunk loop, shifts and scaling are left aside, for the engine has th
 
 from __future__ import annotations
 
-import gc
+import functools
 import importlib.util
-import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from stemwright import errors
+from stemwright.separators import _demucs_device as device_
 from stemwright.separators import _demucs_weights as weights_
 from stemwright.separators.protocol import Availability, LoadOptions, ModelInfo, ModelSpec
 from stemwright.weights.config import current
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy as np
@@ -33,12 +34,6 @@ _PACKAGES = ("demucs", "torch", "huggingface_hub", "safetensors", "yaml")
 _FOUR = ("drums", "bass", "other", "vocals")
 _SEGMENTS = (0.1, 120.0)  # seconds: what can be asked for; a transformer takes none longer than it was trained on
 _SHORTEST = 0.9  # seconds: below, `with_less_memory` gives up
-_MAX_BATCH = 16
-_CUDA_SHARE = 0.7  # of the free memory, for one batch
-_CUDA_BYTES = 130  # for each sample and channel of the first layer: htdemucs takes 40 on a CPU, and cuDNN wants more
-_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed")
-
-_T = TypeVar("_T")
 
 
 def _info(
@@ -123,7 +118,10 @@ class DemucsFamily:
         `UnknownStemError`, `OptionError` (a segment that is longer than trained), `OutOfMemoryError`.
         """
         _require_packages(name)
-        device = _resolve_device(options.device)
+        import torch
+
+        torch.backends.mha.set_fastpath_enabled(False)  # it keeps whole attention matrices: a fifth of the time
+        device = device_.resolve_device(options.device)
         bag = _find(name, options.repo)
         digest = weights_.digest_and_check(bag)
         members = _load_members(bag, options.stems)
@@ -144,11 +142,12 @@ class DemucsFamily:
         )
         if options.segment is not None:
             members = tuple(replace(member, centred=not _is_transformer(member.network)) for member in members)
-        _or_out_of_memory(lambda: [member.network.to(device) for member in members], device)
+        device_.or_out_of_memory(lambda: [member.network.to(device) for member in members], device)
         return DemucsSeparator(
             spec=spec,
             device=device,
-            batch_size=_batch_size(device, spec, first),
+            batch_size=device_.batch_size(device, spec.segment * first.channels),
+            threads=torch.get_num_threads(),
             _members=members,
             _wanted=_wanted(stems, options.stems),
         )
@@ -194,6 +193,7 @@ class DemucsSeparator:
     spec: ModelSpec
     device: str
     batch_size: int
+    threads: int  # of torch, in all
     _members: tuple[_Member, ...]
     _wanted: tuple[int, ...]  # indices of the stems that will be used; the others come out as zeros
 
@@ -209,11 +209,21 @@ class DemucsSeparator:
             raise ValueError(
                 f"chunks of {self.spec.channels} by {self.spec.segment} samples wanted, not {chunks.shape}"
             )
-        return _or_out_of_memory(lambda: self._estimate(chunks), self.device)
+        return device_.or_out_of_memory(lambda: self._estimate(chunks), self.device)
 
     def _estimate(self, chunks: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        if self.device != "cpu" or len(chunks) == 1:
+            return self._run(chunks, threads=self.threads)
+        import numpy as np
+
+        run = functools.partial(self._run, threads=max(1, self.threads // len(chunks)))
+        with ThreadPoolExecutor(len(chunks)) as pool:  # a chunk a thread: torch's own threads wait for each other
+            return np.concatenate([*pool.map(run, chunks[:, None])])
+
+    def _run(self, chunks: npt.NDArray[np.float32], *, threads: int) -> npt.NDArray[np.float32]:
         import torch
 
+        torch.set_num_threads(threads)
         with torch.inference_mode():
             mix = torch.tensor(chunks, device=self.device)
             total = torch.zeros(len(chunks), len(self.spec.stems), *chunks.shape[1:], device=self.device)
@@ -240,7 +250,7 @@ class DemucsSeparator:
                 return None
             members = tuple(member.shortened() for member in self._members)
             smaller = replace(self, spec=replace(self.spec, segment=segment), _members=members)
-        _free_cache(self.device)
+        device_.free_cache(self.device)
         return smaller
 
 
@@ -338,54 +348,3 @@ def _segment(members: tuple[_Member, ...], asked: float | None) -> int:
     if not shortest <= asked <= longest:
         raise errors.OptionError(f"the segment must be {shortest:g} s to {longest:g} s for this model, not {asked:g} s")
     return int(networks[0].samplerate * asked)
-
-
-def _resolve_device(asked: str) -> str:
-    import torch
-
-    if asked == "auto":
-        asked = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    if not (match := re.fullmatch(r"cpu|mps|cuda(?::(\d+))?", asked)):
-        raise errors.OptionError(f"there is no kind of device {asked!r}: use auto, cpu, cuda, cuda:N or mps")
-    if asked == "mps" and not torch.backends.mps.is_available():
-        raise errors.DeviceUnavailableError("this machine has no device mps (Apple's GPU), or its torch cannot use it")
-    if asked.startswith("cuda"):
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        index = int(match[1] or 0)
-        if index >= count:
-            raise errors.DeviceUnavailableError(
-                f"there is no device {asked}: torch {torch.__version__} sees {count} CUDA devices here"
-            )
-        return f"cuda:{index}"
-    return asked
-
-
-def _batch_size(device: str, spec: ModelSpec, network: Network) -> int:
-    """How many chunks at once: one, but on CUDA as many as fit in most of the memory that is free now, up to 16."""
-    import torch
-
-    if not device.startswith("cuda"):
-        return 1
-    free, _ = torch.cuda.mem_get_info(device)
-    return max(1, min(_MAX_BATCH, int(free * _CUDA_SHARE / (_CUDA_BYTES * spec.segment * network.channels))))
-
-
-def _or_out_of_memory(work: Callable[[], _T], device: str) -> _T:
-    """Do the work; whatever says that memory does not suffice becomes `OutOfMemoryError`."""
-    try:
-        return work()
-    except (RuntimeError, MemoryError) as error:
-        if not isinstance(error, MemoryError) and not any(sign in str(error).lower() for sign in _OUT_OF_MEMORY):
-            raise
-    # Not raised above: the first error's traceback would keep the network's tensors alive.
-    raise errors.OutOfMemoryError(f"the memory of {device} does not suffice")
-
-
-def _free_cache(device: str) -> None:
-    import torch
-
-    gc.collect()
-    if device.startswith("cuda"):
-        torch.cuda.empty_cache()
-    elif device == "mps":
-        torch.mps.empty_cache()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stemwright.errors import StrategyError, UnknownModelError, UnknownStrategyError
 from stemwright.separators import catalogue
@@ -12,44 +12,58 @@ from stemwright.strategies.check import check
 from stemwright.strategies.read import presets, read_file, single
 
 if TYPE_CHECKING:
+    from stemwright.strategies.read import Book
     from stemwright.strategies.tree import Strategy
 
-_ENDINGS = (".yaml", ".yml")
+OWN: Final = "strategies.yaml"  # in the folder of weights: strategies that have names like those of the package
+_ENDINGS: Final = (".yaml", ".yml")
 
 
 def find_strategy(reference: str, *, repo: Path | None = None) -> Strategy:
-    """A preset by name, `FILE` or `FILE#NAME`, or a model's name for that model alone; checked by the catalogue.
+    """A strategy by name, `FILE` or `FILE#NAME`, or a model's name for that model alone; checked by the catalogue.
 
-    `repo` is a folder of weights. Raises `UnknownStrategyError`, `StrategyError`.
+    `repo` is a folder of weights, and of strategies of one's own. Raises `UnknownStrategyError`, `StrategyError`.
     """
     strategy = _found(reference, repo)
     check(strategy, repo=repo)
     return strategy
 
 
-def list_presets() -> list[Strategy]:
-    """The strategies that come with the package, in their order."""
+def list_strategies(repo: Path | None = None) -> list[Strategy]:
+    """Those of the operator in `repo`/strategies.yaml, then those that come with the package, in their order.
+
+    Raises `StrategyError` for a file that cannot be read.
+    """
+    own = _own(repo)
+    found = {name: own.strategy(name) for name in own.names} if own else {}
     book = presets()
-    return [book.strategy(name) for name in book.names]
+    return [*found.values(), *(book.strategy(name) for name in book.names if name not in found)]
 
 
-def is_preset(name: str) -> bool:
-    """Whether a strategy of this name comes with the package."""
-    return name in presets().names
+def is_strategy(name: str, *, repo: Path | None = None) -> bool:
+    """Whether a strategy has this name, in `repo`/strategies.yaml or in the package. Raises `StrategyError`."""
+    own = _own(repo)
+    return name in presets().names or (own is not None and name in own.names)
+
+
+def _own(repo: Path | None) -> Book | None:
+    """The operator's strategies. Raises `StrategyError`."""
+    path = repo / OWN if repo else None
+    return read_file(path, origin=OWN) if path and path.is_file() else None
 
 
 def _found(reference: str, repo: Path | None) -> Strategy:
     file, _, name = reference.partition("#")
     if name or file.lower().endswith(_ENDINGS) or "/" in file:
         return _in_file(Path(file), name)
-    book = presets()
-    if reference in book.names:
-        return book.strategy(reference)
+    known = {strategy.name: strategy for strategy in list_strategies(repo)}
+    if reference in known:
+        return known[reference]
     try:
         info = catalogue.find_model(reference, repo=repo)[1]
     except UnknownModelError:
-        close = difflib.get_close_matches(reference, book.names)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(book.names)}"
+        close = difflib.get_close_matches(reference, known)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(known)}"
         raise UnknownStrategyError(
             f"there is no strategy {reference!r}; {hint} (a file's name ends in .yaml)"
         ) from None

@@ -176,10 +176,10 @@ def presets() -> Book:
     return Book(parse(_PRESETS.read_bytes(), file=_PRESETS.name), name="", origin="built in")
 
 
-def read_file(path: Path) -> Book:
-    """The strategies in a file. Raises `StrategyError`."""
+def read_file(path: Path, *, origin: str | None = None) -> Book:
+    """The strategies in a file, which is shown as `origin`, or by its path. Raises `StrategyError`."""
     name = path.stem if _NAME.fullmatch(path.stem) else "strategy"
-    return Book(read(path), name=name, origin=str(path), folder=path.parent, below=presets())
+    return Book(read(path), name=name, origin=origin or str(path), folder=path.parent, below=presets())
 
 
 def _about(item: Item | None) -> About:

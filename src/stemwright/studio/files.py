@@ -343,11 +343,11 @@ async def mixdown(
 
 
 async def zipped(
-    studio: Studio, song_id: str, token: str, *, owner: str, separation: str | None
+    studio: Studio, song_id: str, token: str, *, owner: str, separation: str | None, only_stems: bool = False
 ) -> tuple[int, str, AsyncIterator[bytes]]:
     """All stems, the drum chart and the receipt as one zip: its length in bytes, its name, and its bytes as sent.
 
-    Raises as `stem_file`.
+    `only_stems` leaves out chart and receipt. Raises as `stem_file`.
     """
 
     def look() -> _Stems:
@@ -360,16 +360,17 @@ async def zipped(
         for name in stems.names
     ]
     names = [f"{name}.{_EXTENSION.get(token, token)}" for name in stems.names]
-    for name in (".".join(part) for part in PARTS.values()):
+    charted = () if only_stems else (".".join(part) for part in PARTS.values())
+    for name in charted:
         if name in stems.files:
             parts.append(_served(stems, stems.files[name], name.rsplit(".", 1)[1]))
             names.append(name)
-    length, pieces = _zip(studio, parts, names, receipt=stems.separation.receipt)
+    length, pieces = _zip(studio, parts, names, receipt=None if only_stems else stems.separation.receipt)
     return length, f"{safe_name(stems.song.title)}.zip", pieces
 
 
 def _zip(
-    studio: Studio, parts: list[Served], names: list[str], *, receipt: dict[str, Any]
+    studio: Studio, parts: list[Served], names: list[str], *, receipt: dict[str, Any] | None
 ) -> tuple[int, AsyncIterator[bytes]]:
     """Stored, not compressed: audio does not shrink, and the length is known."""
     from zipstream import ZipStream
@@ -377,7 +378,8 @@ def _zip(
     stream = ZipStream(sized=True)
     for part, name in zip(parts, names, strict=True):
         stream.add(studio.store.pieces(part.object_key), arcname=name, size=part.size_bytes)
-    stream.add(f"{json.dumps(receipt, indent=2)}\n".encode(), arcname="receipt.json")
+    if receipt is not None:
+        stream.add(f"{json.dumps(receipt, indent=2)}\n".encode(), arcname="receipt.json")
     return len(stream), _sent(stream)
 
 

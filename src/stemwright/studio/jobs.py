@@ -13,6 +13,7 @@ from stemwright.jobs.runs import hold, speed_of, waiting_jobs
 from stemwright.jobs.view import iso, view_of, views_of
 from stemwright.library.tables import LIVE, Delivery, Job, Run
 from stemwright.separators import catalogue
+from stemwright.strategies import draw, find
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -146,6 +147,16 @@ def list_models(studio: Studio) -> dict[str, Any]:
             for family, info in catalogue.list_models()
         ]
     return {"items": items, "default": models.resolve(studio.config.model, repo=repo)}
+
+
+def list_strategies(studio: Studio) -> list[dict[str, Any]]:
+    """Every strategy: what it gives, what it would download, and its measured speed. Raises `StrategyError`."""
+    repo = studio.config.repo
+    with studio.db.session() as session:
+        return [
+            draw.as_json(strategy, repo=repo) | {"seconds_per_second": speed_of(session, strategy.name)}
+            for strategy in find.list_strategies(repo)
+        ]
 
 
 def live_jobs(studio: Studio, owner: str, *, since: float | None = None) -> dict[str, dict[str, Any]]:

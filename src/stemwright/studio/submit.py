@@ -16,11 +16,11 @@ from stemwright.audio.sniff import sniff
 from stemwright.errors import ConflictError, InputError, JobNotFoundError, UnknownModelError
 from stemwright.jobs import models
 from stemwright.jobs.options import JobOptions, digest_of
-from stemwright.jobs.runs import hold, separation_key, title_of
+from stemwright.jobs.runs import hold, is_measured, separation_key, title_of
 from stemwright.jobs.view import view_of
 from stemwright.jobs.worker import repo_state
 from stemwright.library.tables import LIVE, Job, Run, Separation, Song, new_id
-from stemwright.strategies.find import is_preset
+from stemwright.strategies.find import is_strategy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,18 +50,22 @@ class Wish:
     idempotency_key: str | None = None
 
 
-def submit_upload(studio: Studio, upload: Upload, wish: Wish, *, owner: str) -> tuple[dict[str, Any], bool]:
+def submit_upload(
+    studio: Studio, upload: Upload, wish: Wish, *, owner: str, sniffed: bool = True
+) -> tuple[dict[str, Any], bool]:
     """Take an uploaded song in; the job, and whether it is a new one. The upload's file is gone afterwards.
 
-    Raises `NotAudioError` and its like for what is no song by its first bytes, `DiskFullError`, `ConflictError`, and
-    what `models.check` raises; then nothing is left.
+    Where it is not `sniffed`, what is no recording is accepted, and fails as a job does. Raises `NotAudioError` and its
+    like for what is no song by its first bytes, `DiskFullError`, `ConflictError`, and what `models.check` raises; then
+    nothing is left.
     """
     try:
         if earlier := _repeated(studio, wish, f"upload {upload.digest}", owner=owner):
             return earlier, False
         studio.require_room()
         _check(studio, wish.options)
-        check_kind(upload)
+        if sniffed:
+            check_kind(upload)
         return _submit_stored(studio, upload, wish, owner=owner)
     finally:
         upload.path.unlink(missing_ok=True)
@@ -87,7 +91,7 @@ def _submit_stored(studio: Studio, upload: Upload, wish: Wish, *, owner: str) ->
 def _check(studio: Studio, options: JobOptions) -> None:
     """Refuse what cannot work. Raises as `models.check`."""
     named = options.named(studio.config.model)
-    if options.model and is_preset(options.model):
+    if options.model and is_strategy(options.model, repo=studio.config.repo):
         raise UnknownModelError(f"{options.model} is a strategy: give it as `strategy`")
     models.check(named, stems=options.stems, transcribe=options.transcribe, repo=studio.config.repo)
 
@@ -191,6 +195,7 @@ def run_options(options: JobOptions, *, studio: Studio) -> dict[str, Any]:
         "preview": options.preview,
         "analysis": options.analysis,
         "transcribe": options.transcribe,
+        "separate": options.separate,
     }
 
 
@@ -199,7 +204,10 @@ def _run(
 ) -> tuple[Run, bool]:
     """The run that makes what is wanted: one that ended with it, one that is under way, or a new one."""
     key = digest_of([song.source_digest, options])
-    if song.pcm_digest:
+    if not options["separate"]:
+        if song.analysis and is_measured(song):
+            return _new_run(session, studio, wish, options, song=song, key=key, ready=True), True
+    elif song.pcm_digest:
         pipeline = f"{__version__} {repo_state(studio.config.repo)}"
         made = separation_key(pcm_digest=song.pcm_digest, model=options["resolved"], options=options, pipeline=pipeline)
         there = session.scalar(select(Separation).where(Separation.owner == owner, Separation.key == made))
@@ -209,12 +217,12 @@ def _run(
             old = session.get(Separation, song.separation_id) if song.separation_id else None
             if not (there.draft and old and not old.draft):  # as `Runs.save` has it
                 song.separation_id = there.id
-            return _new_run(session, studio, wish, options, song=song, key=key, found=there), True
+            return _new_run(session, studio, wish, options, song=song, key=key, ready=True, found=there), True
     live = session.scalar(select(Run).where(Run.owner == owner, Run.key == key, Run.status.in_(LIVE)))
     if live and hold(session, live.id):  # it cannot end before this transaction does
         _hasten(session, studio, live, wish.options.priority.value)
         return live, False
-    return _new_run(session, studio, wish, options, song=song, key=key, found=None), False
+    return _new_run(session, studio, wish, options, song=song, key=key), False
 
 
 def _hasten(session: Session, studio: Studio, live: Run, priority: str) -> None:
@@ -234,7 +242,8 @@ def _new_run(
     *,
     song: Song,
     key: str,
-    found: Separation | None,
+    ready: bool = False,
+    found: Separation | None = None,
 ) -> Run:
     priority, now = wish.options.priority.value, time.time()
     run = Run(
@@ -247,12 +256,13 @@ def _new_run(
         priority=priority,
         rank=studio.queue.rank(priority),
     )
-    if found:
-        run.status, run.stage, run.progress, run.separation_id = "succeeded", "done", 100.0, found.id
+    if ready:
+        run.status, run.stage, run.progress = "succeeded", "done", 100.0
+        run.separation_id = found.id if found else None
         run.started_at = run.finished_at = now
     session.add(run)
     session.flush()
-    if not found:
+    if not ready:
         studio.queue.submit(session, run)
     return run
 

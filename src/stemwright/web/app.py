@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import socketio
 from fastapi import FastAPI
-from fastapi.responses import HTMLResponse
 from starlette.middleware.cors import CORSMiddleware
 
 from stemwright import __version__
-from stemwright.web import jobs, ops, problems, push, songs
+from stemwright.web import jobs, ops, page, problems, push, songs
 from stemwright.web.common import State, WebConfig
 from stemwright.web.feed import Feed
 from stemwright.web.reception import Gate, Reception, SmallerJson
 from stemwright.web.schemas import SongChange
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp
 
     from stemwright.studio.studio import Studio
@@ -47,17 +48,21 @@ def create_app(studio: Studio, config: WebConfig) -> FastAPI:
     problems.install(app)
     for router in (jobs.router, songs.router, push.router, ops.router):
         app.include_router(router)
-    app.add_api_route("/", _front, response_class=HTMLResponse, include_in_schema=False)
+    page.install(app)
     _document(app)
     return app
 
 
-def asgi(app: FastAPI) -> ASGIApp:
-    """The whole server: Socket.IO beside the API, and around both what looks after each request."""
+def asgi(app: FastAPI, *, beside: Callable[[ASGIApp], ASGIApp] | None = None) -> ASGIApp:
+    """The whole server: Socket.IO beside the API, and around both what looks after each request.
+
+    `beside` may put more next to the API, which is then looked after alike.
+    """
     state: State = app.state.stemwright
     origins = list(state.config.cors_origins)
     server = push.socket_io(state.feed, any_origin=bool(origins))
-    whole: ASGIApp = Gate(socketio.ASGIApp(server, other_asgi_app=SmallerJson(app)), state.config)
+    inner: ASGIApp = socketio.ASGIApp(server, other_asgi_app=SmallerJson(app))
+    whole: ASGIApp = Gate(beside(inner) if beside else inner, state.config)
     if origins:
         whole = CORSMiddleware(
             whole,
@@ -84,14 +89,3 @@ def _document(app: FastAPI) -> None:
         return app.openapi_schema or {}
 
     app.openapi = openapi  # type: ignore[method-assign]
-
-
-async def _front() -> str:
-    """What a browser sees until the player is there."""
-    return _FRONT
-
-
-_FRONT: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Stemwright</title>
-<body><h1>Stemwright</h1><p>The studio is running. Its API is described by <a href="/openapi.json">openapi.json</a>;
-your songs are at <a href="/api/v1/songs">/api/v1/songs</a>, your jobs at <a href="/api/v1/jobs">/api/v1/jobs</a>.</p>
-<p>Take a song apart: <code>curl -F file=@song.mp3 http://127.0.0.1:8000/api/v1/jobs</code></p></body></html>"""

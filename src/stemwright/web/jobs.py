@@ -175,3 +175,9 @@ def get_queue(studio: TheStudio) -> Any:
 def get_models(studio: TheStudio) -> Any:
     """The models, and what they cost on this machine."""
     return use.list_models(studio)
+
+
+@router.get("/strategies", response_model=schemas.StrategyList, responses=problems())
+def get_strategies(studio: TheStudio) -> Any:
+    """The strategies, trees of models: what each gives, downloads, and costs on this machine."""
+    return {"items": use.list_strategies(studio)}

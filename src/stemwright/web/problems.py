@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -15,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from stemwright.errors import OptionError, StemwrightError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from fastapi import FastAPI, Request
     from fastapi.responses import Response
@@ -24,6 +25,12 @@ MEDIA: Final = "application/problem+json"
 _CODES: Final = {404: "not_found", 405: "method_not_allowed"}
 _DETAILS: Final = {404: "there is nothing of that name", 405: "that cannot be done with it; see `Allow`"}
 _FIELDS: Final = {"unknown_model": "model", "unknown_stem": "stems", "bad_callback_url": "callback_url"}  # of a job
+_INTERNAL: Final = "something went wrong on our side; the log says what"
+_UNTOLD: Final = {  # errors whose messages hold what a process said last
+    "internal": _INTERNAL,
+    "engine_crashed": _INTERNAL,
+    "out_of_memory": "the memory of the server did not suffice",
+}
 log = structlog.get_logger("stemwright.web")
 
 
@@ -83,6 +90,14 @@ def _body(status: int, *, code: str, detail: str, errors: Sequence[FieldProblem]
     return body.model_dump(exclude_none=True)
 
 
+def reason_of(job: Mapping[str, Any]) -> str:
+    """Why a job came to nothing, for a person; what only the log is to say stays there. `job` is a `view_of`."""
+    if job["status"] == "cancelled":
+        return "the job was cancelled"
+    error = job["error"] or {"code": "internal", "message": ""}
+    return str(_UNTOLD.get(error["code"], error["message"]))
+
+
 class MalformedError(StemwrightError):
     """The body of a request cannot be read."""
 
@@ -135,47 +150,47 @@ def _field(fault: Any, *, skip: int = 0) -> FieldProblem:
     return FieldProblem(field=place or "body", message=str(fault["msg"]).removeprefix("Value error, "))
 
 
-def install(app: FastAPI) -> None:
-    """Turn every error of an app into a problem."""
-    app.add_exception_handler(StemwrightError, _on_ours)
-    app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(ClientDisconnect, _on_gone)
-    app.add_exception_handler(Exception, _on_unknown)
+def install(app: FastAPI, *, answer: Callable[..., Response] = problem) -> None:
+    """Turn every error of an app into a problem, or into what `answer`, called as `problem` is, makes of it."""
+    app.add_exception_handler(StemwrightError, partial(_on_ours, answer))
+    app.add_exception_handler(RequestValidationError, partial(_on_invalid, answer))
+    app.add_exception_handler(HTTPException, partial(_on_http, answer))
+    app.add_exception_handler(ClientDisconnect, partial(_on_gone, answer))
+    app.add_exception_handler(Exception, partial(_on_unknown, answer))
 
 
-async def _on_ours(request: Request, error: Exception) -> Response:
+async def _on_ours(answer: Callable[..., Response], request: Request, error: Exception) -> Response:
     if not isinstance(error, StemwrightError):
         raise error
     headers = {"Retry-After": "5"} if error.retryable else None
     errors = error.errors if isinstance(error, InvalidFieldsError) else None
     if errors is None and request.method == "POST" and error.code in _FIELDS:
         errors = [FieldProblem(field=_FIELDS[error.code], message=error.message)]
-    return problem(error.status, code=error.code, detail=error.message, errors=errors, headers=headers)
+    return answer(error.status, code=error.code, detail=error.message, errors=errors, headers=headers)
 
 
-async def _on_invalid(_request: Request, error: Exception) -> Response:
+async def _on_invalid(answer: Callable[..., Response], _request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     faults = [_field(fault, skip=1 if fault["loc"][:1] == ("body",) else 0) for fault in error.errors()]
     detail = "; ".join(f"{fault.field}: {fault.message}" for fault in faults)
-    return problem(422, code="invalid", detail=detail, errors=faults)
+    return answer(422, code="invalid", detail=detail, errors=faults)
 
 
-async def _on_http(_request: Request, error: Exception) -> Response:
+async def _on_http(answer: Callable[..., Response], _request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     code = _CODES.get(error.status_code, "bad_request" if error.status_code < 500 else "internal")
-    return problem(
+    return answer(
         error.status_code, code=code, detail=_DETAILS.get(error.status_code, error.detail), headers=error.headers
     )
 
 
-async def _on_gone(_request: Request, _error: Exception) -> Response:
+async def _on_gone(answer: Callable[..., Response], _request: Request, _error: Exception) -> Response:
     """The client hung up amid its request; nobody reads this."""
-    return problem(400, code="malformed", detail="the body ended early")
+    return answer(400, code="malformed", detail="the body ended early")
 
 
-async def _on_unknown(request: Request, error: Exception) -> Response:
+async def _on_unknown(answer: Callable[..., Response], request: Request, error: Exception) -> Response:
     log.error("request failed", path=request.url.path, exc_info=error)
-    return problem(500, code="internal", detail="something went wrong on our side; the log says what")
+    return answer(500, code="internal", detail=_INTERNAL)

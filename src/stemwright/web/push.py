@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import socketio
 from fastapi import APIRouter, Request, Response, WebSocket, WebSocketDisconnect
@@ -20,11 +20,12 @@ from stemwright.web.common import Id, Owner, TheStudio, problems, state_of
 from stemwright.web.problems import body_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
 
     from stemwright.web.feed import Feed, Views
 
+View: TypeAlias = dict[str, Any]
 router = APIRouter(prefix="/api/v1", tags=["events"])
 _EVENTS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
@@ -82,18 +83,33 @@ async def _lines(listening: AbstractAsyncContextManager[Views], *, ends: bool) -
 @router.websocket("/jobs/{job_id}/ws")
 async def job_socket(socket: WebSocket, job_id: str) -> None:
     """The states of a job, the present one first, up to its end; then the server closes."""
-    await _push(socket, socket.app.state.stemwright.feed.job(job_id, owner=LOCAL))
+    await push(socket, socket.app.state.stemwright.feed.job(job_id, owner=LOCAL))
 
 
 @router.websocket("/ws")
 async def all_socket(socket: WebSocket) -> None:
     """The states of all your jobs, without end."""
-    await _push(socket, socket.app.state.stemwright.feed.all(owner=LOCAL))
+    await push(socket, socket.app.state.stemwright.feed.all(owner=LOCAL))
 
 
-async def _push(socket: WebSocket, listening: AbstractAsyncContextManager[Views]) -> None:
+async def _as_it_is(view: View) -> list[View]:
+    return [view]
+
+
+async def push(
+    socket: WebSocket,
+    listening: AbstractAsyncContextManager[Views],
+    *,
+    translate: Callable[[View], Awaitable[list[View]]] = _as_it_is,
+    problem: Callable[[StemwrightError], View] = body_of,
+) -> None:
+    """Send all states to a WebSocket, then close it; for what is not there a problem, and the close code 4404.
+
+    `translate` makes messages of a state, `problem` one of an error.
+    """
     await socket.accept()
-    tasks = [asyncio.create_task(_send(socket, listening)), asyncio.create_task(_hear(socket))]
+    sending = asyncio.create_task(_send(socket, listening, translate=translate, problem=problem))
+    tasks = [sending, asyncio.create_task(_hear(socket))]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -102,16 +118,22 @@ async def _push(socket: WebSocket, listening: AbstractAsyncContextManager[Views]
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _send(socket: WebSocket, listening: AbstractAsyncContextManager[Views]) -> None:
-    """All states, then the end; for what is not there a problem, and the close code 4404."""
+async def _send(
+    socket: WebSocket,
+    listening: AbstractAsyncContextManager[Views],
+    *,
+    translate: Callable[[View], Awaitable[list[View]]],
+    problem: Callable[[StemwrightError], View],
+) -> None:
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # the client has hung up
         try:
             async with listening as views:
                 while (view := await views.next()) is not None:
-                    await socket.send_json(view)
+                    for message in await translate(view):
+                        await socket.send_json(message)
                 code = 1012 if views.closed else 1000  # "service restart": come again
         except StemwrightError as error:
-            await socket.send_json(body_of(error))
+            await socket.send_json(problem(error))
             code = 4000 + error.status
         await socket.close(code)
 

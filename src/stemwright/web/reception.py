@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from typing import TYPE_CHECKING, Final
@@ -29,8 +30,9 @@ _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'self'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_FILES: Final = ("/stems", "/peaks/", "/mix.", "/notes/", ".mp4", "/events", "/socket.io")
+_FILES: Final = ("/stems", "/peaks/", "/mix.", "/notes/", ".mp4", "/events", "/socket.io", "/doors/")
 _FREE: Final = ("/health", "/livez", "/readyz", "/metrics", "/socket.io")  # of the rate limit
+_DOOR: Final = re.compile(r"^/doors/[^/]+")
 _HARMLESS: Final = {"GET", "HEAD", "OPTIONS"}
 _METHODS: Final = _HARMLESS | {"POST", "PUT", "PATCH", "DELETE"}  # as labels; others are `other`
 _STARTS: Final = {"http.response.start", "websocket.http.response.start"}
@@ -76,12 +78,12 @@ class Gate:
 
     def _wait(self, scope: Scope) -> float:
         """Seconds until this client may ask."""
-        path = scope["path"]
+        path = _DOOR.sub("", scope["path"])
         if path.startswith(_FREE):
             return 0.0
         client = f"{LOCAL} {self._proxies.client(scope)}"
         wait = self._requests.take(client)
-        if not wait and scope.get("method") == "POST" and path.startswith("/api/"):
+        if not wait and scope.get("method") == "POST":
             wait = self._uploads.take(client)
         return wait
 

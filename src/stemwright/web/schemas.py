@@ -329,6 +329,36 @@ class ModelList(BaseModel):
     default: str
 
 
+class StrategyModel(BaseModel):
+    """A model that a strategy uses."""
+
+    name: str
+    state: Literal["ready", "download", "missing"]
+    download_bytes: int = Field(description="Of its first use, about.")
+
+
+class StrategyOut(BaseModel):
+    """A strategy: a tree of models."""
+
+    name: str
+    origin: str = Field(description="`built in`, or the file that it is in.")
+    summary: str
+    quality: str
+    speed: str
+    stems: list[str]
+    state: Literal["ready", "download", "missing"]
+    models: list[StrategyModel]
+    download_bytes: int
+    tree: dict[str, Any] = Field(description="`source` and `outputs`: by slot a stem's name, or another such tree.")
+    seconds_per_second: float | None = Field(description="Measured on this machine: work for a second of song.")
+
+
+class StrategyList(BaseModel):
+    """All strategies."""
+
+    items: list[StrategyOut]
+
+
 class Life(BaseModel):
     """That the process answers."""
 

@@ -1,0 +1,104 @@
+"""The commands of others beside ours: the same weights, the same song, the same work."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from benchmarks import HERE, material
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+BIN: Final = Path(sys.executable).parent
+WORK: Final = Path(tempfile.gettempdir()) / "stemwright-parity"  # of environments that need packages of their own
+SPLEETER: Final = ("spleeter==2.4.2", "tensorflow==2.12.1", "numpy<2")
+_SAME_WORK: Final = ("--shifts", "0", "--overlap", "0.25")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Peer:
+    """A command of others and ours that does the same."""
+
+    name: str
+    what: str  # is separated with what, for a reader
+    lengths: tuple[int, ...]  # seconds of music
+    prepare: Callable[[], None]
+    theirs: Callable[[int, Path], list[str | Path]]
+    ours: Callable[[int, Path], list[str | Path]]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def commands(self) -> dict[str, Callable[[int, Path], list[str | Path]]]:
+        """Both, theirs first."""
+        return {self.name: self.theirs, "stemwright": self.ours}
+
+
+def environment(work: Path, name: str, packages: tuple[str, ...], *, python: str = "python3.11") -> Path:
+    """The Python of an environment below `work` with these packages, made where it is not there."""
+    folder = work / name
+    inside = folder / "bin" / "python"
+    if not (folder / "complete").exists():
+        subprocess.run([python, "-m", "venv", "--clear", folder], check=True)
+        subprocess.run([inside, "-m", "pip", "install", "--quiet", "--no-cache-dir", *packages], check=True)
+        (folder / "complete").touch()
+    return inside
+
+
+def _stemwright(*what: str | Path) -> list[str | Path]:
+    return [BIN / "stemwright", "separate", *what, "--format", "wav16", "--force"]
+
+
+def _demucs(seconds: int, output: Path) -> list[str | Path]:
+    model = ("--repo", material.weights(), "-n", material.MODEL, "-d", "cpu")
+    return [BIN / "demucs", *model, *_SAME_WORK, "-o", output, material.song(seconds)]
+
+
+def _as_demucs(seconds: int, output: Path) -> list[str | Path]:
+    model = ("--model", material.MODEL, "--repo", material.weights(), "--device", "cpu")
+    return _stemwright(material.song(seconds), *model, *_SAME_WORK, "-o", output)
+
+
+def _prepare_spleeter() -> None:
+    """The environment, and a random checkpoint."""
+    python = environment(WORK, "venv", SPLEETER)
+    if not (WORK / "4stems" / "model.index").exists():
+        import numpy as np
+
+        np.save(WORK / "short.npy", np.zeros((44_100, 2), np.float32))
+        command: list[str | Path] = [python, "-P", HERE / "spleeter_reference.py", WORK, "4stems", WORK / "short.npy"]
+        subprocess.run(command, check=True, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}, stderr=subprocess.DEVNULL)
+
+
+def _spleeter(seconds: int, output: Path) -> list[str | Path]:
+    python = environment(WORK, "venv", SPLEETER)
+    return [python, "-P", "-m", "spleeter", "separate", "-p", "spleeter:4stems", "-o", output, material.song(seconds)]
+
+
+def _as_spleeter(seconds: int, output: Path) -> list[str | Path]:
+    return _stemwright(material.song(seconds), "--model", "spleeter:4stems", "--repo", WORK, "-o", output)
+
+
+PEERS: Final = (
+    Peer(
+        name="demucs",
+        what="htdemucs of the published size with random weights, overlap 0.25, no shifts",
+        lengths=(10, 60, 300),
+        prepare=lambda: None,
+        theirs=_demucs,
+        ours=_as_demucs,
+    ),
+    Peer(
+        name="spleeter",
+        what="spleeter:4stems of the published size with random weights",
+        lengths=(180,),
+        prepare=_prepare_spleeter,
+        theirs=_spleeter,
+        ours=_as_spleeter,
+        environment={"MODEL_PATH": str(WORK), "TF_CPP_MIN_LOG_LEVEL": "2"},
+    ),
+)

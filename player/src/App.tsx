@@ -1,0 +1,109 @@
+/** The page: what is always there, and the view in it. */
+
+import { Monitor, Moon, Sun } from 'lucide-react'
+import { Suspense, lazy, useEffect } from 'react'
+import { Add } from './add/Add'
+import { DropAnywhere } from './add/DropAnywhere'
+import { connected, listen } from './api/live'
+import { Library } from './library/Library'
+import { useRoute } from './lib/route'
+import { useStore } from './lib/store'
+import { choose, useChoice, type Choice } from './lib/theme'
+import { Link } from './ui/Link'
+import { Key } from './ui/controls'
+import { Notes } from './ui/surfaces'
+
+const SongView = lazy(() => import('./song/SongView'))
+
+export function App() {
+  const route = useRoute()
+  useEffect(listen, [])
+  return (
+    <>
+      {route.view !== 'song' && <Header />}
+      <main id="main" tabIndex={-1} className="outline-none">
+        {route.view === 'library' && <Library />}
+        {route.view === 'add' && <Add />}
+        {route.view === 'song' && (
+          <Suspense fallback={null}>
+            <SongView key={route.id} id={route.id} />
+          </Suspense>
+        )}
+        {route.view === 'nowhere' && <Nowhere />}
+      </main>
+      <DropAnywhere />
+      <Offline />
+      <Notes />
+    </>
+  )
+}
+
+function Header() {
+  return (
+    <header className="mx-auto flex h-16 max-w-6xl items-center justify-between px-4 sm:px-8">
+      <Link to="/" className="flex items-center gap-3 rounded-lg font-semibold tracking-tight">
+        <Mark />
+        Stemwright
+      </Link>
+      <ThemeSwitch />
+    </header>
+  )
+}
+
+export function Mark() {
+  return (
+    <svg viewBox="0 0 24 24" className="size-6" aria-hidden>
+      <g strokeWidth="2.6" strokeLinecap="round">
+        <path d="M4 9v6" stroke="var(--role-vocals)" />
+        <path d="M9.3 4v16" stroke="var(--role-drums)" />
+        <path d="M14.6 7v10" stroke="var(--role-bass)" />
+        <path d="M20 10v4" stroke="var(--role-other)" />
+      </g>
+    </svg>
+  )
+}
+
+const NEXT: Record<Choice, Choice> = { system: 'dark', dark: 'light', light: 'system' }
+const CHOICES: Record<Choice, [string, typeof Sun]> = {
+  system: ['as the system', Monitor],
+  dark: ['dark', Moon],
+  light: ['light', Sun],
+}
+
+export function ThemeSwitch() {
+  const choice = useChoice()
+  const [text, Icon] = CHOICES[choice]
+  return (
+    <Key aria-label={`Colours: ${text}`} title={`Colours: ${text}`} onClick={() => choose(NEXT[choice])}>
+      <Icon size={18} aria-hidden />
+    </Key>
+  )
+}
+
+function Offline() {
+  const heard = useStore(connected)
+  return (
+    <div role="status" className="pointer-events-none fixed inset-x-0 top-4 z-50 flex justify-center">
+      {!heard && (
+        <div className="flex items-center gap-2.5 rounded-full border border-line bg-raised px-4 py-2 text-sm shadow-float">
+          <span className="size-2 animate-pulse rounded-full bg-warn" />
+          The studio does not answer. Trying again …
+        </div>
+      )}
+    </div>
+  )
+}
+
+function Nowhere() {
+  return (
+    <div className="mx-auto max-w-6xl px-4 py-24 sm:px-8">
+      <h1 className="text-2xl font-semibold tracking-tight">There is nothing here</h1>
+      <p className="mt-2 text-soft">
+        This address leads nowhere.{' '}
+        <Link to="/" className="underline underline-offset-4">
+          Back to your songs
+        </Link>
+      </p>
+    </div>
+  )
+}

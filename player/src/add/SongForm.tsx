@@ -1,0 +1,207 @@
+/** Songs to take apart: which way, and with what beside. */
+
+import { ChevronRight, Download, TriangleAlert } from 'lucide-react'
+import { useEffect, useState } from 'react'
+import { useWays } from '../api/queries'
+import { clock, count, label } from '../lib/format'
+import { go } from '../lib/route'
+import { colourOf } from '../lib/roles'
+import { Button, Switch } from '../ui/controls'
+import { FIELD, FileRow, Section } from './Add'
+import { lengthOf } from './files'
+import { clearStage } from './staged'
+import { sendSong } from './uploads'
+import { defaultWay, needOf, timeOf, type Way } from './ways'
+
+const USUAL = 210 // seconds of a song whose length is not known
+const MAIN = 4 // ways that are in sight
+
+export interface Options {
+  readonly chart: boolean
+  readonly preview: boolean
+  readonly priority: string
+  readonly format: string
+}
+
+const START: Options = { chart: true, preview: true, priority: 'normal', format: 'flac' }
+
+/** The form fields of a job. A chart needs a drum stem, and a draft first needs something finer after it. */
+export function fieldsOf(way: Way, options: Options): Record<string, string> {
+  return {
+    strategy: way.strategy,
+    format: options.format,
+    priority: options.priority,
+    ...(options.chart && way.stems.includes('drums') && { transcribe: 'true' }),
+    ...(options.preview && !way.draft && { preview: 'true' }),
+  }
+}
+
+export function SongForm({ files }: { files: readonly File[] }) {
+  const ways = useWays()
+  const [chosen, setChosen] = useState<string | null>(null)
+  const [options, setOptions] = useState(START)
+  const lengths = useLengths(files)
+  const way = ways.find((one) => one.strategy === chosen) ?? defaultWay(ways)
+  if (files.length === 0 || !way) return null
+  const seconds = files.reduce((sum, file) => sum + (lengths.get(file) ?? USUAL), 0)
+  const start = () => {
+    for (const file of files) sendSong(file, fieldsOf(way, options))
+    clearStage()
+    go('/')
+  }
+  return (
+    <>
+      <ul className="mt-4 divide-y divide-line">
+        {files.map((file) => (
+          <FileRow key={`${file.name} ${file.size}`} file={file} note={noteOf(lengths.get(file))} />
+        ))}
+      </ul>
+      <Section title="How fine?">
+        <WayList ways={ways} chosen={way} onChoose={setChosen} seconds={seconds} />
+      </Section>
+      <Advanced way={way} options={options} onChange={setOptions} />
+      <div className="sticky bottom-0 mt-4 bg-linear-to-t from-canvas from-60% to-transparent pt-8 pb-5">
+        <Button kind="solid" className="w-full sm:w-auto" onClick={start} disabled={way.state === 'missing'}>
+          Take {files.length === 1 ? 'it' : `${count(files.length, 'song')}`} apart
+        </Button>
+      </div>
+    </>
+  )
+}
+
+function noteOf(seconds: number | null | undefined): string | undefined {
+  return seconds ? clock(seconds) : undefined
+}
+
+/** The lengths of recordings, as they become known. */
+function useLengths(files: readonly File[]): ReadonlyMap<File, number | null> {
+  const [lengths, setLengths] = useState<ReadonlyMap<File, number | null>>(new Map())
+  useEffect(() => {
+    let over = false
+    const measure = async () => {
+      for (const file of files.filter((one) => !lengths.has(one)).slice(0, 50)) {
+        const seconds = await lengthOf(file)
+        if (over) return
+        setLengths((known) => new Map(known).set(file, seconds))
+      }
+    }
+    void measure()
+    return () => {
+      over = true
+    }
+  }, [files, lengths])
+  return lengths
+}
+
+interface WayListProps {
+  ways: readonly Way[]
+  chosen: Way
+  onChoose: (strategy: string) => void
+  seconds: number
+}
+
+function WayList({ ways, chosen, onChoose, seconds }: WayListProps) {
+  const [all, setAll] = useState(false)
+  const shown = all ? ways : ways.filter((way, at) => at < MAIN || way === chosen)
+  return (
+    <>
+      <div role="radiogroup" aria-label="How fine?" className="overflow-hidden rounded-card border border-line bg-surface">
+        {shown.map((way) => (
+          <WayRow key={way.strategy} way={way} chosen={way === chosen} onChoose={onChoose} seconds={seconds} />
+        ))}
+      </div>
+      <button
+        type="button"
+        aria-expanded={all}
+        onClick={() => setAll(!all)}
+        className="mt-2 inline-flex h-9 items-center gap-1.5 rounded-full pr-3 text-sm text-soft hover:text-ink"
+      >
+        <ChevronRight size={16} aria-hidden className={`transition-transform ${all ? 'rotate-90' : ''}`} />
+        {all ? 'Fewer ways' : 'Karaoke, drums only, and every model'}
+      </button>
+    </>
+  )
+}
+
+function WayRow({ way, chosen, onChoose, seconds }: { way: Way; chosen: boolean; onChoose: (strategy: string) => void; seconds: number }) {
+  const need = needOf(way)
+  const time = timeOf(way, seconds)
+  return (
+    <label className="flex cursor-pointer items-start gap-4 border-b border-line px-4 py-3.5 transition-colors last:border-b-0 hover:bg-raised has-checked:bg-raised has-focus-visible:outline-2 has-focus-visible:-outline-offset-2 has-focus-visible:outline-ink">
+      <input type="radio" name="way-of-separating" value={way.strategy} checked={chosen} onChange={() => onChoose(way.strategy)} className="mt-1.5 size-4 shrink-0 accent-ink" />
+      <span className="min-w-0 grow">
+        <span className="flex flex-wrap items-baseline gap-x-3 gap-y-0.5">
+          <span className="font-medium">{way.title}</span>
+          <Stems names={way.stems} />
+        </span>
+        <span className="block text-sm text-soft">{way.gives}</span>
+        <span className="tabular flex flex-wrap items-center gap-x-3 text-sm text-faint">
+          <span title={way.pace === null ? 'Not measured on this machine yet' : 'As measured on this machine'}>
+            {time.charAt(0).toUpperCase() + time.slice(1)} {way.pace === null ? 'on a usual laptop' : 'here'}
+          </span>
+          {need && (
+            <span className={`inline-flex items-center gap-1.5 ${way.state === 'missing' ? 'text-warn' : ''}`}>
+              {way.state === 'missing' ? <TriangleAlert size={13} aria-hidden /> : <Download size={13} aria-hidden />} {need}
+            </span>
+          )}
+        </span>
+      </span>
+    </label>
+  )
+}
+
+function Stems({ names }: { names: readonly string[] }) {
+  return (
+    <span className="flex flex-wrap items-center gap-x-2.5 text-sm text-faint">
+      {names.map((name) => (
+        <span key={name} className="inline-flex items-center gap-1.5">
+          <span className="size-2 rounded-full" style={{ background: colourOf(name) }} />
+          {label(name).toLowerCase()}
+        </span>
+      ))}
+    </span>
+  )
+}
+
+function Advanced({ way, options, onChange }: { way: Way; options: Options; onChange: (options: Options) => void }) {
+  const drums = way.stems.includes('drums')
+  const { draft } = way
+  return (
+    <details className="group mt-6">
+      <summary className="inline-flex h-9 list-none items-center gap-1.5 rounded-full pr-3 text-sm text-soft hover:text-ink [&::-webkit-details-marker]:hidden">
+        <ChevronRight size={16} aria-hidden className="transition-transform group-open:rotate-90" /> More options
+      </summary>
+      <div className="mt-2 grid gap-5 rounded-card border border-line bg-surface p-5 sm:grid-cols-2">
+        <Switch
+          label="Drum chart"
+          hint={drums ? 'Each stroke on eight lanes, and as MIDI' : 'This way gives no drums'}
+          on={options.chart && drums}
+          disabled={!drums}
+          onChange={(chart) => onChange({ ...options, chart })}
+        />
+        <Switch
+          label="A draft first"
+          hint={draft ? 'This is the draft already' : 'Play within seconds, while the fine stems are made'}
+          on={options.preview && !draft}
+          disabled={draft}
+          onChange={(preview) => onChange({ ...options, preview })}
+        />
+        <label className="block text-sm">
+          Resolution
+          <select className={`${FIELD} mt-1`} value={options.format} onChange={(event) => onChange({ ...options, format: event.target.value })}>
+            <option value="flac">16 bits: enough to listen</option>
+            <option value="flac24">24 bits: to work on</option>
+          </select>
+        </label>
+        <label className="block text-sm">
+          Turn
+          <select className={`${FIELD} mt-1`} value={options.priority} onChange={(event) => onChange({ ...options, priority: event.target.value })}>
+            <option value="high">Before the others</option>
+            <option value="normal">As it comes</option>
+            <option value="low">When nothing else waits</option>
+          </select>
+        </label>
+      </div>
+    </details>
+  )
+}

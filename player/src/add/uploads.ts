@@ -1,0 +1,107 @@
+/** Files on their way to the studio: two at a time, shown until they have arrived. */
+
+import { API, ApiError, errorOf, upload, type Job, type SongDetail } from '../api/client'
+import { refresh, tellJob } from '../api/queries'
+import { createStore } from '../lib/store'
+
+export interface Upload {
+  readonly id: number
+  readonly name: string
+  readonly status: 'waiting' | 'sending' | 'failed'
+  readonly sent: number // 0 to 1
+  readonly error: ApiError | null
+}
+
+interface Parcel {
+  readonly name: string
+  readonly form: FormData
+  readonly path: string
+}
+
+const AT_ONCE = 2
+export const uploads = createStore<readonly Upload[]>([])
+const parcels = new Map<number, Parcel>()
+const stops = new Map<number, AbortController>()
+let last = 0
+
+/** Sends a song to be taken apart. */
+export function sendSong(file: File, options: Readonly<Record<string, string>>): void {
+  const form = new FormData()
+  for (const [name, value] of Object.entries(options)) form.append(name, value)
+  form.append('file', file)
+  enqueue({ name: file.name, form, path: `${API}/jobs` })
+}
+
+/** Sends stems, and MIDI with them, as one song. */
+export function sendStems(song: { title: string; artist: string }, stems: readonly { name: string; file: File }[]): void {
+  const form = new FormData()
+  if (song.title) form.append('title', song.title)
+  if (song.artist) form.append('artist', song.artist)
+  for (const { name, file } of stems) form.append('files', file, `${name}${/\.[^.]+$/.exec(file.name)?.[0] ?? ''}`)
+  enqueue({ name: song.title || stems.map((stem) => stem.name).join(' + '), form, path: `${API}/songs` })
+}
+
+/** Sends MIDI files to a song of the library. */
+export function sendNotes(song: { id: string; title: string }, files: readonly File[]): void {
+  const form = new FormData()
+  for (const file of files) form.append('files', file)
+  enqueue({ name: `MIDI for ${song.title}`, form, path: `${API}/songs/${song.id}/notes` })
+}
+
+function enqueue(parcel: Parcel): void {
+  last += 1
+  parcels.set(last, parcel)
+  uploads.set((all) => [...all, { id: last, name: parcel.name, status: 'waiting', sent: 0, error: null }])
+  next()
+}
+
+export function sendAgain(id: number): void {
+  change(id, { status: 'waiting', sent: 0, error: null })
+  next()
+}
+
+/** Stops an upload, or puts a failed one away. */
+export function drop(id: number): void {
+  stops.get(id)?.abort()
+  forget(id)
+}
+
+function change(id: number, to: Partial<Upload>): void {
+  uploads.set((all) => all.map((one) => (one.id === id ? { ...one, ...to } : one)))
+}
+
+function forget(id: number): void {
+  parcels.delete(id)
+  uploads.set((all) => all.filter((one) => one.id !== id))
+}
+
+function next(): void {
+  const sending = uploads.get().filter((one) => one.status === 'sending').length
+  const waiting = uploads.get().filter((one) => one.status === 'waiting')
+  for (const one of waiting.slice(0, Math.max(0, AT_ONCE - sending))) void transfer(one.id)
+}
+
+async function transfer(id: number): Promise<void> {
+  const parcel = parcels.get(id)
+  if (!parcel) return
+  const stop = new AbortController()
+  stops.set(id, stop)
+  change(id, { status: 'sending' })
+  try {
+    const onProgress = (sent: number) => change(id, { sent })
+    const made = await upload<Job | SongDetail>(parcel.path, parcel.form, { onProgress, signal: stop.signal })
+    if ('progress' in made) tellJob(made)
+    refresh()
+    forget(id)
+  } catch (error) {
+    if (parcels.has(id)) change(id, { status: 'failed', error: errorOf(error) })
+  } finally {
+    stops.delete(id)
+    next()
+  }
+}
+
+/** A page that is left takes its uploads along: the browser asks first. */
+addEventListener('beforeunload', (event) => {
+  if (uploads.get().some((one) => one.status !== 'failed')) event.preventDefault()
+})

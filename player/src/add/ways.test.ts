@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest'
+import type { Model, Strategy } from '../api/client'
+import { defaultWay, needOf, timeOf, waysOf } from './ways'
+
+const model = (name: string, more: Partial<Model> = {}): Model => ({
+  name,
+  family: 'demucs',
+  summary: 'quick and old',
+  stems: ['vocals', 'accompaniment'],
+  licence: 'MIT',
+  draft: false,
+  availability: 'ready',
+  seconds_per_second: null,
+  ...more,
+})
+const strategy = (name: string, more: Partial<Strategy> = {}): Strategy => ({
+  name,
+  origin: 'built in',
+  summary: 'a tree of ours',
+  quality: '',
+  speed: '',
+  stems: ['vocals', 'drums'],
+  state: 'ready',
+  models: [{ name: 'htdemucs', state: 'ready', download_bytes: 0 }],
+  download_bytes: 0,
+  tree: {},
+  seconds_per_second: null,
+  ...more,
+})
+const models = { default: 'sketch', items: [model('sketch', { family: 'sketch', draft: true }), model('htdemucs')] }
+const sketched = { models: [{ name: 'sketch', state: 'ready' as const, download_bytes: 0 }] }
+
+describe('the ways of a studio', () => {
+  const ways = waysOf([strategy('mine'), strategy('best'), strategy('fast', sketched)], models)
+  it('are its presets, its own strategies, its models', () => {
+    expect(ways.map((way) => way.title)).toEqual(['Draft', 'Finest', 'mine', 'sketch', 'htdemucs'])
+    expect(ways.map((way) => way.gives)).toContain('A tree of ours.')
+  })
+  it('are drafts where all their models give one', () => {
+    expect(ways.map((way) => way.draft)).toEqual([true, false, false, true, false])
+  })
+})
+
+it('says what a way needs', () => {
+  const [ready, load, gone, some] = waysOf(
+    [strategy('a'), strategy('b', { state: 'download', download_bytes: 84e6 }), strategy('c', { state: 'missing' }), strategy('d', { state: 'download' })],
+    models,
+  ).map(needOf)
+  expect([ready, load, some]).toEqual(['', 'Downloads 84 MB once', 'Downloads its weights once'])
+  expect(gone).toContain('Not installed')
+})
+
+it('tells the time as it was measured here, else as it is elsewhere', () => {
+  const [fine, slow] = waysOf([strategy('balanced'), strategy('best', { seconds_per_second: 6 })], models)
+  expect([fine && timeOf(fine, 200), slow && timeOf(slow, 200)]).toEqual(['about 3 minutes', 'about 20 minutes'])
+})
+
+it('begins with the fine way only where nothing must be downloaded for it', () => {
+  const fast = strategy('fast', sketched)
+  expect(defaultWay(waysOf([fast, strategy('balanced')], models))?.strategy).toBe('balanced')
+  expect(defaultWay(waysOf([fast, strategy('balanced', { state: 'download' })], models))?.strategy).toBe('fast')
+  expect(defaultWay([])).toBeUndefined()
+})

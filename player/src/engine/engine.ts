@@ -1,0 +1,268 @@
+/** The engine as the page sees it: settings go to the audio thread, files to the worker, states to subscribers. */
+
+import { Clock } from './clock'
+import { amplitude, decibels } from './dsp/gain'
+import { limiterLatency } from './dsp/limiter'
+import { joined, type Level } from './dsp/meter'
+import { loopOf } from './dsp/path'
+import { Links } from './links'
+import { type DeckEvent, type FeederEvent, ORIGINAL } from './messages'
+import { changed, heardStems, initial, PITCH, SPEED, VOLUME, within } from './settings'
+import { loadStretchCode } from './stretchCode'
+import type { Engine, EngineState, OpenOptions, Region, StemSettings, StemSource } from './types'
+
+const PATIENCE = 0.2 // seconds of waiting for samples that are not worth a word
+const IDLE = 3000 // ms of pause after which the audio device is let go
+
+type Waiting = { resolve: () => void; reject: (reason: Error) => void }
+
+export class StreamEngine implements Engine {
+  readonly names: readonly string[]
+  readonly duration: number
+  state: EngineState
+  private readonly listeners = new Set<() => void>()
+  private readonly clock: Clock
+  private readonly opening = new Map<number, Waiting>() // reels that are on their way
+  private measured: Level[] = []
+  private fresh = false // levels since they were last read
+  private wanted = false
+  private filled = false
+  private waitingSince: number | null = null
+  private seeks = 0
+  private reel = 1
+  private reels = 1
+  private replacing: Promise<void> = Promise.resolve()
+  private stretchable = false // the stretcher's code was sent for
+  private idle: ReturnType<typeof setTimeout> | undefined
+
+  private constructor(
+    private readonly links: Links,
+    private readonly options: OpenOptions,
+  ) {
+    this.names = options.stems.map((stem) => stem.name)
+    this.duration = options.samples / options.sampleRate
+    this.state = initial(this.names)
+    this.clock = new Clock({ sampleRate: options.sampleRate, length: options.samples })
+    this.clock.jump(0, 0)
+    links.onDeck = (event) => this.hear(event)
+    links.onFeeder = (event) => this.fed(event)
+  }
+
+  /** Open all files of a song on a context of its sample rate; fails where one of them cannot be opened. */
+  static async on(context: BaseAudioContext, options: OpenOptions): Promise<StreamEngine> {
+    const engine = new StreamEngine(await Links.to(context, options), options)
+    try {
+      const opened = [engine.opened(engine.reel, options.stems)]
+      if (options.original) opened.push(engine.opened(ORIGINAL, [options.original]))
+      await Promise.all(opened)
+    } catch (error) {
+      engine.close()
+      throw error
+    }
+    return engine
+  }
+
+  /** What the mixer's sound leaves by. */
+  get node(): AudioNode {
+    return this.links.node
+  }
+
+  subscribe(listener: () => void): () => void {
+    this.listeners.add(listener)
+    return () => this.listeners.delete(listener)
+  }
+
+  position(): number {
+    const { context } = this.links
+    const output = context instanceof AudioContext ? context.outputLatency || context.baseLatency || 0 : 0
+    const late = output + limiterLatency(this.options.sampleRate) / this.options.sampleRate
+    return this.clock.at(context.currentTime - late, this.loop) / this.options.sampleRate
+  }
+
+  levels(): Readonly<Record<string, { rms: number; peak: number }>> {
+    this.fresh = false
+    const named = [...this.names, 'master'].map((name, i) => {
+      const { squares, frames, peak } = this.measured[i] ?? { squares: 0, frames: 0, peak: 0 }
+      return [name, { rms: decibels(Math.sqrt(squares / Math.max(1, 2 * frames))), peak: decibels(peak) }]
+    })
+    return Object.fromEntries(named)
+  }
+
+  async play(): Promise<void> {
+    if (this.state.status === 'failed') throw new Error(this.state.error ?? 'failed')
+    clearTimeout(this.idle)
+    if (this.clock.flow === 'ended') this.seek(this.state.loop?.start ?? 0)
+    this.wanted = true
+    this.links.deck({ type: 'play' })
+    this.refresh()
+    if (this.links.context instanceof AudioContext) await this.links.context.resume()
+  }
+
+  pause(): void {
+    this.wanted = false
+    this.links.deck({ type: 'pause' })
+    this.refresh()
+    clearTimeout(this.idle)
+    const { context } = this.links
+    if (context instanceof AudioContext) this.idle = setTimeout(() => void context.suspend(), IDLE)
+  }
+
+  seek(seconds: number): void {
+    const { samples, sampleRate } = this.options
+    const position = Math.round(within([0, samples], seconds * sampleRate))
+    const seek = ++this.seeks
+    this.clock.jump(position, this.links.context.currentTime)
+    this.links.feeder({ type: 'seek', seek, position })
+    this.links.deck({ type: 'seek', seek, position })
+  }
+
+  setLoop(region: Region | null): void {
+    const { sampleRate, samples } = this.options
+    const loop = loopOf(region, sampleRate, samples)
+    this.links.feeder({ type: 'loop', loop })
+    this.links.deck({ type: 'loop', loop })
+    this.change({ loop: loop && { start: loop.start / sampleRate, end: loop.end / sampleRate } })
+  }
+
+  setStem(name: string, change: Partial<StemSettings>): void {
+    const before = this.state.stems[name]
+    if (!before) throw new Error(`there is no stem ${name}`)
+    this.change({ stems: { ...this.state.stems, [name]: changed(before, change) } })
+    this.links.deck({ type: 'stems', stems: heardStems(this.state.stems, this.names) })
+  }
+
+  setVolume(db: number): void {
+    this.change({ volume: within(VOLUME, db) })
+    this.links.deck({ type: 'volume', gain: amplitude(this.state.volume) })
+  }
+
+  setOriginal(on: boolean): void {
+    this.change({ original: on && this.options.original !== null })
+    this.links.deck({ type: 'original', on: this.state.original })
+  }
+
+  setSpeed(rate: number): void {
+    this.change({ speed: within(SPEED, rate) })
+    this.setTempo()
+  }
+
+  setPitch(semitones: number): void {
+    this.change({ pitch: within(PITCH, semitones) })
+    this.setTempo()
+  }
+
+  replace(stems: readonly StemSource[]): Promise<void> {
+    const next = this.replacing.then(() => this.replaceNow(stems))
+    this.replacing = next.catch(() => {})
+    return next
+  }
+
+  close(): void {
+    clearTimeout(this.idle)
+    this.links.close()
+    for (const { reject } of this.opening.values()) reject(new Error('the engine was closed'))
+    this.opening.clear()
+    this.listeners.clear()
+  }
+
+  private get loop() {
+    return loopOf(this.state.loop, this.options.sampleRate, this.options.samples)
+  }
+
+  private async replaceNow(stems: readonly StemSource[]): Promise<void> {
+    const ordered = this.names.map((name) => stems.find((stem) => stem.name === name))
+    if (stems.length !== this.names.length || ordered.includes(undefined)) {
+      throw new Error(`these are not the stems ${this.names.join(', ')}`)
+    }
+    const reel = ++this.reels
+    try {
+      await this.opened(reel, ordered as StemSource[])
+      await new Promise<void>((resolve, reject) => this.opening.set(reel, { resolve, reject }))
+    } catch (error) {
+      this.links.deck({ type: 'unload', reel })
+      throw error
+    }
+    this.links.feeder({ type: 'close', reel: this.reel })
+    this.reel = reel
+  }
+
+  private async opened(reel: number, sources: readonly StemSource[]): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.opening.set(reel, { resolve, reject })
+      this.links.feeder({ type: 'open', reel, sources })
+    })
+  }
+
+  private setTempo(): void {
+    const { speed, pitch } = this.state
+    this.links.deck({ type: 'tempo', speed, pitch })
+    if ((speed === 1 && pitch === 0) || this.stretchable) return
+    this.stretchable = true
+    loadStretchCode().then(
+      (code) => this.links.deck({ type: 'stretch', code }),
+      (error: unknown) => this.unstretched(String(error)),
+    )
+  }
+
+  /** Without its code there is neither speed nor pitch: they go back, and the next change tries again. */
+  private unstretched(reason: string): void {
+    this.stretchable = false
+    console.error(reason)
+    this.change({ speed: 1, pitch: 0 })
+    this.links.deck({ type: 'tempo', speed: 1, pitch: 0 })
+  }
+
+  private fed(event: FeederEvent): void {
+    if (event.type === 'filled') this.filled = true
+    else if (event.type === 'opened') this.settle(event.reel, ({ resolve }) => resolve())
+    else if (!this.settle(event.reel, ({ reject }) => reject(new Error(event.reason)))) this.fail(event.reason)
+    this.refresh()
+  }
+
+  private settle(reel: number, how: (waiting: Waiting) => void): boolean {
+    const waiting = this.opening.get(reel)
+    this.opening.delete(reel)
+    if (waiting) how(waiting)
+    return waiting !== undefined
+  }
+
+  private hear(event: DeckEvent): void {
+    if (event.type === 'replaced') this.settle(event.reel, ({ resolve }) => resolve())
+    else if (event.type === 'unstretched') this.unstretched(event.reason)
+    else if (event.type === 'failed') this.fail(event.reason)
+    else {
+      this.measured = this.fresh ? event.levels.map((level, i) => joined(level, this.measured[i]!)) : [...event.levels]
+      this.fresh = true
+      if (event.seek !== this.seeks) return
+      this.clock.add(event)
+      if (event.flow === 'ended' && this.wanted) this.pause()
+      else this.refresh()
+    }
+  }
+
+  private fail(reason: string): void {
+    this.wanted = false
+    this.links.deck({ type: 'pause' })
+    this.change({ status: 'failed', error: reason })
+  }
+
+  private refresh(): void {
+    if (this.state.status === 'failed') return
+    const status = this.status()
+    if (status !== this.state.status) this.change({ status })
+  }
+
+  private status(): EngineState['status'] {
+    if (!this.filled) return 'loading'
+    if (!this.wanted) return 'ready'
+    const now = this.links.context.currentTime
+    if (this.clock.flow !== 'buffering') this.waitingSince = null
+    else this.waitingSince ??= now
+    return this.waitingSince !== null && now - this.waitingSince > PATIENCE ? 'buffering' : 'playing'
+  }
+
+  private change(change: Partial<EngineState>): void {
+    this.state = { ...this.state, ...change }
+    this.listeners.forEach((listener) => listener())
+  }
+}

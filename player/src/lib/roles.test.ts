@@ -1,0 +1,21 @@
+import { expect, it } from 'vitest'
+import { roleOf, stemOfFile } from './roles'
+
+it.each([
+  ['vocals', 'vocals'],
+  ['no_vocals', 'rest'],
+  ['drumless', 'rest'],
+  ['instrumental', 'rest'],
+  ['Kick In', 'drums'],
+  ['guitar', 'guitar'],
+  ['synth', 'other'],
+])('takes %s for %s', (name, role) => expect(roleOf(name)).toBe(role))
+
+it.each([
+  ['My Song - Drums.wav', 'drums'],
+  ['vox.flac', 'vocals'],
+  ['Bassment Jaxx - Synth Pad.wav', 'synth_pad'],
+  ['no_vocals.mp3', 'no_vocals'],
+  ['ピアノ.wav', 'ピアノ'],
+  ['.wav', 'other'],
+])('calls the stem of %s %s', (file, stem) => expect(stemOfFile(file)).toBe(stem))

@@ -1,0 +1,31 @@
+/** What a stem plays: its colour, wherever it is shown. */
+
+const ROLES = ['vocals', 'drums', 'bass', 'guitar', 'piano', 'other'] as const
+export type Role = (typeof ROLES)[number] | 'rest'
+
+const WORDS: readonly (readonly [Role, RegExp])[] = [
+  ['rest', /^(no|not)[_ -]|less\b|instrumental|accompaniment|backing[_ -]?track|karaoke|minus/],
+  ['vocals', /vo(c|x)|voice|sing|choir|lead v|acapella|a cappella|speech/],
+  ['drums', /drum|perc|kick|snare|hi[_ -]?hat|cymbal|tom|beat/],
+  ['bass', /bass|808|sub\b/],
+  ['guitar', /guit|gtr|strings? guitar/],
+  ['piano', /piano|keys|keyboard|rhodes|organ/],
+]
+
+/** The role of a stem by its name; `no_vocals` and its like are `rest`, what nothing fits is `other`. */
+export function roleOf(name: string): Role {
+  const plain = name.toLowerCase()
+  return WORDS.find(([, words]) => words.test(plain))?.[0] ?? 'other'
+}
+
+/** The CSS colour of a stem. */
+export const colourOf = (name: string): string => `var(--role-${roleOf(name)})`
+
+/** What a recording's stem is called, guessed from its file's name: `My Song - 03 Drums (24bit).wav` → `drums`. */
+export function stemOfFile(file: string): string {
+  const base = file.replace(/\.[^.]+$/, '')
+  const role = roleOf(base.split(/\s-\s|__/).at(-1) ?? base)
+  if (role !== 'other' && role !== 'rest') return role
+  const last = (base.split(/\s-\s|__/).at(-1) ?? base).toLowerCase()
+  return last.replaceAll(/[^\p{L}\p{N}]+/gu, '_').replaceAll(/^_+|_+$/g, '').slice(0, 40) || 'other'
+}

@@ -1,0 +1,26 @@
+/** Where in the page one is: `/`, `/add`, `/songs/ID`. */
+
+import { createStore, useStore } from './store'
+
+export type Route = { view: 'library' } | { view: 'add' } | { view: 'song'; id: string } | { view: 'nowhere' }
+
+export function routeOf(path: string): Route {
+  if (path === '/') return { view: 'library' }
+  if (path === '/add') return { view: 'add' }
+  const song = /^\/songs\/([\w-]+)$/.exec(path)?.[1]
+  return song ? { view: 'song', id: song } : { view: 'nowhere' }
+}
+
+const path = createStore(globalThis.location?.pathname ?? '/')
+globalThis.addEventListener?.('popstate', () => path.set(location.pathname))
+
+export function go(to: string): void {
+  if (to === location.pathname) return
+  history.pushState(null, '', to)
+  path.set(to)
+  scrollTo(0, 0)
+}
+
+export function useRoute(): Route {
+  return routeOf(useStore(path))
+}

@@ -1,0 +1,163 @@
+/** The song that is open: its engine, how it is mixed, and what the user does to it. */
+
+import { createContext, useCallback, useContext, useEffect, useEffectEvent, useMemo, useRef, useState, useSyncExternalStore } from 'react'
+import { API, errorOf, request, type SongDetail } from '../api/client'
+import { PLAIN, type Engine, type EngineState, type StemSettings } from '../engine/types'
+import { say } from '../ui/surfaces'
+import { Frames } from './frames'
+import { louder, recalledMix, rememberMix, settled } from './memory'
+import { alike, type Source } from './source'
+
+export interface Mixer {
+  readonly engine: Engine
+  readonly state: EngineState
+  /** The mix as the user set it, also while the original is heard. */
+  readonly stems: EngineState['stems']
+  readonly comparing: boolean
+  readonly frames: Frames
+  readonly source: Source
+  seek(seconds: number): void
+  toggle(): void
+  setStem(name: string, change: Partial<StemSettings>): void
+  compare(on: boolean): void
+  reset(): void
+}
+
+interface StemFacts {
+  readonly stems: readonly { readonly sample_rate: number; readonly frames: number }[]
+}
+
+async function opened(song: SongDetail, source: Source): Promise<Engine> {
+  const [{ openEngine }, facts] = await Promise.all([
+    import('../engine/index'),
+    request<StemFacts>(`${API}/songs/${song.id}/receipt?separation=${source.separation}`),
+  ])
+  const [first] = facts.stems
+  if (!first) throw new Error('this song has no stems')
+  const engine = await openEngine({ stems: source.stems, original: null, sampleRate: first.sample_rate, samples: first.frames })
+  const mix = recalledMix(song.id)
+  for (const name of engine.names) engine.setStem(name, settled(mix?.stems[name]))
+  engine.setVolume(mix?.volume ?? 0)
+  return engine
+}
+
+/** Opens the engine for a song's stems, and lets finer ones take their place while it plays. */
+export function useEngine(song: SongDetail, source: Source | null): { engine: Engine | null; failure: string | null; again: () => void } {
+  const [engine, setEngine] = useState<Engine | null>(null)
+  const [failure, setFailure] = useState<string | null>(null)
+  const [attempt, setAttempt] = useState(0)
+  const playing = useRef<Source | null>(null)
+  const resume = useRef({ at: 0, play: false })
+  const names = source?.stems.map((stem) => stem.name).toSorted().join(' ')
+  const open = useEffectEvent(async (): Promise<Engine | null> => {
+    playing.current = source
+    return source && (await opened(song, source))
+  })
+
+  useEffect(() => {
+    if (names === undefined) return
+    let [over, own] = [false, null as Engine | null]
+    open().then(
+      (made) => {
+        own = made
+        if (!made) return
+        if (over) return made.close()
+        if (resume.current.at > 0) made.seek(resume.current.at)
+        if (resume.current.play) void made.play()
+        setFailure(null)
+        setEngine(made)
+      },
+      (error: unknown) => !over && setFailure(errorOf(error).message),
+    )
+    return () => {
+      over = true
+      if (!own) return
+      resume.current = { at: own.position(), play: own.state.status === 'playing' }
+      own.close()
+      setEngine(null)
+    }
+  }, [names, attempt])
+
+  useEffect(() => {
+    if (!engine || !source || !playing.current || playing.current.separation === source.separation || !alike(playing.current, source)) return
+    const before = playing.current
+    playing.current = source
+    engine.replace(source.stems).then(
+      () => before.draft && !source.draft && say('The fine stems are here. You are hearing them.'),
+      (error: unknown) => say(`The new stems could not be opened: ${errorOf(error).message}`, { bad: true }),
+    )
+  }, [engine, source])
+
+  return { engine, failure, again: useCallback(() => setAttempt((number) => number + 1), []) }
+}
+
+const SAVED_AFTER = 300 // ms
+
+/** What the page does with an engine. */
+export function useMixer(song: string, engine: Engine, source: Source): Mixer {
+  const state = useSyncExternalStore(
+    useCallback((listener) => engine.subscribe(listener), [engine]),
+    () => engine.state,
+  )
+  const frames = useMemo(() => new Frames(engine), [engine])
+  const [kept, setKept] = useState<{ stems: EngineState['stems']; volume: number } | null>(null)
+  const stems = kept?.stems ?? state.stems
+  useEffect(() => () => frames.stop(), [frames])
+  useEffect(() => frames.kick(), [frames, state])
+  useEffect(() => {
+    if (kept) return
+    const timer = setTimeout(() => rememberMix(song, { volume: state.volume, stems: state.stems }), SAVED_AFTER)
+    return () => clearTimeout(timer)
+  }, [song, kept, state.volume, state.stems])
+
+  const compare = (on: boolean) => {
+    if (on && !kept) {
+      const lufs = Object.fromEntries(source.stems.map((stem) => [stem.name, stem.lufs]))
+      setKept({ stems: state.stems, volume: state.volume })
+      for (const name of engine.names) engine.setStem(name, PLAIN)
+      engine.setVolume(state.volume + louder(lufs, state.stems))
+    }
+    if (!on && kept) {
+      for (const name of engine.names) engine.setStem(name, kept.stems[name] ?? PLAIN)
+      engine.setVolume(kept.volume)
+      setKept(null)
+    }
+  }
+
+  return {
+    engine,
+    state,
+    stems,
+    comparing: kept !== null,
+    frames,
+    source,
+    compare,
+    seek(seconds) {
+      engine.seek(Math.min(Math.max(0, seconds), engine.duration))
+      frames.kick()
+    },
+    toggle() {
+      if (state.status === 'playing' || state.status === 'buffering') engine.pause()
+      else engine.play().catch((error: unknown) => say(errorOf(error).message, { bad: true }))
+    },
+    setStem(name, change) {
+      compare(false)
+      engine.setStem(name, change)
+    },
+    reset() {
+      compare(false)
+      for (const name of engine.names) engine.setStem(name, PLAIN)
+      engine.setVolume(0)
+      engine.setSpeed(1)
+      engine.setPitch(0)
+    },
+  }
+}
+
+export const MixerContext = createContext<Mixer | null>(null)
+
+export function useMix(): Mixer {
+  const mixer = useContext(MixerContext)
+  if (!mixer) throw new Error('there is no song open here')
+  return mixer
+}

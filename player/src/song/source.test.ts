@@ -1,0 +1,36 @@
+import { expect, it } from 'vitest'
+import type { Job, Separation, SongDetail } from '../api/client'
+import { alike, sourceOf } from './source'
+
+const separation = (id: string, names: string[], drums = false): Separation => ({
+  id,
+  model: 'sketch',
+  draft: true,
+  created_at: '',
+  gain_db: 0,
+  residual_db: null,
+  warnings: [],
+  stems: names.map((name) => ({ name, loudness: { integrated_lufs: -20, true_peak_dbtp: -3 }, url: `/s/${name}.flac?separation=${id}`, peaks: `/p/${name}.dat` })),
+  drums: drums ? { chart: `/chart/${id}`, midi: '', midi_quantised: null, picture: '', onsets: 1, bpm: null, draft: true } : null,
+})
+const song = (present: string | null, ...separations: Separation[]) => ({ id: 'x', separation: present, separations }) as unknown as SongDetail
+const preview = { preview: { separation: 'd', model: 'sketch', draft: true, stems: { vocals: '/s/vocals.flac?separation=d' }, peaks: { vocals: '/p' } } } as unknown as Job
+
+it('takes the present stems, and a chart from whichever separation has one', () => {
+  const source = sourceOf(song('b', separation('a', ['drums'], true), separation('b', ['drums', 'bass'])), preview)
+  expect(source).toMatchObject({ separation: 'b', chart: '/chart/a' })
+  expect(source?.stems[1]).toMatchObject({ name: 'bass', flac: '/s/bass.flac?separation=b', wav: '/s/bass.wav?separation=b', lufs: -20 })
+})
+
+it('takes the draft of a job while there is nothing else, and else nothing', () => {
+  expect(sourceOf(song(null), preview)).toMatchObject({ separation: 'd', draft: true })
+  expect(sourceOf(song(null), undefined)).toBeNull()
+})
+
+it('knows which stems can take the place of others', () => {
+  const [four, same, six] = [separation('a', ['vocals', 'drums']), separation('b', ['drums', 'vocals']), separation('c', ['vocals', 'drums', 'piano'])].map(
+    (one) => sourceOf(song(one.id, one), undefined),
+  )
+  expect(four && same && alike(four, same)).toBe(true)
+  expect(four && six && alike(four, six)).toBe(false)
+})

@@ -1,0 +1,49 @@
+/** Which stems of a song are played: the song's present ones, else the draft of a job that is under way. */
+
+import { API, type Job, type SongDetail } from '../api/client'
+import type { StemSource } from '../engine/types'
+
+export interface PlayedStem extends StemSource {
+  readonly peaks: string
+  readonly lufs: number | null // integrated loudness, where it is known
+}
+
+export interface Source {
+  readonly separation: string
+  readonly model: string
+  readonly draft: boolean
+  readonly stems: readonly PlayedStem[]
+  readonly mixPeaks: string
+  readonly chart: string | undefined
+}
+
+export function sourceOf(song: SongDetail, job: Job | undefined): Source | null {
+  const made = song.separations.find((one) => one.id === song.separation)
+  if (made) {
+    const chart = [made, ...song.separations.toReversed()].find((one) => one.drums)?.drums?.chart
+    const stems = made.stems.map((stem) => stemOf(stem.name, stem.url, stem.peaks, stem.loudness.integrated_lufs))
+    return { separation: made.id, model: made.model, draft: made.draft, stems, mixPeaks: mixOf(song.id, made.id), chart }
+  }
+  const preview = job?.preview
+  if (!preview) return null
+  const stems = Object.entries(preview.stems).map(([name, url]) => stemOf(name, url, preview.peaks[name] ?? '', null))
+  return {
+    separation: preview.separation,
+    model: preview.model,
+    draft: true,
+    stems,
+    mixPeaks: mixOf(song.id, preview.separation),
+    chart: undefined,
+  }
+}
+
+function stemOf(name: string, flac: string, peaks: string, lufs: number | null): PlayedStem {
+  return { name, flac, wav: flac.replace(/\.flac(?=\?|$)/, '.wav'), peaks, lufs }
+}
+
+const mixOf = (song: string, separation: string): string => `${API}/songs/${song}/peaks/mix.dat?separation=${separation}`
+
+/** Whether two sources have the same stems, so that one can take the other's place while it plays. */
+export function alike(one: Source, other: Source): boolean {
+  return one.stems.length === other.stems.length && one.stems.every((stem) => other.stems.some((same) => same.name === stem.name))
+}

@@ -1,0 +1,167 @@
+"""Routes: what clients of the Demucs web server ask, put to the studio."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import ValidationError
+from starlette.staticfiles import StaticFiles
+
+from stemwright.audio.sniff import sniff
+from stemwright.doors.demucs_web.progress import socket_io
+from stemwright.doors.demucs_web.words import job_id_of, message_of, progress_of, status_of, times_of, uuid_of
+from stemwright.doors.door import Door
+from stemwright.errors import ConflictError, JobNotFoundError, ModelUnavailableError, UnsupportedInputError
+from stemwright.jobs import models
+from stemwright.jobs.options import AudioFormat, JobOptions
+from stemwright.studio import files, jobs
+from stemwright.studio.submit import Wish, check_kind, submit_upload
+from stemwright.web import ops, problems, uploads
+from stemwright.web.common import Owner, TheStudio  # noqa: TC001  (FastAPI reads signatures)
+from stemwright.web.problems import FieldProblem, InvalidFieldsError
+from stemwright.web.ranges import disposition
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stemwright.studio.studio import Studio
+    from stemwright.studio.submit import Upload
+    from stemwright.web.common import State
+
+router = APIRouter()
+_FILE: Final = "audio_file"
+_KINDS: Final = {"mp3", "wav", "flac", "mov"}  # by first bytes; `mov` is what M4A is
+_FORMATS: Final = ("mp3", "wav")
+_STATUSES: Final = {415: 400, 422: 400}  # this server knows one status for what a client did wrong
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What the operator sets: the model for uploads that name none."""
+
+    model: str = "htdemucs_ft"
+
+
+def create(state: State, config: Config) -> Door:
+    """Open the door."""
+    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    app.state.stemwright, app.state.demucs_web = state, config
+    problems.install(app, answer=_error)
+    app.include_router(router)
+    app.add_api_route("/health", ops.health, methods=["GET", "HEAD"])
+    app.mount("/socket.io", socket_io(state.feed, any_origin=bool(state.config.cors_origins)).handle_request)
+    app.mount("/", StaticFiles(directory=Path(__file__).parent / "static", html=True))
+    return Door(app=app)
+
+
+def _error(status: int, *, code: str, detail: str, **more: Any) -> JSONResponse:
+    """An error as Flask's servers write it; the single fields are in `detail` already."""
+    content = {"error": detail, "code": code}
+    return JSONResponse(content, status_code=_STATUSES.get(status, status), headers=more.get("headers"))
+
+
+@router.post("/api/upload")
+async def upload(request: Request, studio: TheStudio, owner: Owner) -> dict[str, Any]:
+    """Take a song: its job."""
+    config: Config = request.app.state.demucs_web
+    received = uploads.received(request, studio.incoming, room=studio.require_room, max_bytes=studio.upload_max_bytes)
+    async with received as form:
+        if not form.files or form.files[0][0] != _FILE:
+            raise InvalidFieldsError([FieldProblem(field=_FILE, message="send the recording in this field")])
+        job = await asyncio.to_thread(_submit, studio, form.files[0][1], form.fields, config=config, owner=owner)
+    status, model = status_of(job), _model_of(job, studio)
+    return {"job_id": uuid_of(job["id"]), "status": status, "created_at": times_of(job)["created_at"], "model": model}
+
+
+def _submit(studio: Studio, song: Upload, fields: Mapping[str, str], *, config: Config, owner: str) -> dict[str, Any]:
+    """The job of an upload. Raises `InputError`s and `OptionError`s, and what `submit_upload` raises."""
+    options = _options(studio, fields, config=config)
+    check_kind(song)
+    if sniff(song.path) not in _KINDS:
+        raise UnsupportedInputError(f"{song.name}: send MP3, WAV, FLAC or M4A")
+    return submit_upload(studio, song, Wish(options=options), owner=owner)[0]
+
+
+def _options(studio: Studio, fields: Mapping[str, str], *, config: Config) -> JobOptions:
+    """What the fields ask for; an empty one counts as not sent. Raises `InvalidFieldsError`, `UnknownModelError`."""
+    form = (fields.get("format") or _FORMATS[0]).lower()
+    if form not in _FORMATS:
+        raise InvalidFieldsError([FieldProblem(field="format", message=f"use {' or '.join(_FORMATS)}")])
+    named = [name.strip() for name in (fields.get("stems") or "all").lower().split(",")]
+    try:
+        return JobOptions(
+            model=fields.get("model") or _default(studio, config.model),
+            stems=None if named == ["all"] else tuple(named),
+            format=AudioFormat(form),
+            analysis=False,
+        )
+    except ValidationError as error:
+        raise InvalidFieldsError.of(error) from error
+
+
+def _default(studio: Studio, model: str) -> str | None:
+    """The model for who names none; None, which is the studio's, where it cannot be had."""
+    try:
+        models.check(model, stems=None, transcribe=False, repo=studio.config.repo)
+    except ModelUnavailableError:
+        return None
+    return model
+
+
+def _model_of(job: dict[str, Any], studio: Studio) -> str:
+    """The model that made a job's stems, or that is going to."""
+    if job["result"]:
+        return str(job["result"]["model"])
+    named = job["options"].get("strategy") or job["options"].get("model") or studio.config.model
+    return models.resolve(named, repo=studio.config.repo)
+
+
+def _job(studio: Studio, uuid: str, *, owner: str) -> dict[str, Any]:
+    """A job. Raises `JobNotFoundError`."""
+    try:
+        return jobs.get_job(studio, job_id_of(uuid), owner=owner)
+    except JobNotFoundError:
+        raise JobNotFoundError("Job not found") from None
+
+
+@router.get("/api/status/{uuid}")
+def status(request: Request, uuid: str, studio: TheStudio, owner: Owner) -> dict[str, Any]:
+    """How far a job is."""
+    job = _job(studio, uuid, owner=owner)
+    answer = {
+        "job_id": uuid,
+        "status": status_of(job),
+        "progress": progress_of(job),
+        "message": message_of(job),
+        "model": _model_of(job, studio),
+        **times_of(job),
+    }
+    if answer["status"] == "completed":
+        answer["download_url"] = f"{request.scope.get('root_path', '')}/api/download/{uuid}"
+    if answer["status"] == "failed":
+        answer["error_message"] = message_of(job)
+    return answer
+
+
+@router.api_route("/api/download/{uuid}", methods=["GET", "HEAD"])
+async def download(request: Request, uuid: str, studio: TheStudio, owner: Owner) -> Response:
+    """The stems as a zip, again and again until they expire."""
+    job = await asyncio.to_thread(_job, studio, uuid, owner=owner)
+    if job["status"] != "succeeded":
+        raise ConflictError(f"there is nothing to download: the job is {status_of(job)}")
+    if not job["result"]:
+        raise JobNotFoundError("the stems have expired; upload the song again")
+    token = AudioFormat(job["options"].get("format", "flac")).token
+    length, _, pieces = await files.zipped(
+        studio, job["song_id"], token, owner=owner, separation=job["result"]["separation"], only_stems=True
+    )
+    name = disposition(f"stems_{uuid}.zip", attachment=True)
+    headers = {"Content-Length": str(length), "Content-Disposition": name.partition("; filename*")[0]}
+    if request.method == "HEAD":
+        return Response(headers=headers, media_type="application/zip")
+    return StreamingResponse(pieces, media_type="application/zip", headers=headers)

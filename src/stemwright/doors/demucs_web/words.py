@@ -1,0 +1,76 @@
+"""A job in the words of the Demucs web server."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from stemwright.web.problems import reason_of
+
+_STATUSES: Final = {"queued": "queued", "running": "processing", "succeeded": "completed"}
+_UUID: Final = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-4([0-9a-f]{3})-a([0-9a-f]{3})-([0-9a-f]{10})00")
+_DOING: Final = {
+    "hashing": "Reading the song",
+    "encoding": "Writing the stems",
+    "saving": "Writing the stems",
+}
+
+
+def uuid_of(job_id: str) -> str:
+    """The id of a job, 28 hexadecimal digits, as a UUID: this server's clients expect one.
+
+    >>> uuid_of("019f86a3c2d10123456789abcdef")
+    '019f86a3-c2d1-4012-a345-6789abcdef00'
+    """
+    return f"{job_id[:8]}-{job_id[8:12]}-4{job_id[12:15]}-a{job_id[15:18]}-{job_id[18:]}00"
+
+
+def job_id_of(uuid: object) -> str:
+    """The other way; empty for what no job can be called.
+
+    >>> job_id_of("019f86a3-c2d1-4012-a345-6789abcdef00"), job_id_of("../etc")
+    ('019f86a3c2d10123456789abcdef', '')
+    """
+    found = _UUID.fullmatch(uuid) if isinstance(uuid, str) else None
+    return "".join(found.groups()) if found else ""
+
+
+def status_of(job: dict[str, Any]) -> str:
+    """`queued`, `processing`, `completed` or `failed`; `job` is a `view_of`, as in all functions here."""
+    return _STATUSES.get(job["status"], "failed")
+
+
+def progress_of(job: dict[str, Any]) -> int:
+    """Whole percent; 100 once all is there, and not before."""
+    return 100 if job["status"] == "succeeded" else min(99, int(job["progress"]))
+
+
+def message_of(job: dict[str, Any]) -> str:
+    """What to show to whoever waits."""
+    status = status_of(job)
+    if status == "failed":
+        return reason_of(job)
+    if status == "completed":
+        return "The stems are ready"
+    if status == "queued":
+        ahead = (job["position"] or 1) - 1
+        return f"Waiting; {ahead} before it" if ahead else "Waiting; it is next"
+    left = f", about {job['eta_seconds']:.0f} s left" if (job["eta_seconds"] or 0) >= 1 else ""
+    return _DOING.get(job["stage"], "Separating") + left
+
+
+def times_of(job: dict[str, Any]) -> dict[str, str | None]:
+    """When a job came, began, will end and ended: RFC 3339, whole seconds, UTC; null where that is not known."""
+    eta = job["eta_seconds"]
+    end = None if eta is None else datetime.now(UTC) + timedelta(seconds=eta)
+    return {
+        "created_at": _whole(job["created_at"]),
+        "started_at": _whole(job["started_at"]),
+        "estimated_completion": end.strftime("%Y-%m-%dT%H:%M:%SZ") if end else None,
+        "completed_at": _whole(job["finished_at"]),
+    }
+
+
+def _whole(time: str | None) -> str | None:
+    return f"{time[:19]}Z" if time else None

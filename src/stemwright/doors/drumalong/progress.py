@@ -1,0 +1,75 @@
+"""A job in Drumalong's words: five stages, each with its range of percent."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from stemwright.library.tables import FINAL
+from stemwright.web.problems import reason_of
+
+STAGES: Final = {"hashing": 0, "separating": 10, "transcribing": 70, "saving": 90, "complete": 100}  # where each begins
+SPANS: Final = {  # of our stages: theirs, and which percent of a run are which of theirs
+    "queued": ("hashing", (0, 0), (0, 0)),
+    "hashing": ("hashing", (0, 4), (0, 10)),
+    "preview": ("separating", (4, 12), (10, 10)),
+    "reading": ("separating", (12, 95), (10, 70)),
+    "separating": ("separating", (12, 95), (10, 70)),
+    "encoding": ("separating", (12, 95), (10, 70)),
+    "transcribing": ("transcribing", (95, 98), (70, 90)),  # a chart for stems that were there begins before 95
+    "saving": ("saving", (98, 100), (90, 100)),
+}
+_STATUSES: Final = {"queued": "pending", "running": "processing", "succeeded": "complete"}
+_DOING: Final = {
+    "hashing": "Reading the song",
+    "separating": "Taking the drums out of the song",
+    "transcribing": "Listening to the drums",
+    "saving": "Saving drums and chart",
+}
+
+
+def status_of(job: dict[str, Any]) -> str:
+    """`pending`, `processing`, `complete` or `failed`; `job` is a `view_of`, as in all functions here."""
+    return _STATUSES.get(job["status"], "failed")
+
+
+def stage_of(job: dict[str, Any]) -> tuple[str, int]:
+    """The stage and its percent; of a job that failed, where it was."""
+    if job["status"] == "succeeded":
+        return "complete", 100
+    stage, (low, high), (first, last) = SPANS.get(job["stage"], SPANS["queued"])
+    done = (job["progress"] - low) / (high - low) if high > low else 0.0
+    return stage, int(first + min(1.0, max(0.0, done)) * (last - first))
+
+
+def message_of(job: dict[str, Any], *, cached: bool = False) -> str:
+    """What to show to whoever waits."""
+    if job["status"] == "succeeded":
+        return "This song was known already" if cached else "Drums and chart are ready"
+    if job["status"] in FINAL:
+        return reason_of(job)
+    if job["status"] == "queued":
+        ahead = (job["position"] or 1) - 1
+        return f"Waiting; {ahead} before it" if ahead else "Waiting; it is next"
+    left = f", about {job['eta_seconds']:.0f} s left" if (job["eta_seconds"] or 0) >= 1 else ""
+    return _DOING[stage_of(job)[0]] + left
+
+
+class Telling:
+    """What one listener is told: every stage that a job went through once, in order, however quickly it did."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def messages(self, job: dict[str, Any], *, cached: bool = False) -> list[dict[str, Any]]:
+        """The messages for a state: those stages that were not told yet at their beginning, then the present one."""
+        stage, percent = stage_of(job)
+        if status_of(job) == "failed":
+            return [{"stage": "failed", "progress": percent, "message": message_of(job)}]
+        names = [*STAGES]
+        told = names.index(self._last) + 1 if self._last else 0
+        missed = ["hashing"][told:] if cached else names[told : names.index(stage)]
+        self._last = stage
+        now = {"stage": stage, "progress": percent, "message": message_of(job, cached=cached)}
+        if stage == "complete":
+            now["cached"] = cached
+        return [*({"stage": one, "progress": STAGES[one], "message": _DOING[one]} for one in missed), now]

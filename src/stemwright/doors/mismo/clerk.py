@@ -1,0 +1,185 @@
+"""The clerk: watches the jobs that were promised to clients, and tells each stage once it is reached."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from stemwright.doors.mismo import folder, messages
+from stemwright.doors.mismo.config import DOOR, TRIES
+from stemwright.errors import ConflictError, JobNotFoundError, StemwrightError
+from stemwright.library.tables import FINAL
+from stemwright.studio import jobs, orders, tracks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stemwright.doors.mismo.config import Config
+    from stemwright.doors.mismo.engines import Engines
+    from stemwright.studio.orders import Placed
+    from stemwright.studio.studio import Studio
+
+_EVERY: Final = 0.25  # seconds between two looks while a job lives …
+_IDLE: Final = 2.0  # … and while none does: another process may have placed an order
+_ALL: Final = 30.0  # seconds between two looks at all that is open
+_SLACK: Final = 5.0  # seconds by which the clocks of other machines may be behind
+_UNTOLD: Final = 86_400.0  # seconds for which news wait for an audio engine that is away
+log = structlog.get_logger("stemwright.doors.mismo")
+
+
+class Clerk:
+    """Keeps promises: those of this process at once, and all that a restart has left."""
+
+    def __init__(self, studio: Studio, config: Config, engines: Engines) -> None:
+        self._studio, self._config, self._engines = studio, config, engines
+        self._news = asyncio.Event()
+        self._all = True  # look at all that is open
+
+    def wake(self, *, everything: bool = False) -> None:
+        """Look now: at what moved, or at all that is open."""
+        self._all = self._all or everything
+        self._news.set()
+
+    async def place(self, *, name: str, job_id: str, facts: dict[str, Any], owner: str) -> Placed:
+        """Promise to tell of a job."""
+        order = await asyncio.to_thread(
+            orders.place, self._studio, door=DOOR, name=name, job_id=job_id, facts=facts, owner=owner
+        )
+        self.wake()
+        return order
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        since = looked_at_all = 0.0
+        while True:
+            began = time.time()
+            self._news.clear()
+            if self._all or began - looked_at_all > _ALL:
+                self._all, looked_at_all = False, began
+                found = await asyncio.to_thread(orders.open_orders, self._studio, door=DOOR)
+            else:
+                found = await asyncio.to_thread(orders.moved, self._studio, door=DOOR, since=since)
+            since = began - _SLACK
+            await self._serve_all(found)
+            pause = _EVERY if await asyncio.to_thread(orders.any_live, self._studio, door=DOOR) else _IDLE
+            try:
+                async with asyncio.timeout(pause):
+                    await self._news.wait()
+            except TimeoutError:
+                continue
+
+    async def _serve_all(self, found: list[Placed]) -> None:
+        """See to orders one after the other; one that fails does not hold up the others, and is seen to again."""
+        views = await asyncio.to_thread(jobs.get_jobs, self._studio, {order.job_id for order in found})
+        for order in found:
+            try:
+                if order.job_id in views:
+                    await self._serve(order, views[order.job_id])
+            except Exception:
+                log.exception("an order could not be seen to", order=order.id)
+
+    async def _serve(self, order: Placed, view: Mapping[str, Any]) -> None:
+        fault = await self._overdue(order, view)
+        facts: dict[str, Any] = {}
+        if view["song_id"]:
+            facts = await asyncio.to_thread(tracks.song_facts, self._studio, view["song_id"], owner=order.owner)
+        if facts and view["status"] == "succeeded":
+            await asyncio.to_thread(tracks.describe, self._studio, order.facts["digest"], facts, owner=order.owner)
+        waiting = [stage for stage in order.facts["stages"] if stage not in order.told]
+        for stage in waiting:
+            data, error = await self._outcome(stage, order, view, facts=facts, fault=fault)
+            if data is not None or error:
+                await self._tell(order, stage, data=data, error=error, last=stage == waiting[-1])
+
+    async def _overdue(self, order: Placed, view: Mapping[str, Any]) -> dict[str, str] | None:
+        """What is wrong with a job that runs for longer than the operator lets it; it is cancelled then."""
+        limit, started = self._config.timeout, view["started_at"]
+        if not limit or view["status"] != "running" or started is None:
+            return None
+        if time.time() - datetime.fromisoformat(started).timestamp() <= limit:
+            return None
+        try:
+            await asyncio.to_thread(jobs.cancel_job, self._studio, order.job_id, owner=order.owner)
+        except (ConflictError, JobNotFoundError):  # it has ended this moment
+            return None
+        return messages.error_of("timeout", f"the analysis was not done within {limit:g} s")
+
+    async def _outcome(
+        self,
+        stage: str,
+        order: Placed,
+        view: Mapping[str, Any],
+        *,
+        facts: dict[str, Any],
+        fault: dict[str, str] | None,
+    ) -> tuple[dict[str, Any] | None, dict[str, str] | None]:
+        """What came of a stage, or what went wrong; neither of them while it is not reached."""
+        status = view["status"]
+        if stage == "basic_features" and "key" in facts:
+            return messages.basic_features(facts), None
+        if stage == "characteristics" and (facts.get("loudness") or (facts and status == "succeeded")):
+            return messages.characteristics(facts), None
+        if fault or status not in FINAL:
+            return None, fault
+        if status == "succeeded" and stage == "stems":
+            try:
+                return await self._stems(order, view), None
+            except StemwrightError as error:
+                if error.retryable:
+                    raise
+                return None, messages.said(error)
+        found = view["error"] or messages.not_done(view)
+        return None, messages.error_of(found["code"], found["message"])
+
+    async def _stems(self, order: Placed, view: Mapping[str, Any]) -> dict[str, Any]:
+        """The stems in their folder. Raises `ConflictError` when its name belongs to another recording by now."""
+        newest = await asyncio.to_thread(orders.latest, self._studio, door=DOOR, name=order.name, owner=order.owner)
+        if newest.facts["digest"] != order.facts["digest"]:
+            raise ConflictError("the same track_hash was given to another recording meanwhile")
+        made = await folder.make(self._studio, self._config, order.name, view, owner=order.owner)
+        return stems_data(made, view)
+
+    async def _tell(
+        self, order: Placed, stage: str, *, data: dict[str, Any] | None, error: dict[str, str] | None, last: bool
+    ) -> None:
+        url = order.facts.get("callback_url")
+        body = messages.callback(order, stage, data=data, error=error)
+        if order.facts["kind"] == "engine":
+            stems = data["stems"] if data else None
+            if not await self._engines.push(order, messages.stems_news(order.facts, stems=stems, error=error)):
+                if time.time() - order.created_at > _UNTOLD:
+                    await asyncio.to_thread(orders.close, self._studio, order.id)
+                return
+        await asyncio.to_thread(
+            orders.tell,
+            self._studio,
+            order.id,
+            stage,
+            {"status": "failed" if error else "completed", "error": error},
+            last=last,
+            letter={"url": url, "body": body, "attempts": TRIES} if url else None,
+        )
+        log.info("told", job=order.name[:64], stage=stage, status="failed" if error else "completed")
+
+
+def stems_data(made: Mapping[str, Any], view: Mapping[str, Any]) -> dict[str, Any]:
+    """The data of the last stage, of what a folder holds."""
+    return {
+        "delivery_mode": "path",
+        "stems": made["stems"],
+        "zip": made["zip"],
+        "processing_time": _seconds(view),
+        "model": made["model"],
+    }
+
+
+def _seconds(view: Mapping[str, Any]) -> float:
+    """How long a job ran; 0 where the stems had been there before."""
+    if view["cached"] or not view["started_at"] or not view["finished_at"]:
+        return 0.0
+    began, ended = (datetime.fromisoformat(view[name]) for name in ("started_at", "finished_at"))
+    return max(0.0, round((ended - began).total_seconds(), 3))

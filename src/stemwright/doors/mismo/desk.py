@@ -1,0 +1,110 @@
+"""What both servers of Mismo do with a file: look it up, have it analysed, tell of it."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from stemwright.doors.mismo import folder, messages
+from stemwright.doors.mismo.clerk import stems_data
+from stemwright.doors.mismo.config import DOOR, STAGES
+from stemwright.errors import OptionError
+from stemwright.jobs.options import AudioFormat, JobOptions, Priority
+from stemwright.studio import jobs, local, orders, tracks
+from stemwright.studio.studio import LOCAL
+from stemwright.studio.submit import Wish
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stemwright.doors.mismo.clerk import Clerk
+    from stemwright.doors.mismo.config import Config
+    from stemwright.studio.orders import Placed
+    from stemwright.studio.studio import Studio
+    from stemwright.studio.tracks import TrackView
+
+
+class Desk:
+    """Takes requests in; the clerk tells what comes of them."""
+
+    def __init__(self, studio: Studio, config: Config, clerk: Clerk) -> None:
+        self.studio, self.config, self.clerk = studio, config, clerk
+        self._looking = ThreadPoolExecutor(2, "mismo")  # so that an answer does not wait behind files being copied
+        self._copying, self._scanning = asyncio.Semaphore(4), asyncio.Lock()
+
+    async def look(self, track_id: str) -> TrackView:
+        """A track whose file is there. Raises `JobNotFoundError`."""
+
+        def find() -> TrackView:
+            track = tracks.get_track(self.studio, track_id, roots=self.config.roots, owner=LOCAL)
+            with local.opened(track.path, roots=self.config.roots):
+                return track
+
+        return await asyncio.get_running_loop().run_in_executor(self._looking, find)
+
+    async def scan(self) -> dict[str, int]:
+        """Look through the library's folders: how many tracks are new, changed and gone."""
+        async with self._scanning:
+            return await asyncio.to_thread(tracks.scan, self.studio, self.config.roots, owner=LOCAL)
+
+    async def analyse(
+        self, path: str, *, stages: Mapping[str, bool], priority: Priority, name: str | None, facts: dict[str, Any]
+    ) -> Placed:
+        """Have a file of the library analysed; `name` is the digest of the file if None.
+
+        Raises `JobNotFoundError` for what is no file of the library, `OptionError` when nothing is wanted, and what
+        `submit_local` raises.
+        """
+        wanted = [stage for stage in STAGES if stages.get(stage)]
+        if not wanted:
+            raise OptionError("none of basic_features, characteristics and stems is wanted")
+        separate = "stems" in wanted
+        form = AudioFormat(self.config.stem_format) if separate else AudioFormat.flac
+        wish = Wish(options=JobOptions(priority=priority, separate=separate, format=form))
+
+        def submit() -> tuple[dict[str, Any], str]:
+            with local.opened(path, roots=self.config.roots) as file:
+                return local.submit_local(self.studio, file, wish, owner=LOCAL)
+
+        async with self._copying:
+            view, digest = await asyncio.to_thread(submit)
+        facts = {"kind": "request", "file_path": path, "stages": wanted, "digest": digest, **facts}
+        return await self.clerk.place(name=name or digest, job_id=view["id"], facts=facts, owner=LOCAL)
+
+    async def for_engine(self, track: TrackView, request_id: object, asker: str) -> Placed:
+        """The stems of a track for an audio engine, before all else. Raises as `analyse`."""
+        facts = {"kind": "engine", "track_id": track.id, "request_id": request_id, "asker": asker}
+        facts["metadata"] = {"type": "audio_server_stems", "trackId": track.id, "requestId": request_id}
+        return await self.analyse(
+            str(track.path), stages={"stems": True}, priority=Priority.high, name=None, facts=facts
+        )
+
+    async def job(self, name: str) -> dict[str, Any]:
+        """The newest job of a name. Raises `JobNotFoundError`."""
+
+        def find() -> dict[str, Any]:
+            order = orders.latest(self.studio, door=DOOR, name=name, owner=LOCAL)
+            return self._shown(order, jobs.get_job(self.studio, order.job_id, owner=LOCAL))
+
+        return await asyncio.to_thread(find)
+
+    def _shown(self, order: Placed, view: Mapping[str, Any]) -> dict[str, Any]:
+        facts: dict[str, Any] = {}
+        if view["song_id"]:
+            facts = tracks.song_facts(self.studio, view["song_id"], owner=LOCAL)
+        made = folder.read(self.config, order.name) if view["result"] else None
+        same = made and made["separation"] == view["result"]["separation"]
+        return messages.job(order, view, facts=facts, stems=stems_data(made, view) if made and same else None)
+
+    async def queue(self) -> list[dict[str, Any]]:
+        """All jobs that are not done, those that work first, then in the order in which they will."""
+
+        def find() -> list[dict[str, Any]]:
+            live = orders.open_orders(self.studio, door=DOOR)
+            views = jobs.get_jobs(self.studio, {order.job_id for order in live})
+            shown = [messages.job(one, views[one.job_id], facts={}, stems={}) for one in live if one.job_id in views]
+            waiting = [one for one in shown if one["status"] in {"queued", "processing"}]
+            return sorted(waiting, key=lambda one: (one["status"] == "queued", one["queue_position"] or 0))
+
+        return await asyncio.to_thread(find)

@@ -1,0 +1,148 @@
+"""The door: the routes of both of Mismo's servers, the audio engine's socket, and what runs beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from fastapi import FastAPI, WebSocket
+from starlette.websockets import WebSocketDisconnect, WebSocketState
+
+from stemwright.doors.door import Door
+from stemwright.doors.mismo import answers, folder, routes
+from stemwright.doors.mismo.clerk import Clerk
+from stemwright.doors.mismo.desk import Desk
+from stemwright.doors.mismo.engines import Engines
+from stemwright.studio.studio import LOCAL
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
+    from stemwright.doors.mismo.config import Config
+    from stemwright.web.common import State
+
+_AGAIN: Final = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds before the audio engine is called again
+_LIMIT: Final = 65_536  # bytes of a message
+_PONG: Final = 20.0  # seconds that an answer to a ping may take
+log = structlog.get_logger("stemwright.doors.mismo")
+
+
+def create(state: State, config: Config) -> Door:
+    """Open the door."""
+    engines = Engines()
+    clerk = Clerk(state.studio, config, engines)
+    desk = Desk(state.studio, config, clerk)
+    engines.look, engines.order = desk.look, desk.for_engine
+    engines.joined = lambda: clerk.wake(everything=True)
+    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    app.state.stemwright, app.state.mismo = state, desk
+    answers.install(app)
+    app.include_router(routes.router)
+
+    async def socket(connection: WebSocket) -> None:
+        await _serve(connection, engines, config)
+
+    for path in ("/ws", "/"):
+        app.add_api_websocket_route(path, socket)
+
+    async def run() -> None:
+        async with asyncio.TaskGroup() as beside:
+            beside.create_task(clerk.run())
+            beside.create_task(_look_round(desk))
+            if config.engine_url:
+                beside.create_task(_call(config.engine_url, engines, config))
+
+    return Door(app=app, run=run)
+
+
+async def _serve(connection: WebSocket, engines: Engines, config: Config) -> None:
+    """An audio engine that has called us."""
+    await connection.accept()
+    alive = asyncio.create_task(_note_alive(connection, config))
+    try:
+        async with engines.connected(connection.send_text) as engine:
+            while True:
+                message = await connection.receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+                await engines.hear(engine, message.get("text") or message.get("bytes") or b"")
+    except (WebSocketDisconnect, RuntimeError):  # it hung up while it was being answered
+        if connection.application_state is WebSocketState.CONNECTED:
+            log.info("the audio engine hung up amid an answer")
+    finally:
+        alive.cancel()
+
+
+async def _note_alive(connection: WebSocket, config: Config) -> None:
+    """Say now and then that an engine is there; uvicorn pings it, and hangs up when no answer comes."""
+    while connection.client_state is WebSocketState.CONNECTED:
+        log.info("[WS-KEEPALIVE] the audio engine is connected", role="server")
+        await asyncio.sleep(config.keepalive)
+
+
+async def _call(url: str, engines: Engines, config: Config) -> None:
+    """Call the audio engine, and again whenever the connection is lost, at longer and longer intervals."""
+    from websockets.asyncio.client import connect
+    from websockets.exceptions import WebSocketException
+
+    tries = 0
+    while True:
+        try:
+            async with connect(
+                url, proxy=None, ping_interval=None, max_size=_LIMIT, compression=None, close_timeout=2
+            ) as connection:
+                tries = 0
+                log.info("connected to the audio engine", url=url)
+                alive = asyncio.create_task(_ping(connection, config))
+                try:
+                    async with engines.connected(connection.send) as engine:
+                        async for message in connection:
+                            await engines.hear(engine, message)
+                finally:
+                    alive.cancel()
+            log.info("the audio engine hung up", url=url)
+        except (OSError, TimeoutError, WebSocketException) as error:
+            log.warning("no connection to the audio engine", url=url, error=f"{type(error).__name__}: {error}"[:200])
+        pause = _AGAIN[min(tries, len(_AGAIN) - 1)] * random.uniform(0.75, 1.25)  # noqa: S311  # nosec B311
+        tries += 1
+        await asyncio.sleep(pause)
+
+
+async def _ping(connection: ClientConnection, config: Config) -> None:
+    """Ask the engine now and then whether it is there; hang up when it does not answer."""
+    from websockets.exceptions import ConnectionClosed
+
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            try:
+                async with asyncio.timeout(_PONG):
+                    seconds = await (await connection.ping())
+            except TimeoutError:
+                log.warning("[WS-KEEPALIVE] the audio engine does not answer", role="client")
+                await connection.close()
+                return
+            log.info("[WS-KEEPALIVE] the audio engine answers", role="client", ms=round(1000 * seconds, 1))
+            await asyncio.sleep(config.keepalive)
+
+
+async def _look_round(desk: Desk) -> None:
+    """Look through the library's folders now and then, and sweep away what has expired."""
+    config, studio = desk.config, desk.studio
+    scanned = 0.0
+    clock = asyncio.get_running_loop().time
+    while True:
+        if config.roots and (not scanned or (config.scan and clock() - scanned >= config.scan)):
+            scanned = clock()
+            try:
+                found = await desk.scan()
+                log.info("looked through the library", **found)
+            except Exception:
+                log.exception("the library could not be looked through")
+        try:
+            await asyncio.to_thread(folder.sweep, studio, config, owner=LOCAL)
+        except Exception:
+            log.exception("the folders of jobs could not be swept")
+        await asyncio.sleep(min(studio.config.sweep_seconds, config.scan or studio.config.sweep_seconds))

@@ -1,0 +1,141 @@
+"""The folder of a job: its stems as files that a program on this machine may load, a zip of them, and what they are."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from stemwright.disk import sync
+from stemwright.errors import ConflictError, JobNotFoundError
+from stemwright.studio import files, tracks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stemwright.doors.mismo.config import Config
+    from stemwright.studio.studio import Studio
+
+_MARK: Final = "stemwright"  # in `made_by`: only what bears it is ever deleted
+_MAKING: Final = ".stemwright-"
+_LARGEST: Final = 1 << 20  # bytes of a stems.json that is read
+_STALE: Final = 3600.0  # seconds after which a folder in the making is nobody's
+
+
+async def make(studio: Studio, config: Config, name: str, view: Mapping[str, Any], *, owner: str) -> dict[str, Any]:
+    """See to it that the folder `name` holds the stems of a job; what there is, as `stems.json` says it.
+
+    The files share their bytes with the studio's own where both are on one disk, and can only be read. Raises
+    `JobNotFoundError` when the stems are gone, `ConflictError` when a folder of another origin has that name, and what
+    encoding raises.
+    """
+    result = view["result"]
+    if result is None:
+        raise JobNotFoundError("the stems are no longer here")
+    there = await asyncio.to_thread(read, config, name)
+    if there and (there["separation"], there["format"]) == (result["separation"], config.stem_format):
+        return there
+    config.jobs_dir.mkdir(parents=True, exist_ok=True)
+    making = Path(tempfile.mkdtemp(prefix=_MAKING, dir=config.jobs_dir))
+    try:
+        making.chmod(0o755)
+        (making / "stems").mkdir()
+        for stem in sorted(result["stems"]):
+            made = await files.stem_file(
+                studio, view["song_id"], stem, config.stem_format, owner=owner, separation=result["separation"]
+            )
+            await asyncio.to_thread(_put, studio, made.object_key, making / "stems" / f"{stem}.wav")
+        receipt = await asyncio.to_thread(
+            files.receipt, studio, view["song_id"], owner=owner, separation=result["separation"]
+        )
+        return await asyncio.to_thread(_publish, config, making, name, view, receipt)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, making, ignore_errors=True)
+
+
+def _put(studio: Studio, key: str, path: Path) -> None:
+    studio.store.fetch(key, path)
+    sync(path)
+    path.chmod(0o444)  # it may be the studio's own file under a second name
+
+
+def _publish(
+    config: Config, making: Path, name: str, view: Mapping[str, Any], receipt: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write the zip and `stems.json`, and give the folder its name; what was there under it goes."""
+    folder = config.jobs_dir / name
+    stems = sorted((making / "stems").iterdir())
+    with zipfile.ZipFile(making / "stems.zip", "w", zipfile.ZIP_STORED) as archive:
+        for path in stems:
+            archive.write(path, path.name)
+    facts = {
+        "made_by": _MARK,
+        "job_id": name,
+        "separation": view["result"]["separation"],
+        "format": config.stem_format,
+        "model": receipt["model"]["name"],
+        "draft": receipt["model"]["draft"],
+        "sample_rate": receipt["input"]["sample_rate"],
+        "duration": receipt["input"]["duration"],
+        "gain_db": receipt["gain_db"],
+        "stems": {path.stem: str(folder / "stems" / path.name) for path in stems},
+        "zip": str(folder / "stems.zip"),
+    }
+    (making / "stems.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    for path in (making / "stems.zip", making / "stems.json", making / "stems", making):
+        sync(path)
+    if folder.exists() and _facts(folder) is None:
+        raise ConflictError(f"a folder {name} that is not ours is in the way")
+    if folder.exists():
+        old = Path(tempfile.mkdtemp(prefix=_MAKING, dir=config.jobs_dir))
+        folder.rename(old / name)
+        making.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        making.rename(folder)
+    return facts
+
+
+def read(config: Config, name: str) -> dict[str, Any] | None:
+    """What `stems.json` of a folder says, if the folder is ours and whole."""
+    facts = _facts(config.jobs_dir / name)
+    if facts is None or not all(Path(path).is_file() for path in (*facts["stems"].values(), facts["zip"])):
+        return None
+    return facts
+
+
+def _facts(folder: Path) -> dict[str, Any] | None:
+    """What `stems.json` of a folder says, if we wrote it."""
+    try:
+        with (folder / "stems.json").open("rb") as file:
+            facts = json.loads(file.read(_LARGEST))
+    except (OSError, ValueError):
+        return None
+    ours = isinstance(facts, dict) and facts.get("made_by") == _MARK and facts.get("job_id") == folder.name
+    return facts if ours else None
+
+
+def sweep(studio: Studio, config: Config, *, owner: str) -> int:
+    """Delete the folders whose stems have expired, and what was left half-made; how many."""
+    try:
+        folders = [path for path in config.jobs_dir.iterdir() if path.is_dir() and not path.is_symlink()]
+    except OSError:
+        return 0
+    stale = time.time() - _STALE
+    gone = []
+    for path in folders:
+        with contextlib.suppress(FileNotFoundError):
+            if path.name.startswith(_MAKING) and path.stat().st_mtime < stale:
+                gone.append(path)
+    of = {path: facts["separation"] for path in folders if (facts := _facts(path))}
+    there = tracks.separations_of(studio, {*of.values()}, owner=owner)
+    gone += [path for path, separation in of.items() if separation not in there]
+    for path in gone:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(gone)

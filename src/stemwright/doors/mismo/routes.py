@@ -1,0 +1,212 @@
+"""Routes of the analysis server (`/jobs`, `/health`) and of the app server (`/api/…`)."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from stemwright.doors.mismo import messages
+from stemwright.jobs.options import Priority
+from stemwright.jobs.webhooks import check_url
+from stemwright.studio import tracks
+from stemwright.studio.studio import LOCAL
+from stemwright.web.bodies import read_json
+
+if TYPE_CHECKING:
+    from stemwright.doors.mismo.desk import Desk
+    from stemwright.studio.tracks import TrackView
+
+router = APIRouter()
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$")]  # it becomes a folder's name
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Stages(_Body):
+    """What is wanted of a recording."""
+
+    basic_features: bool = False
+    characteristics: bool = False
+    stems: bool = False
+
+
+class JobBody(_Body):
+    """What the app server sends to the analysis server."""
+
+    file_path: str = Field(min_length=1, max_length=4096)
+    track_hash: Name
+    options: Stages
+    callback_url: str | None = Field(default=None, max_length=2048)
+    stem_delivery_mode: Literal["path"] = "path"
+    priority: Literal["high", "normal", "low"] = "normal"
+
+
+class RequestBody(_Body):
+    """An analysis of a track of the library."""
+
+    trackId: str = Field(min_length=1, max_length=64)  # noqa: N815  (its name in the protocol)
+    options: Stages
+    priority: Literal["high", "normal", "low"] = "normal"
+
+
+class CallbackBody(_Body):
+    """What an analysis server tells the app server."""
+
+    job_id: Name
+    stage: Literal["basic_features", "characteristics", "stems"]
+    status: Literal["completed", "failed"]
+
+
+def _desk(request: Request) -> Desk:
+    desk: Desk = request.app.state.mismo
+    return desk
+
+
+@router.post("/jobs", status_code=202)
+async def create_job(request: Request) -> dict[str, Any]:
+    """Have a file of the library analysed."""
+    body = await read_json(request, JobBody)
+    url = check_url(body.callback_url) if body.callback_url else None
+    order = await _desk(request).analyse(
+        body.file_path,
+        stages=body.options.model_dump(),
+        priority=Priority(body.priority),
+        name=body.track_hash,
+        facts={"kind": "callback", "callback_url": url, "delivery": body.stem_delivery_mode},
+    )
+    return {"job_id": order.name, "status": "queued"}
+
+
+@router.get("/jobs/{job_id}")
+@router.get("/api/analysis/jobs/{job_id}")
+async def get_job(request: Request, job_id: str) -> dict[str, Any]:
+    """How far a job is, and what it has found."""
+    return await _desk(request).job(job_id[:128])
+
+
+@router.get("/health")
+async def health(request: Request) -> JSONResponse:
+    """Whether work can be done."""
+    desk = _desk(request)
+    alive = request.app.state.stemwright.config.executor
+    well = alive is None or alive()
+    facts = {
+        "status": "healthy" if well else "unhealthy",
+        "demucs_model": desk.studio.config.model,
+        "demucs_device": desk.config.device,
+        "max_concurrent_jobs": desk.config.slots,
+    }
+    return JSONResponse(facts, status_code=200 if well else 503)
+
+
+@router.get("/api/analysis/queue")
+async def queue(request: Request) -> dict[str, Any]:
+    """What is being analysed and what waits, in the order in which it will be."""
+    desk = _desk(request)
+    live = await desk.queue()
+    processing = sum(one["status"] == "processing" for one in live)
+    return {
+        "queued": len(live) - processing,
+        "processing": processing,
+        "max_concurrent_jobs": desk.config.slots,
+        "available_slots": max(0, desk.config.slots - processing),
+        "jobs": live,
+    }
+
+
+@router.post("/api/analysis/jobs", status_code=202)
+async def request_analysis(request: Request) -> dict[str, Any]:
+    """Have a track of the library analysed."""
+    body = await read_json(request, RequestBody)
+    desk = _desk(request)
+    track = await desk.look(body.trackId)
+    order = await desk.analyse(
+        str(track.path),
+        stages=body.options.model_dump(),
+        priority=Priority(body.priority),
+        name=None,
+        facts={"track_id": track.id},
+    )
+    return {"success": True, "job_id": order.name, "status": "queued"}
+
+
+@router.post("/api/analysis/callback")
+async def callback(request: Request) -> dict[str, Any]:
+    """Take note that a job has moved. What it came to is looked up, not believed: paths go to the audio engine."""
+    body = await read_json(request, CallbackBody)
+    desk = _desk(request)
+    await desk.job(body.job_id)
+    desk.clerk.wake(everything=True)
+    return {"success": True, "received": True}
+
+
+@router.get("/api/library/directories")
+async def directories(request: Request) -> dict[str, Any]:
+    """The folders that the operator listed."""
+    desk = _desk(request)
+    counts = await asyncio.to_thread(tracks.count_tracks, desk.studio, owner=LOCAL)
+    found = [
+        {"id": _directory_id(str(root)), "path": str(root), "track_count": counts.get(str(root), 0)}
+        for root in desk.config.roots
+    ]
+    return {"directories": found}
+
+
+@router.post("/api/library/scan")
+async def scan(request: Request) -> dict[str, Any]:
+    """Look through the folders now."""
+    return {"success": True, **await _desk(request).scan()}
+
+
+@router.get("/api/tracks")
+async def list_tracks(
+    request: Request,
+    search: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
+) -> dict[str, Any]:
+    """The tracks of the library, by path."""
+    desk = _desk(request)
+    found, total = await asyncio.to_thread(
+        tracks.list_tracks,
+        desk.studio,
+        roots=desk.config.roots,
+        search=search,
+        limit=limit,
+        offset=offset,
+        owner=LOCAL,
+    )
+    return {"tracks": [_track(track) for track in found], "total": total}
+
+
+@router.get("/api/tracks/{track_id}")
+async def get_track(request: Request, track_id: str) -> dict[str, Any]:
+    """A track, and what is known of it."""
+    desk = _desk(request)
+    return _track(
+        await asyncio.to_thread(tracks.get_track, desk.studio, track_id[:64], roots=desk.config.roots, owner=LOCAL)
+    )
+
+
+def _directory_id(path: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"file://{path}"))
+
+
+def _track(track: TrackView) -> dict[str, Any]:
+    return {
+        "id": track.id,
+        "library_directory_id": _directory_id(track.root),
+        "relative_path": track.relative_path,
+        "file_path": str(track.path),
+        "file_size": track.size_bytes,
+        "track_hash": track.source_digest,
+        **messages.basic_features(track.found),
+        **messages.characteristics(track.found),
+    }

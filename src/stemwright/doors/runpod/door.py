@@ -1,0 +1,153 @@
+"""Routes of the web app's job API: submit, poll, cancel; and the results of a local folder by links that run out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from stemwright.doors.door import Door
+from stemwright.doors.runpod.contract import SeparationConfig, model_of, stems_of
+from stemwright.doors.runpod.jobs import Jobs
+from stemwright.doors.runpod.results import ResultStore
+from stemwright.errors import JobNotFoundError
+from stemwright.storage.objects import ObjectStore
+from stemwright.studio.fetch import fetch_upload
+from stemwright.studio.files import Served
+from stemwright.web import ops, problems, uploads
+from stemwright.web.bodies import kind_of, read_json
+from stemwright.web.common import Owner, TheStudio  # noqa: TC001  (FastAPI reads signatures)
+from stemwright.web.problems import FieldProblem, InvalidFieldsError
+from stemwright.web.ranges import serve
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stemwright.doors.runpod.config import Config
+    from stemwright.web.common import State
+
+router = APIRouter()
+_MEDIA: Final = {"wav": "audio/wav", "mp3": "audio/mpeg"}
+_SWEEP: Final = 3600.0  # seconds between two looks for results that have expired
+_STATUSES: Final = {415: 400, 422: 400}  # such clients know one status for what they did wrong
+log = structlog.get_logger("stemwright.doors.runpod")
+
+
+class _Order(BaseModel):
+    """A job for a recording elsewhere."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
+
+    audio_url: str
+    config: SeparationConfig = SeparationConfig()
+
+
+def create(state: State, config: Config) -> Door:
+    """Open the door."""
+    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    store = ResultStore(config.storage)
+    app.state.stemwright, app.state.runpod, app.state.store = state, config, store
+    app.state.jobs = Jobs(state.studio, store, config)
+    app.state.objects = ObjectStore(f"file://{store.folder}") if store.folder else None
+    problems.install(app, answer=_error)
+    app.include_router(router)
+    app.add_api_route("/health", ops.health, methods=["GET", "HEAD"])
+
+    async def run() -> None:
+        """Delete results that have expired."""
+        while True:
+            if config.keep_seconds:
+                gone = await asyncio.to_thread(store.sweep, older_than=time.time() - config.keep_seconds)
+                log.debug("swept", objects=gone)
+            await asyncio.sleep(_SWEEP)
+
+    return Door(app=app, run=run)
+
+
+def _error(
+    status: int,
+    *,
+    code: str,
+    detail: str,
+    errors: Any = None,  # noqa: ARG001
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """An error as Node's servers write it; `errors` are in `detail` already."""
+    content = {"error": detail, "code": code}
+    return JSONResponse(content, status_code=_STATUSES.get(status, status), headers=dict(headers or {}))
+
+
+def _jobs(request: Request) -> Jobs:
+    jobs: Jobs = request.app.state.jobs
+    return jobs
+
+
+def _base(request: Request) -> str:
+    """Where the client sees this door."""
+    return f"{request.url.scheme}://{request.url.netloc}{request.scope.get('root_path', '')}"
+
+
+@router.post("/jobs", status_code=202)
+async def submit(request: Request, studio: TheStudio, owner: Owner) -> Any:
+    """Take a recording, sent (multipart) or elsewhere (JSON), and what is wanted: its `StemSeparationJob`."""
+    door: Config = request.app.state.runpod
+    if kind_of(request) == "application/json":
+        order = await read_json(request, _Order)
+        _check(order.config, door, repo=studio.config.repo)
+        studio.require_room()
+        upload = await fetch_upload(
+            order.audio_url, studio.incoming, max_bytes=studio.upload_max_bytes, allow=door.allow
+        )
+        return await _jobs(request).submit(upload, order.config, owner=owner, base=_base(request))
+    received = uploads.received(request, studio.incoming, room=studio.require_room, max_bytes=studio.upload_max_bytes)
+    async with received as form:
+        try:
+            config = SeparationConfig.model_validate_json(form.fields.get("config") or "{}")
+        except ValidationError as error:
+            raise InvalidFieldsError.of(error) from error
+        if not form.files or form.files[0][0] != "file":
+            raise InvalidFieldsError([FieldProblem(field="file", message="send the recording in this field")])
+        return await _jobs(request).submit(form.files[0][1], config, owner=owner, base=_base(request))
+
+
+def _check(config: SeparationConfig, door: Config, *, repo: Path | None) -> None:
+    """Refuse what no model here has before a recording is fetched. Raises `UnknownStemError`, `UnknownModelError`."""
+    stems_of(config, model_of(config, door.models), repo=repo)
+
+
+@router.get("/jobs/{job_id}")
+async def poll(request: Request, job_id: str, owner: Owner) -> Any:
+    """How far a job is, and its results."""
+    return await _jobs(request).look(job_id, owner=owner, base=_base(request))
+
+
+@router.delete("/jobs/{job_id}")
+async def cancel(request: Request, job_id: str, owner: Owner) -> Any:
+    """Cancel a job; it has failed then."""
+    return await _jobs(request).cancel(job_id, owner=owner, base=_base(request))
+
+
+@router.api_route("/files/{key:path}", methods=["GET", "HEAD"])
+def result(request: Request, key: str, expires: str = "", signature: str = "") -> Response:
+    """A result of a local folder, by a link of ours."""
+    store: ResultStore = request.app.state.store
+    place = store.object_of(key, expires=expires, signature=signature)
+    path = Path(store.folder or "", place or "missing")
+    if place is None or not path.is_file():
+        raise JobNotFoundError("there is no such file, or its link has run out")
+    status = path.stat()
+    file = Served(
+        object_key=place,
+        size_bytes=status.st_size,
+        digest=f"{status.st_mtime_ns:x}-{status.st_size:x}",
+        media_type=_MEDIA.get(path.suffix[1:], "application/octet-stream"),
+        file_name=path.name,
+    )
+    return serve(request, request.app.state.objects, file)

@@ -1,0 +1,1 @@
+"""The door of Stemset: profiles, the folder `media`, uploads, and remote workers."""

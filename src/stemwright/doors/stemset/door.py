@@ -1,0 +1,295 @@
+"""Routes: what Stemset's web player and its workers ask, put to the studio and the folder `media`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+
+from stemwright.doors.door import Door
+from stemwright.doors.stemset.jobs import Uploads
+from stemwright.doors.stemset.media import METADATA, Media, recording_id
+from stemwright.errors import NotFoundError, StemwrightError
+from stemwright.jobs.view import iso
+from stemwright.storage.objects import ObjectStore
+from stemwright.studio.files import Served
+from stemwright.studio.studio import LOCAL
+from stemwright.web import ops, problems, uploads
+from stemwright.web.bodies import pieces
+from stemwright.web.common import TheStudio  # noqa: TC001  (FastAPI reads signatures)
+from stemwright.web.problems import FieldProblem, InvalidFieldsError
+from stemwright.web.ranges import serve
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stemwright.doors.stemset.config import DoorConfig, Profile, Stemset
+    from stemwright.doors.stemset.media import Recording
+    from stemwright.web.common import State
+
+_STATUSES: Final = {415: 400, 422: 400}  # Litestar's `ValidationException`
+_MOST: Final = 65_536  # bytes of a call-back
+_MEDIA: Final = {
+    ".flac": "audio/flac",
+    ".json": "application/json",
+    ".m4a": "audio/mp4",
+    ".mp3": "audio/mpeg",
+    ".opus": "audio/ogg",
+    ".png": "image/png",
+    ".wav": "audio/wav",
+}
+_TELL: Final = ("job_id", "profile_name", "output_name", "filename", "status", "stems", "error")
+
+
+class NotSignedInError(StemwrightError):
+    """Nobody is signed in."""
+
+    code = "not_signed_in"
+    status = 401
+
+
+class SignatureError(StemwrightError):
+    """A call-back is not signed by the worker."""
+
+    code = "bad_signature"
+    status = 401
+
+
+def _signed_in(request: Request) -> None:
+    """Raise `NotSignedInError` unless sign-in is bypassed: it is not there yet."""
+    config: DoorConfig = request.app.state.config
+    if not config.bypass_auth:
+        raise NotSignedInError("Not authenticated")
+
+
+auth, router = APIRouter(), APIRouter(dependencies=[Depends(_signed_in)])
+calls = APIRouter()  # of workers, which sign
+
+
+def create(state: State, config: DoorConfig) -> Door:
+    """Open the door."""
+    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    app.state.stemwright, app.state.config = state, config
+    app.state.uploads, app.state.media, app.state.objects = None, None, None
+    if config.stemset:
+        app.state.uploads = Uploads(state.studio, config, config.stemset, owner=LOCAL)
+        app.state.media = Media(config.stemset.media)
+        app.state.objects = ObjectStore(f"file://{config.stemset.media}")
+    problems.install(app, answer=_error)
+    for routes in (auth, calls, router):
+        app.include_router(routes)
+    app.add_api_route("/health", ops.health, methods=["GET", "HEAD"])
+    return Door(app=app, run=app.state.uploads.run if config.stemset else None)
+
+
+def _error(
+    status: int,
+    *,
+    code: str,
+    detail: str,
+    errors: Any = None,  # noqa: ARG001
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """An error as Litestar writes it; `errors` are in `detail` already."""
+    status = _STATUSES.get(status, status)
+    return JSONResponse(
+        {"status_code": status, "detail": detail, "code": code}, status_code=status, headers=dict(headers or {})
+    )
+
+
+def _stemset(request: Request) -> Stemset:
+    config: DoorConfig = request.app.state.config
+    if config.stemset is None:
+        raise NotFoundError("there are no profiles: no config.yaml is set")
+    return config.stemset
+
+
+def _recording(request: Request, profile: str, name: str) -> Recording:
+    """A recording. Raises `NotFoundError`."""
+    _stemset(request).profile(profile)
+    media: Media = request.app.state.media
+    if (found := media.find(profile, name)) is None:
+        raise NotFoundError(f"File '{name[:200]}' not found")
+    return found
+
+
+def _file(request: Request, recording: Recording, name: str) -> Response:
+    """A file of a recording, whole or in part. Raises `NotFoundError`."""
+    path = recording.file(name)
+    if path is None or not path.is_file():
+        raise NotFoundError(f"File '{name[:200]}' not found")
+    status = path.stat()
+    file = Served(
+        object_key=str(path.relative_to(_stemset(request).media)),
+        size_bytes=status.st_size,
+        digest=f"{status.st_mtime_ns:x}-{status.st_size:x}",
+        media_type=_MEDIA.get(path.suffix, "application/octet-stream"),
+        file_name=f"{recording.name} - {name}",
+    )
+    return serve(request, request.app.state.objects, file)
+
+
+@auth.get("/auth/status")
+def auth_status(request: Request) -> dict[str, Any]:
+    """Who is signed in."""
+    config: DoorConfig = request.app.state.config
+    if not config.bypass_auth:
+        return {"authenticated": False, "user": None}
+    user = {"id": "dev-user", "name": "Development User", "email": "dev@localhost", "picture": None}
+    return {"authenticated": True, "user": user}
+
+
+@auth.get("/auth/login")
+def auth_login(request: Request) -> Response:
+    """Sign in: there is nothing to do where it is bypassed."""
+    _signed_in(request)
+    return RedirectResponse(f"{request.scope.get('root_path', '')}/", status_code=302)
+
+
+@auth.get("/auth/logout")
+def auth_logout() -> dict[str, bool]:
+    """Sign out."""
+    return {"success": True}
+
+
+@router.get("/api/profiles")
+def get_profiles(request: Request) -> list[dict[str, Any]]:
+    """All profiles."""
+    config: DoorConfig = request.app.state.config
+    return [_profile(profile) for profile in (config.stemset.profiles if config.stemset else ())]
+
+
+@router.get("/api/profiles/{name}")
+def get_profile(request: Request, name: str) -> dict[str, Any]:
+    """One profile."""
+    return _profile(_stemset(request).profile(name))
+
+
+def _profile(profile: Profile) -> dict[str, Any]:
+    return {"name": profile.name, "source_folder": profile.source_folder}
+
+
+@router.get("/api/profiles/{name}/files")
+def get_files(request: Request, name: str) -> list[dict[str, Any]]:
+    """What a profile has: what is under way or failed first, then recordings, newest first."""
+    _stemset(request).profile(name)
+    media: Media = request.app.state.media
+    jobs: Uploads = request.app.state.uploads
+    root = request.scope.get("root_path", "")
+    done = media.recordings(name)
+    names = {recording.name for recording in done}
+    return [
+        *(_waiting(note) for note in jobs.under_way(name) if note["output_name"] not in names),
+        *(_with_stems(name, recording, root) for recording in done),
+    ]
+
+
+def _waiting(note: dict[str, Any]) -> dict[str, Any]:
+    name = note["output_name"]
+    facts = {"id": recording_id(note["profile_name"], name), "name": name, "display_name": name}
+    created = iso(note["created_at"])
+    return facts | {"stems": [], "created_at": created, "status": note["status"]}
+
+
+def _with_stems(profile: str, recording: Recording, root: str) -> dict[str, Any]:
+    name, facts = recording.name, recording.facts
+    songs, files = f"{root}/api/profiles/{profile}/songs/{quote(name)}", f"{root}/media/{profile}/{quote(name)}"
+    stems = [
+        {key: value for key, value in stem.items() if key != "stem_url"}
+        | {
+            "audio_url": f"{files}/{quote(stem['stem_url'])}",
+            "waveform_url": f"{songs}/stems/{quote(stem['stem_type'])}/waveform",
+        }
+        for stem in facts["stems"].values()
+    ]
+    return {
+        "id": recording_id(profile, name),
+        "name": name,
+        "display_name": facts.get("display_name") or name,
+        "stems": stems,
+        "created_at": facts["created_at"],
+        "status": None,
+    }
+
+
+@router.api_route("/api/profiles/{name}/files/{file}/metadata", methods=["GET", "HEAD"])
+def get_metadata(request: Request, name: str, file: str) -> Response:
+    """`metadata.json` of a recording."""
+    return _file(request, _recording(request, name, file), METADATA)
+
+
+@router.api_route("/api/profiles/{name}/songs/{song}/stems/{stem}/waveform", methods=["GET", "HEAD"])
+def get_waveform(request: Request, name: str, song: str, stem: str) -> Response:
+    """The picture of a stem."""
+    recording = _recording(request, name, song)
+    if stem not in recording.facts["stems"]:
+        raise NotFoundError(f"Stem '{stem[:64]}' not found")
+    return _file(request, recording, recording.facts["stems"][stem]["waveform_url"])
+
+
+@router.api_route("/media/{name}/{song}/{file}", methods=["GET", "HEAD"])
+def get_media(request: Request, name: str, song: str, file: str) -> Response:
+    """A file of a recording."""
+    return _file(request, _recording(request, name, song), file)
+
+
+@router.post("/api/upload", status_code=201)
+@router.post("/api/upload/{name}", status_code=201)
+async def upload(request: Request, studio: TheStudio, name: str | None = None) -> dict[str, Any]:
+    """Take a recording for a profile: its job."""
+    stemset = _stemset(request)
+    jobs: Uploads = request.app.state.uploads
+    received = uploads.received(request, studio.incoming, room=studio.require_room, max_bytes=studio.upload_max_bytes)
+    async with received as form:
+        named = name or form.fields.get("profile_name") or form.fields.get("profile")
+        named = named or request.query_params.get("profile_name") or request.query_params.get("profile")
+        if named is None and len(stemset.profiles) == 1:
+            named = stemset.profiles[0].name
+        if named is None:
+            raise InvalidFieldsError([FieldProblem(field="profile_name", message="name the profile")])
+        profile = stemset.profile(named)
+        if not form.files:
+            raise InvalidFieldsError([FieldProblem(field="file", message="send the recording in this field")])
+        base = f"{request.url.scheme}://{request.url.netloc}{request.scope.get('root_path', '')}"
+        return _told(await jobs.submit(profile, form.files[0][1], callback_base=base))
+
+
+@router.get("/api/jobs/{job_id}/status")
+async def job_status(request: Request, job_id: str) -> dict[str, Any]:
+    """How a job is."""
+    _stemset(request)
+    jobs: Uploads = request.app.state.uploads
+    return _told(await jobs.look(job_id))
+
+
+def _told(note: dict[str, Any]) -> dict[str, Any]:
+    """`JobStatusResponse`."""
+    return {name: note[name] for name in _TELL}
+
+
+@calls.post("/api/jobs/{job_id}/complete", status_code=201)
+async def job_complete(request: Request, job_id: str) -> dict[str, str]:
+    """A remote worker says that there is something: what there is, it is asked itself."""
+    _stemset(request)
+    jobs: Uploads = request.app.state.uploads
+    body = b"".join([piece async for piece in pieces(request, max_bytes=_MOST)])
+    _check_signature(request, body)
+    await asyncio.to_thread(jobs.wake, job_id)
+    return {"status": "ok"}
+
+
+def _check_signature(request: Request, body: bytes) -> None:
+    """Raise `SignatureError` unless the worker signed this, by Standard Webhooks."""
+    from standardwebhooks import Webhook
+    from standardwebhooks.webhooks import WebhookVerificationError
+
+    config: DoorConfig = request.app.state.config
+    if config.worker_secret is None:
+        raise SignatureError("no worker may call: stemset.worker_secret is not set")
+    try:
+        Webhook(config.worker_secret).verify(body, dict(request.headers), json_parse=False)
+    except (WebhookVerificationError, ValueError):  # a ValueError for headers or a body that are no such thing
+        raise SignatureError("the call-back is not signed by the worker") from None

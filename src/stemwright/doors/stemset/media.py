@@ -1,0 +1,181 @@
+"""The folder `media`: `PROFILE/NAME/` with stems, waveforms and `metadata.json`, for the command line and the door."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from stemwright.audio.peaks import read_dat
+from stemwright.disk import sync
+from stemwright.doors.stemset.waveform import draw, loudest
+from stemwright.engine.receipt import Receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from stemwright.engine.receipt import StemRecord
+
+METADATA: Final = "metadata.json"
+RECEIPT: Final = "receipt.json"
+_TARGET: Final = -23.0  # LUFS, of EBU R 128
+_MOST: Final = 12.0  # dB that a stem is turned up or down
+_SILENCE: Final = -70.0  # LUFS: the absolute gate of BS.1770, below which nothing is measured
+_UNFIT: Final = re.compile(r"[^\w\-]+")
+_LONGEST: Final = 100  # bytes of a name, before the digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The recording that was processed, and how."""
+
+    digest: str  # SHA-256 of the file
+    file_name: str
+    strategy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """What was made of one recording."""
+
+    folder: Path
+    facts: dict[str, Any]  # metadata.json
+
+    @property
+    def name(self) -> str:
+        """Its `output_name`."""
+        return self.folder.name
+
+    def file(self, name: str) -> Path | None:
+        """The file that `metadata.json` lists under a name."""
+        listed = {one for stem in self.facts["stems"].values() for one in (stem["stem_url"], stem["waveform_url"])}
+        return self.folder / name if name in {METADATA, *listed} and Path(name).name == name else None
+
+    def receipt(self) -> Receipt:
+        """How it was made. Raises OSError, ValueError."""
+        return Receipt.model_validate_json((self.folder / RECEIPT).read_text(encoding="utf-8"))
+
+
+class Media:
+    """All that was processed. Names from outside are looked for, and never used as paths."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def recordings(self, profile: str) -> list[Recording]:
+        """What a profile has, newest first; what is half made is not there yet."""
+        found = [one for folder in self._folders(profile) if (one := _read(folder))]
+        return sorted(found, key=lambda one: (one.facts["created_at"], one.name), reverse=True)
+
+    def find(self, profile: str, name: str) -> Recording | None:
+        """A recording by its `output_name`."""
+        folder = next((folder for folder in self._folders(profile) if folder.name == name), None)
+        return _read(folder) if folder else None
+
+    def of_digest(self, profile: str, digest: str) -> Recording | None:
+        """The recording whose file had this SHA-256, and all of whose files are there."""
+        return next(
+            (one for one in self.recordings(profile) if one.facts.get("file_hash") == digest and _whole(one)), None
+        )
+
+    def place(self, profile: str, source: Source) -> Path:
+        """The folder of a recording."""
+        return self.folder / profile / output_name(source)
+
+    def _folders(self, profile: str) -> Iterator[Path]:
+        try:
+            known = profile in os.listdir(self.folder)  # noqa: PTH208  (names are compared, none is joined)
+            entries = list(os.scandir(self.folder / profile)) if known else []
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+                yield Path(entry.path)
+
+
+def _read(folder: Path) -> Recording | None:
+    try:
+        facts = json.loads((folder / METADATA).read_text(encoding="utf-8"))
+        stems = facts["stems"].values()
+        ours = isinstance(facts["created_at"], str) and all(
+            "stem_url" in one and "waveform_url" in one for one in stems
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return Recording(folder=folder, facts=facts) if ours else None
+
+
+def _whole(recording: Recording) -> bool:
+    stems = recording.facts["stems"].values()
+    return all((recording.folder / one[which]).is_file() for one in stems for which in ("stem_url", "waveform_url"))
+
+
+def output_name(source: Source) -> str:
+    """A safe name of a recording with the start of its digest: two recordings of one name do not meet."""
+    title = _UNFIT.sub("_", Path(source.file_name).stem.encode("utf-8", "replace").decode()).strip("_")
+    title = title.encode()[:_LONGEST].decode("utf-8", "ignore")
+    return f"{title or 'unnamed'}_{source.digest[:8]}"
+
+
+def recording_id(profile: str, name: str) -> str:
+    """A UUID that is always the same for a recording."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"stemset:{profile}/{name}"))
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def describe(folder: Path, receipt: Receipt, source: Source) -> Recording:
+    """Draw the waveforms of stems that lie in a folder with overviews, then write `metadata.json`. Raises OSError.
+
+    All stems are drawn to one scale.
+    """
+    overviews = {stem.name: read_dat(folder / f"{stem.name}.peaks.dat") for stem in receipt.stems}
+    full = max(map(loudest, overviews.values()), default=1.0)
+    for name, peaks in overviews.items():
+        _write(folder / f"{name}_waveform.png", draw(peaks, full=full))
+    facts = {
+        "display_name": "",
+        "file_hash": source.digest,
+        "filename": source.file_name,
+        "strategy": source.strategy,
+        "model": receipt.model.name,
+        "draft": receipt.model.draft,
+        "duration_seconds": round(receipt.input.duration, 3),
+        "created_at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "stems": {stem.name: _stem(folder, stem) for stem in receipt.stems},
+    }
+    _write(folder / METADATA, f"{json.dumps(facts, indent=2)}\n".encode())
+    return Recording(folder=folder, facts=facts)
+
+
+def _stem(folder: Path, stem: StemRecord) -> dict[str, Any]:
+    """`StemMetadata`."""
+    lufs, peak = stem.loudness.integrated_lufs, stem.loudness.true_peak_dbtp
+    return {
+        "stem_type": stem.name,
+        "measured_lufs": round(_SILENCE if lufs is None else lufs, 2),
+        "peak_amplitude": 0.0 if peak is None else round(10 ** (peak / 20), 4),
+        "stem_gain_adjustment_db": 0.0 if lufs is None else round(max(-_MOST, min(_MOST, _TARGET - lufs)), 2),
+        "stem_url": Path(stem.file).name,
+        "waveform_url": f"{stem.name}_waveform.png",
+        "file_size_bytes": (folder / Path(stem.file).name).stat().st_size,
+        "duration_seconds": round(stem.frames / stem.sample_rate, 3),
+    }
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file that appears whole or not at all."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_bytes(content)
+    sync(draft)
+    draft.replace(path)

@@ -1,0 +1,93 @@
+"""Where Demucs' networks run: devices, how many chunks at once, and what happens when memory does not suffice."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from stemwright import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MAX_BATCH = 16
+_MAX_WORKERS = 4  # chunks at once on a CPU
+_CPU_BYTES = 40  # for each sample and channel of the first layer, of one chunk
+_CUDA_SHARE = 0.7  # of the free memory, for one batch
+_CUDA_BYTES = 130  # as above: cuDNN wants more
+_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed")
+
+_T = TypeVar("_T")
+
+
+def resolve_device(asked: str) -> str:
+    import torch
+
+    if asked == "auto":
+        asked = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if not (match := re.fullmatch(r"cpu|mps|cuda(?::(\d+))?", asked)):
+        raise errors.OptionError(f"there is no kind of device {asked!r}: use auto, cpu, cuda, cuda:N or mps")
+    if asked == "mps" and not torch.backends.mps.is_available():
+        raise errors.DeviceUnavailableError("this machine has no device mps (Apple's GPU), or its torch cannot use it")
+    if asked.startswith("cuda"):
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        index = int(match[1] or 0)
+        if index >= count:
+            raise errors.DeviceUnavailableError(
+                f"there is no device {asked}: torch {torch.__version__} sees {count} CUDA devices here"
+            )
+        return f"cuda:{index}"
+    return asked
+
+
+def batch_size(device: str, samples: int) -> int:
+    """How many chunks at once: on CUDA as many as fit in most of the memory that is free now, on a CPU one a core.
+
+    `samples` are those of a chunk times the channels of the network's first layer.
+    """
+    import torch
+
+    if device.startswith("cuda"):
+        free, _ = torch.cuda.mem_get_info(device)
+        return max(1, min(_MAX_BATCH, int(free * _CUDA_SHARE / (_CUDA_BYTES * samples))))
+    if device != "cpu":
+        return 1
+    return max(1, min(_MAX_WORKERS, torch.get_num_threads(), _free_memory() // (2 * _CPU_BYTES * samples)))
+
+
+def _free_memory() -> int:
+    """Bytes that a process can still take: of the machine, and of its control group (Linux; elsewhere a guess)."""
+    free = [4 << 30]
+    with contextlib.suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = [1024 * int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1])]
+    with contextlib.suppress(OSError, StopIteration, ValueError):
+        line = next(line for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::"))
+        folder = Path("/sys/fs/cgroup", line[3:].lstrip("/"))
+        limit, used = (int((folder / name).read_text()) for name in ("memory.max", "memory.current"))
+        free.append(limit - used)
+    return min(free)
+
+
+def or_out_of_memory(work: Callable[[], _T], device: str) -> _T:
+    """Do the work; whatever says that memory does not suffice becomes `OutOfMemoryError`."""
+    try:
+        return work()
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and not any(sign in str(error).lower() for sign in _OUT_OF_MEMORY):
+            raise
+    # Not raised above: the first error's traceback would keep the network's tensors alive.
+    raise errors.OutOfMemoryError(f"the memory of {device} does not suffice")
+
+
+def free_cache(device: str) -> None:
+    import torch
+
+    gc.collect()
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+    elif device == "mps":
+        torch.mps.empty_cache()

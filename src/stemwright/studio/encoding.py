@@ -1,0 +1,68 @@
+"""Stems at a bit rate that a client chose, by a process of their own, which ends when nobody waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from stemwright.errors import OutputError, StemwrightError, error_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stemwright.types import Seconds
+
+_COMMAND: Final = (sys.executable, "-P", "-m", "stemwright.studio.encoding")
+
+
+async def encode(
+    files: Mapping[Path, Path],
+    *,
+    format: str,  # noqa: A002
+    bitrate: int | None,
+    timeout: Seconds,
+) -> None:
+    """Write stems, from file to file, in a format at a bit rate in bits/s (None: the format's own).
+
+    Raises what `engine.mixdown.transcode` raises, `OutputError`, and TimeoutError.
+    """
+    work = {"files": {str(one): str(other) for one, other in files.items()}, "format": format, "bitrate": bitrate}
+    process = await asyncio.create_subprocess_exec(
+        *_COMMAND, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(timeout):
+            said, _ = await process.communicate(json.dumps(work).encode())
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        fault: dict[str, Any] = json.loads(said) if said.strip() else {"code": "output_failed"}
+        raise error_of(fault["code"], fault.get("message") or OutputError().message)
+
+
+def main() -> int:
+    """Do what standard input says; what goes wrong is said on standard output."""
+    from stemwright.audio.formats import parse_format
+    from stemwright.engine.mixdown import transcode
+
+    with contextlib.suppress(OSError):
+        os.nice(10)  # the API answers first
+    work = json.load(sys.stdin)
+    try:
+        for source, target in work["files"].items():
+            transcode(Path(source), Path(target), format=parse_format(work["format"]), bitrate=work["bitrate"])
+    except StemwrightError as error:
+        json.dump({"code": error.code, "message": error.message}, sys.stdout)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,27 @@
+"""Packages of npm for clients in their own technology: installed once, by their lock file."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+
+def installed(client: Path) -> Path:
+    """The folder that holds `node_modules` for the lock file in a client's folder."""
+    lock = (client / "package-lock.json").read_bytes()
+    folder = Path(tempfile.gettempdir()) / f"stemwright-npm-{hashlib.sha256(lock).hexdigest()[:16]}"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(client / name, folder)
+            command = ["npm", "ci", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+            assert done.returncode == 0, done.stderr[-2000:]
+            (folder / "complete").touch()
+    return folder

@@ -1,0 +1,391 @@
+"""The page in a real browser, against a real studio that separates with `sketch`."""
+
+from __future__ import annotations
+
+import re
+import signal
+import zipfile
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from player.desk import Studio, Watch
+from sounds import level_db, read, sound, write_wav
+from stemwright.web.page import FOLDER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Locator, Page
+
+pytestmark = pytest.mark.slow
+AXE = Path(__file__).parents[2] / "player" / "node_modules" / "axe-core" / "axe.min.js"
+SECONDS = 8
+MIDI = b"MThd\x00\x00\x00\x06\x00\x00\x00\x01\x00\x60MTrk\x00\x00\x00\x04\x00\xff\x2f\x00"
+expect.set_options(timeout=40_000)  # the machine is shared
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("page")
+
+
+@pytest.fixture(scope="module")
+def song(folder: Path) -> Path:
+    return write_wav(folder / "Short Song.wav", sound("song", seconds=SECONDS), bits=16)
+
+
+@pytest.fixture(scope="module")
+def studio(folder: Path) -> Iterator[Studio]:
+    assert (FOLDER / "index.html").is_file(), "the page is not built: make player"
+    server = Studio(folder)
+    try:
+        yield server.start()
+    finally:
+        server.stop(signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def ready(studio: Studio, song: Path) -> str:
+    """The id of a song that was taken apart, with its drum chart."""
+    job = studio.wait(studio.submit(song, transcribe="true")["id"])
+    assert job["status"] == "succeeded", job
+    return str(job["song_id"])
+
+
+@pytest.fixture
+def page(browser: Browser, studio: Studio) -> Iterator[Page]:
+    context = browser.new_context(base_url=studio.url, accept_downloads=True, reduced_motion="reduce")
+    context.set_default_timeout(40_000)
+    page = context.new_page()
+    watch = Watch(page, studio.url)
+    yield page
+    context.close()
+    watch.check()
+
+
+def opened(page: Page, song: str) -> None:
+    page.goto(f"/songs/{song}")
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_enabled()
+
+
+def position(page: Page) -> float:
+    minutes, seconds = (page.get_by_test_id("time").text_content() or "0:0").split(":")
+    return 60 * float(minutes) + float(seconds)
+
+
+def passes(page: Page, second: float) -> None:
+    page.wait_for_function(
+        "(second) => { const [m, s] = document.querySelector('[data-testid=time]').textContent.split(':');"
+        " return 60 * m + 1 * s >= second }",
+        arg=second,
+    )
+
+
+def row(page: Page, title: str) -> Locator:
+    return page.get_by_role("list", name="Songs").get_by_role("listitem").filter(has_text=title)
+
+
+# Adding
+
+
+def test_song_is_added_with_its_progress_in_sight_then_played(page: Page, folder: Path) -> None:
+    first = write_wav(folder / "First Song.wav", sound("song", seconds=6, seed=5), bits=16)
+    page.goto("/")
+    page.get_by_role("link", name="Add").first.click()
+    page.get_by_test_id("files").set_input_files(first)
+    expect(page.get_by_text("0:06")).to_be_visible()  # the browser reads its length
+    expect(page.get_by_role("radio", name=re.compile("Draft"))).to_be_checked()  # nothing finer is here
+    expect(page.get_by_role("radio", name=re.compile("Fine .*Not installed here"))).to_be_attached()
+    page.get_by_role("button", name="Take it apart").click()
+    expect(page.get_by_role("progressbar").first).to_be_visible()
+    expect(row(page, "First Song").get_by_text("Draft", exact=True)).to_be_visible()
+    expect(page.get_by_role("progressbar")).to_have_count(0)
+    row(page, "First Song").get_by_role("link").click()
+    page.get_by_role("button", name="Play", exact=True).click()
+    passes(page, 0.5)
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+
+
+def test_stems_are_added_as_one_song_under_names_that_can_be_changed(page: Page, folder: Path) -> None:
+    for name in ("Song - Vox.wav", "Song - Kit.wav"):
+        write_wav(folder / name, sound("song", seconds=2, seed=len(name)), bits=16)
+    page.goto("/add")
+    page.get_by_text("Stems I already have").click()
+    page.get_by_test_id("files").set_input_files([folder / "Song - Vox.wav", folder / "Song - Kit.wav"])
+    expect(page.get_by_label("Name of the stem in Song - Vox.wav")).to_have_value("vocals")
+    page.get_by_label("Name of the stem in Song - Kit.wav").fill("vocals")
+    expect(page.get_by_text("Two stems are called vocals")).to_be_visible()
+    page.get_by_label("Name of the stem in Song - Kit.wav").fill("drums")
+    page.get_by_label("Title").fill("Mine")
+    page.get_by_role("button", name="Add 2 stems as a song").click()
+    row(page, "Mine").get_by_role("link").click()
+    for name in ("Vocals", "Drums"):
+        expect(page.get_by_role("region", name=name)).to_be_visible()
+
+
+def test_midi_goes_to_a_song_of_the_library(page: Page, ready: str, folder: Path) -> None:
+    notes = folder / "Lead.mid"
+    notes.write_bytes(MIDI)
+    page.goto("/add")
+    page.get_by_test_id("files").set_input_files(notes)
+    page.get_by_text("MIDI stems").click()
+    page.get_by_role("searchbox").fill("short")
+    page.get_by_role("radio", name=re.compile("Short Song")).check()
+    page.get_by_role("button", name="Add 1 MIDI file").click()
+    page.get_by_role("button", name="Take away").click()
+    expect(page.get_by_role("link", name="Lead.mid")).to_be_visible()
+
+
+def test_folder_is_opened_and_what_is_no_music_is_left_out(page: Page, folder: Path) -> None:
+    album = folder / "album"
+    (album / "disc").mkdir(parents=True)
+    write_wav(album / "disc" / "Two.wav", sound("sine", seconds=1), bits=16)
+    write_wav(album / "One.wav", sound("sine", seconds=1), bits=16)
+    (album / "cover.txt").write_text("no music")
+    page.goto("/add")
+    page.get_by_test_id("folder").set_input_files(album)
+    expect(page.get_by_role("button", name="Take 2 songs apart")).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("1 file left out")
+
+
+def test_drop_anywhere_leads_to_where_it_is_added(page: Page) -> None:
+    page.goto("/")
+    page.evaluate(
+        """() => {
+            const data = new DataTransfer()
+            data.items.add(new File([new Uint8Array(64)], 'dropped.wav', { type: 'audio/wav' }))
+            const how = { dataTransfer: data, bubbles: true, cancelable: true }
+            for (const type of ['dragenter', 'dragover', 'drop']) document.body.dispatchEvent(new DragEvent(type, how))
+        }"""
+    )
+    expect(page.get_by_text("dropped.wav")).to_be_visible()
+    expect(page).to_have_url(re.compile("/add$"))
+
+
+def test_bad_file_is_refused_with_what_to_do(page: Page, folder: Path) -> None:
+    bad = folder / "words.mp3"
+    bad.write_text("These are only words. " * 50)
+    page.goto("/add")
+    page.get_by_test_id("files").set_input_files(bad)
+    page.get_by_role("button", name="Take it apart").click()
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("words.mp3")
+    expect(alert).to_contain_text("Choose a WAV, FLAC, MP3")
+    page.get_by_role("button", name="Put words.mp3 away").click()
+    expect(alert).to_have_count(0)
+
+
+# Playing
+
+
+def test_song_is_sought_soloed_looped_and_slowed(page: Page, ready: str) -> None:
+    opened(page, ready)
+    box = page.get_by_role("slider", name="Position in the song").bounding_box()
+    assert box
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 10)
+    expect(page.get_by_test_id("time")).to_have_text(re.compile(r"0:0(3\.9|4\.0)"))
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_test_id("time")).to_have_text(re.compile(r"0:0[78]"))  # five seconds on, or the end
+    page.keyboard.press("Home")
+    page.keyboard.press("2")
+    expect(page.get_by_role("button", name="Solo Drums")).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("2")
+    page.keyboard.press("m")
+    expect(page.get_by_role("button", name="Mute Drums")).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("m")
+    ruler = page.get_by_test_id("ruler").bounding_box()
+    assert ruler
+    page.mouse.move(ruler["x"] + ruler["width"] * 0.25, ruler["y"] + 8)
+    page.mouse.down()
+    page.mouse.move(ruler["x"] + ruler["width"] * 0.4, ruler["y"] + 8, steps=4)
+    page.mouse.up()
+    expect(page.get_by_role("button", name="Loop", exact=True)).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("Home")  # to the loop's start
+    expect(page.get_by_test_id("time")).to_have_text(re.compile(r"0:0(1\.[4-9]|2\.)"))
+    page.get_by_role("button", name="Speed and pitch").click()
+    page.get_by_role("slider", name="Speed").press("ArrowLeft")
+    expect(page.get_by_role("button", name="Speed and pitch")).to_contain_text("99 %")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Play", exact=True).click()
+    seen = []
+    for _ in range(12):
+        page.wait_for_timeout(250)
+        seen.append(position(page))
+    assert max(seen) < 4.4  # it stays in the loop, for longer than the loop lasts
+    assert any(later < earlier for earlier, later in pairwise(seen))
+    page.keyboard.press("l")
+    expect(page.get_by_test_id("loop")).to_have_count(0)
+
+
+def test_mix_is_remembered_and_the_original_is_heard_without_losing_it(page: Page, ready: str) -> None:
+    opened(page, ready)
+    fader = page.get_by_role("slider", name="Volume of Bass")
+    for _ in range(6):
+        fader.press("ArrowLeft")
+    expect(fader).to_have_attribute("aria-valuetext", "−3 dB")
+    page.get_by_role("button", name="Original", exact=True).click()
+    expect(fader).to_have_attribute("aria-valuetext", "−3 dB")
+    page.get_by_role("button", name="Your mix").click()
+    page.wait_for_timeout(500)
+    page.reload()
+    expect(page.get_by_role("slider", name="Volume of Bass")).to_have_attribute("aria-valuetext", "−3 dB")
+
+
+def test_drums_are_heard_as_midi_in_the_place_of_their_stem(page: Page, ready: str) -> None:
+    opened(page, ready)
+    drums = page.get_by_role("region", name="Drums")
+    expect(drums.get_by_role("listitem")).to_have_count(8)
+    expect(drums.get_by_text(re.compile(r"^\d+ strokes"))).to_be_visible()
+    drums.get_by_role("button", name="MIDI").click()
+    expect(page.get_by_role("button", name="Mute Drums")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="Play", exact=True).click()
+    passes(page, 1)
+    drums.get_by_role("button", name="Stem").click()
+    expect(page.get_by_role("button", name="Mute Drums")).to_have_attribute("aria-pressed", "false")
+
+
+def test_address_of_a_song_that_is_not_there_says_so(page: Page) -> None:
+    page.goto("/songs/nothing")
+    expect(page.get_by_text("This song is not here")).to_be_visible()
+
+
+# Taking away
+
+
+def test_mix_and_stems_are_taken_away_as_they_are_heard(page: Page, ready: str, studio: Studio, folder: Path) -> None:
+    opened(page, ready)
+    page.get_by_role("button", name="Mute Vocals").click()
+    page.get_by_role("button", name="Pan and equaliser of Drums").click()
+    page.get_by_role("slider", name="Pan of Drums").press("End")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Take away").click()
+    expect(page.get_by_text("Without vocals")).to_be_visible()
+    expect(page.get_by_text("pan stays in the player")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Separated by sketch on cpu in \d+ s\."))).to_be_visible()
+    page.get_by_label("Format").select_option("wav24")
+    with page.expect_download() as mixed:
+        page.get_by_role("button", name="Download the mix").click()
+    mixed.value.save_as(folder / "mix.wav")
+    assert mixed.value.suggested_filename.endswith("mix.wav")
+    base = f"/api/v1/songs/{ready}/stems"
+    stems = []
+    for name in ("drums", "bass", "other"):
+        (folder / f"{name}.flac").write_bytes(studio.http.get(f"{base}/{name}.flac").raise_for_status().content)
+        stems.append(read(folder / f"{name}.flac", channels=2))
+    heard = np.sum(stems, axis=0)
+    assert level_db(read(folder / "mix.wav", channels=2) - heard, heard) < -60
+    with page.expect_download() as packed:
+        page.get_by_role("button", name="All in one zip").click()
+    packed.value.save_as(folder / "stems.zip")
+    with zipfile.ZipFile(folder / "stems.zip") as archive:
+        assert {"vocals.wav", "drums.wav", "bass.wav", "other.wav", "receipt.json"} <= {*archive.namelist()}
+
+
+# While things happen
+
+
+def test_draft_is_played_at_once_and_the_fine_stems_take_its_place_without_a_stop(
+    page: Page, studio: Studio, folder: Path
+) -> None:
+    path = write_wav(folder / "Twice.wav", sound("song", seconds=20, seed=9), bits=16)
+    studio.arm("executor.saving")
+    job = studio.submit(path, strategy="again", preview="true")
+    opened(page, job["song_id"])
+    expect(page.get_by_text("Playing a draft.")).to_be_visible()
+    page.get_by_role("button", name="Play", exact=True).click()
+    passes(page, 0.3)
+    before = position(page)
+    studio.release("executor.saving")
+    fine = studio.wait(job["id"])["result"]["separation"]
+    with page.expect_response(lambda answer: f"drums.flac?separation={fine}" in answer.url and answer.ok):
+        pass
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    passes(page, before + 1)
+    expect(page.get_by_text("Playing a draft.")).to_have_count(0)
+
+
+def test_progress_goes_on_after_a_reload_and_after_the_studio_was_restarted(
+    page: Page, studio: Studio, folder: Path
+) -> None:
+    path = write_wav(folder / "Interrupted.wav", sound("song", seconds=5, seed=3), bits=16)
+    studio.arm("executor.saving")
+    studio.submit(path)
+    page.goto("/")
+    bar = row(page, "Interrupted").get_by_role("progressbar")
+    expect(bar).to_be_visible()
+    page.reload()
+    expect(bar).to_be_visible()
+    (studio.points / "executor.saving").unlink()
+    studio.stop()
+    expect(page.get_by_text("The studio does not answer")).to_be_visible()
+    studio.start()
+    expect(page.get_by_text("The studio does not answer")).to_have_count(0)
+    expect(row(page, "Interrupted").get_by_text("Draft", exact=True)).to_be_visible()
+    expect(bar).to_have_count(0)
+
+
+def test_song_is_searched_renamed_and_deleted(page: Page, studio: Studio, folder: Path) -> None:
+    path = write_wav(folder / "Passing.wav", sound("sine", seconds=1, seed=4), bits=16)
+    studio.wait(studio.submit(path, analysis="false")["id"])
+    page.goto("/")
+    page.get_by_role("searchbox").fill("passing")
+    expect(page.get_by_text("1 song.")).to_be_visible()
+    page.get_by_role("button", name="More for Passing").click()
+    page.get_by_role("menuitem", name="Rename").click()
+    page.get_by_label("Title").fill("Passing by")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="More for Passing by").click()
+    page.get_by_role("menuitem", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("Nothing is called “passing”.")).to_be_visible()
+
+
+# For everyone
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_every_view_is_free_of_barriers(page: Page, ready: str, theme: str, folder: Path) -> None:
+    page.emulate_media(color_scheme="dark" if theme == "dark" else "light", reduced_motion="reduce")
+    page.goto("/")
+    expect(row(page, "Short Song")).to_be_visible()
+    assert_clean(page)
+    page.goto("/add")
+    page.get_by_test_id("files").set_input_files(folder / "Short Song.wav")
+    expect(page.get_by_text("How fine?")).to_be_visible()
+    assert_clean(page)
+    opened(page, ready)
+    expect(page.get_by_text("Drum chart")).to_be_visible()
+    assert_clean(page)
+    page.get_by_role("button", name="Take away").click()
+    expect(page.get_by_text("How it was made")).to_be_visible()
+    assert_clean(page)
+
+
+def assert_clean(page: Page) -> None:
+    page.wait_for_timeout(300)  # what fades in has its colours then
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    assert not [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found["violations"]]
+
+
+def test_phone_has_no_sideways_scroll_and_nothing_moves_while_it_loads(
+    browser: Browser, studio: Studio, ready: str
+) -> None:
+    context = browser.new_context(base_url=studio.url, viewport={"width": 390, "height": 844}, has_touch=True)
+    page = context.new_page()
+    page.add_init_script(
+        "window.shifts = 0; new PerformanceObserver((list) => list.getEntries().forEach((one) => window.shifts +="
+        " one.value)).observe({ type: 'layout-shift', buffered: true })"
+    )
+    for path in ("/", "/add", f"/songs/{ready}"):
+        page.goto(path)
+        page.wait_for_timeout(1500)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert page.evaluate("window.shifts") < 0.02, path
+    context.close()

@@ -1,0 +1,47 @@
+"""A studio whose queue nobody works on, and a folder of the operator's own."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from stemwright.audio.decode import DecodeLimits
+from stemwright.jobs.config import JobsConfig
+from stemwright.jobs.engine import EnginePool
+from stemwright.jobs.queue import Queue, prepare_jobs
+from stemwright.library.database import Database
+from stemwright.storage.objects import ObjectStore
+from stemwright.studio.studio import Studio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def idle(folder: Path) -> Iterator[Studio]:
+    """The studio, for the time of a block."""
+    incoming = folder / "incoming"
+    incoming.mkdir()
+    db = Database(f"sqlite:///{folder}/studio.db")
+    db.migrate()
+    prepare_jobs(db)
+    config = JobsConfig(
+        work=folder / "work",
+        engine_command=("false",),
+        limits=DecodeLimits(size_bytes=1_000_000),
+        model="sketch",
+        disk_reserve=0,
+    )
+    queue = Queue(db, config)
+    yield Studio(
+        db=db,
+        store=ObjectStore(f"file://{folder / 'objects'}"),
+        queue=queue,
+        config=config,
+        encoders=EnginePool(config.engine_command, max_rss=1, max_calls=1),
+        upload_max_bytes=1000,
+        incoming=incoming,
+    )
+    queue.close()
+    db.close()
