@@ -44,9 +44,12 @@ def find_model(name: str, *, repo: Path | None = None) -> tuple[Family, ModelInf
     Raises `UnknownModelError`, naming those that are called nearly so.
     """
     models = list_models()
-    named = next(((family, info) for family, info in models if info.name == name), None)
-    if named is not None and (repo is None or named[0].availability(name, repo=repo) == "ready"):
-        return named
+    named = [(family, info) for family, info in models if info.name == name]
+    for family, info in named:  # where several have the name, the one whose weights are here
+        if family.availability(name, repo=repo) == "ready":
+            return family, info
+    if named and repo is None:
+        return named[0]
     if repo is not None:
         for family in families().values():
             if family.availability(name, repo=repo) == "ready" != family.availability(name):
@@ -55,8 +58,8 @@ def find_model(name: str, *, repo: Path | None = None) -> tuple[Family, ModelInf
                 return family, ModelInfo(
                     name=name, family=family.name, summary=summary, stems=(), licence="unknown", source=source
                 )
-    if named is not None:
-        return named
+    if named:
+        return named[0]
     names = sorted(info.name for _, info in models)
     close = difflib.get_close_matches(name, names)
     place = f" (nor in {repo})" if repo else ""
