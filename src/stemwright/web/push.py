@@ -144,18 +144,23 @@ async def _hear(socket: WebSocket) -> None:
         pass
 
 
-def socket_io(feed: Feed, *, any_origin: bool) -> socketio.AsyncServer:
-    """A Socket.IO server: `subscribe {"job_id": …}` (or no job, for all of them) is answered by `job` events.
-
-    `any_origin` leaves it to others which pages may come; else those of the same origin may.
-    """
-    server = socketio.AsyncServer(
+def silent_server(*, any_origin: bool) -> socketio.AsyncServer:
+    """A Socket.IO server without any events yet; `any_origin` as for `socket_io`."""
+    return socketio.AsyncServer(
         async_mode="asgi",
         cors_allowed_origins=[] if any_origin else None,
         logger=logging.getLogger("socketio.server"),
         engineio_logger=logging.getLogger("engineio.server"),
         max_http_buffer_size=65_536,
     )
+
+
+def socket_io(feed: Feed, *, any_origin: bool) -> socketio.AsyncServer:
+    """A Socket.IO server: `subscribe {"job_id": …}` (or no job, for all of them) is answered by `job` events.
+
+    `any_origin` leaves it to others which pages may come; else those of the same origin may.
+    """
+    server = silent_server(any_origin=any_origin)
     followers = _Followers(server, feed)
     for name in ("connect", "subscribe", "unsubscribe", "disconnect"):
         server.on(name, getattr(followers, name))

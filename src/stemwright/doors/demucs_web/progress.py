@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Any, Final
-
-import socketio
 
 from stemwright.doors.demucs_web.words import job_id_of, message_of, progress_of, status_of
 from stemwright.errors import JobNotFoundError
 from stemwright.studio.studio import LOCAL
+from stemwright.web.push import silent_server
 
 if TYPE_CHECKING:
+    import socketio
+
     from stemwright.web.feed import Feed
 
 PLACE: Final = "/progress"
@@ -21,13 +21,7 @@ _MOST: Final = 200  # jobs that one client follows at once
 
 def socket_io(feed: Feed, *, any_origin: bool) -> socketio.AsyncServer:
     """The Socket.IO server; `any_origin` leaves it to others which pages may come, else only our own may."""
-    server = socketio.AsyncServer(
-        async_mode="asgi",
-        cors_allowed_origins=[] if any_origin else None,
-        logger=logging.getLogger("socketio.server"),
-        engineio_logger=logging.getLogger("engineio.server"),
-        max_http_buffer_size=65_536,
-    )
+    server = silent_server(any_origin=any_origin)
     listeners = _Listeners(server, feed)
     for name in ("connect", "subscribe", "disconnect"):
         server.on(name, getattr(listeners, name), namespace=PLACE)
