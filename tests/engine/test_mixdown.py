@@ -4,10 +4,11 @@ import itertools
 import math
 import tempfile
 import tracemalloc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import scipy.signal
 import soxr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,14 +16,17 @@ from hypothesis import strategies as st
 from recordings import Belongings
 from signals import FFMPEGS, choose, decode, decode_tracks, lag
 from sounds import level_db, sound
+from stemwright.audio.digest import PcmDigest
 from stemwright.audio.encode import Encoder, quantise
 from stemwright.audio.formats import FORMATS
 from stemwright.audio.resample import resampled_length
 from stemwright.audio.sniff import sniff
 from stemwright.audio.tags import Tags, read_tags
-from stemwright.engine.mixdown import MAX_GAIN_DB, Mixdown, mixdown, stem_mp4, summed, transcode
+from stemwright.engine.mixdown import Mixdown, mixdown, recording, stem_mp4, summed, transcode
+from stemwright.engine.strips import MAX_GAIN_DB, Strip
 from stemwright.errors import (
     CorruptInputError,
+    InputChangedError,
     NotAudioError,
     OptionError,
     OutputError,
@@ -101,7 +105,8 @@ def mix(  # all gains 0 dB, the whole song, as float
     end: float | None = None,
     name: str = "wav32f",
 ) -> Mixdown:
-    return mixdown(stems, target, gains_db=gains_db or {}, start=start, end=end, format=FORMATS[name])
+    strips = {stem: Strip(gain_db=gain) for stem, gain in (gains_db or {}).items()}
+    return mixdown(stems, target, strips=strips, start=start, end=end, format=FORMATS[name])
 
 
 def total(sounds: Mapping[str, Samples]) -> Samples:
@@ -411,6 +416,47 @@ def test_stems_that_do_not_belong_together_are_not_mixed(
         with pytest.raises(CorruptInputError, match="the same"):
             mix(dict(pair), tmp_path / "x.wav")
     assert [path.name for path in tmp_path.iterdir()] == ["stray.flac"]
+
+
+def test_a_panned_mono_song_becomes_stereo(tmp_path: Path) -> None:
+    wave = sound("noise", seconds=1, rate=8000)[:1] * np.float32(0.3)
+    paths = {name: store(tmp_path / name, wave, rate=8000, name="wav32f") for name in "ab"}
+    strips = {"a": Strip(pan=-0.25)}
+    mixdown(paths, tmp_path / "x.wav", strips=strips, start=None, end=None, format=FORMATS["wav32f"])
+    got = stored(tmp_path / "x.wav")
+    np.testing.assert_allclose(got, np.concatenate([2 * wave, 1.75 * wave]), atol=1e-7)
+
+
+def test_an_equaliser_goes_on_from_block_to_block(stems: Mapping[str, Path], tmp_path: Path) -> None:
+    strip = Strip(gain_db=-3.0, eq=(6.0, -4.0, 3.0))
+    others: dict[str, Strip] = dict.fromkeys(("drums", "bass", "other"), Strip(gain_db=None))
+    made = {"vocals": strip, **others}
+    mixdown(stems, tmp_path / "x.wav", strips=made, start=None, end=None, format=FORMATS["wav32f"])
+    whole = scipy.signal.sosfilt(strip.sections(RATE), stored(stems["vocals"]).astype(np.float64))
+    np.testing.assert_allclose(stored(tmp_path / "x.wav"), whole * 10 ** (-3 / 20), atol=1e-6)
+
+
+# --- the recording beside its stems -----------------------------------------------------------------------------------
+
+
+def digest_of(path: Path, *, rate: int, channels: int) -> str:
+    digest = PcmDigest(rate, channels)
+    digest.update(stored(path, channels=channels))
+    return digest.hexdigest()
+
+
+def test_the_recording_is_written_at_the_rate_and_level_of_its_stems(tmp_path: Path) -> None:
+    source = store(tmp_path / "song", sound("noise", seconds=2, rate=48_000), rate=48_000, name="flac24")
+    target, digest = tmp_path / "x.wav", digest_of(source, rate=48_000, channels=2)
+    how: Any = {"sample_rate": RATE, "gain_db": -3.0, "format": FORMATS["wav32f"]}
+    recording(source, target, digest=digest, **how)
+    got = stored(target)
+    sent = soxr.resample(stored(source).T, 48_000, RATE).T * 10 ** (-3 / 20)
+    assert got.shape == (2, 2 * RATE)
+    assert level_db(got[:, 500:-500] - sent[:, 500:-500], sent) < -80
+    with pytest.raises(InputChangedError):
+        recording(source, tmp_path / "y.wav", digest="0" * 64, **how)
+    assert not (tmp_path / "y.wav").exists()
 
 
 def test_the_sum_is_rounded_once() -> None:

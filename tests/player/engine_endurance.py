@@ -75,7 +75,7 @@ def measure(proof: Proof, process: int, minutes: float) -> dict[str, Any]:
     """)
     start, cpu = time.monotonic(), cpu_seconds(process)
     most = 0.0
-    while (passed := time.monotonic() - start) < minutes * 60 - 5:
+    while (passed := time.monotonic() - start) < minutes * 60 - 10:
         most = max(most, memory_mb(process))
         time.sleep(2)
     used = cpu_seconds(process) - cpu
@@ -87,6 +87,7 @@ def measure(proof: Proof, process: int, minutes: float) -> dict[str, Any]:
     underruns = proof.run("return proof.context.playbackStats.underrunEvents")
     waits = proof.run("""
         const waits = []
+        await engine.play()
         for (let k = 1; k <= 20; k++) {
             const target = (k * 347) % 590
             const start = performance.now()

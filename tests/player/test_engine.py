@@ -109,12 +109,14 @@ def test_the_servers_mixdown_is_what_is_heard(
     song, _ = separated
     address = song.stems[0]["flac"].rpartition("/stems/")[0]
     file = tmp_path / "mix.wav"
-    file.write_bytes(server.http.get(f"{address}/mix.wav32f?vocals=-6&drums=2.5&bass=mute").content)
+    query = "vocals=-6&eq.vocals=3,-2,5.5&drums=2.5&pan.drums=0.4&eq.other=-24,12,0&pan.other=-1&bass=mute"
+    file.write_bytes(server.http.get(f"{address}/mix.wav32f?{query}").content)
     mix = read(file, channels=2)
     proof.open(song)
     proof.run("""
-        engine.setStem('vocals', { gain: -6 })
-        engine.setStem('drums', { gain: 2.5 })
+        engine.setStem('vocals', { gain: -6, eq: { low: 3, mid: -2, high: 5.5 } })
+        engine.setStem('drums', { gain: 2.5, pan: 0.4 })
+        engine.setStem('other', { pan: -1, eq: { low: -24, mid: 12, high: 0 } })
         engine.setStem('bass', { mute: true })
     """)
     middle, expected, _ = compared(proof.record(PLAY, 2), mix)
@@ -233,9 +235,26 @@ def test_the_original_takes_the_place_of_the_stems(proof: Proof, server: Server,
     mix = imported(server.http, tmp_path / "whole", {"other": sound("song", seconds=4, seed=3)})
     original = stem_of(server.http, mix, "other", tmp_path)
     proof.open(Song(song.stems, RATE, song.samples, original=mix.stems[0]))
-    script = "engine.setOriginal(true); await engine.play(); await proof.wait(1); engine.pause(); await proof.wait(0.1)"
-    middle, expected, _ = compared(proof.record(script)[:, 600:], original)
+    proof.run("await engine.setOriginal(true); await proof.wait(0.5)")
+    middle, expected, _ = compared(proof.record(PLAY, 1), original)
     np.testing.assert_array_equal(middle, expected)
+
+
+def test_the_original_that_is_not_there_is_said_and_the_stems_are_heard_on(
+    proof: Proof, separated: tuple[Song, Samples]
+) -> None:
+    song, _ = separated
+    gone = {"name": "original", "flac": "/api/v1/songs/none/original.flac", "wav": "/api/v1/songs/none/original.wav"}
+    proof.open(Song(song.stems, RATE, song.samples, original=gone))
+    said = proof.run("""
+        await engine.play()
+        const said = await engine.setOriginal(true).catch((error) => error.message)
+        const from = engine.position()
+        await proof.until(() => engine.position() > from + 0.3)
+        return [said, engine.state.original, engine.state.status]
+    """)
+    assert said[0]
+    assert said[1:] == ["off", "playing"]
 
 
 def test_speed_leaves_the_pitch_and_gives_every_bit_back(proof: Proof, server: Server, tmp_path: Path) -> None:

@@ -10,9 +10,12 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
+import scipy.signal
 
 from sounds import Samples, level_db, read
+from stemwright.engine.strips import Strip
 from web.answers import RATE, SECONDS, Prepared, problem_of, wrong_fields
 
 if TYPE_CHECKING:
@@ -137,6 +140,29 @@ def test_mix_turns_stems_down_and_mutes_them(prepared: Prepared, tmp_path: Path)
     assert level_db(mixed - wanted, wanted) < -60
 
 
+def test_mix_pans_and_equalises(prepared: Prepared, tmp_path: Path) -> None:
+    stems = stems_of(prepared, tmp_path)
+    low = scipy.signal.sosfilt(Strip(eq=(6.0, 0.0, -3.5)).sections(RATE), stems["bass"])
+    wanted = stems["vocals"] * np.array([[1.0], [0.25]]) + stems["other"] + low
+    mixed = mix(prepared, tmp_path, **{"pan.vocals": "-0.75", "eq.bass": "6,0,-3.5", "drums": "mute"})
+    assert level_db(mixed - wanted, wanted) < -60
+
+
+def test_original_is_the_recording_in_step_with_its_stems_and_made_once(prepared: Prepared, tmp_path: Path) -> None:
+    server = prepared.server
+    link = server.http.get(prepared.url).json()["links"]["original"]
+    assert link == f"{prepared.url}/original.flac"
+    first = server.http.get(link)
+    assert first.headers["content-type"] == "audio/flac"
+    original = samples_of(first.content, tmp_path)
+    assert original.shape == prepared.samples.shape
+    assert level_db(original - prepared.samples, prepared.samples) < -80
+    objects = server.objects()
+    part = server.http.get(link, headers={"Range": "bytes=0-99"})
+    assert (part.status_code, part.content) == (206, first.content[:100])
+    assert server.objects() == objects
+
+
 def test_mix_of_a_region_is_that_part_of_the_mix(prepared: Prepared, tmp_path: Path) -> None:
     part = mix(prepared, tmp_path, start="0.5", end="1.25", drums="-inf")
     whole = mix(prepared, tmp_path, drums="mute")
@@ -157,10 +183,16 @@ def test_mix_is_sent_whole_and_leaves_nothing(prepared: Prepared) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["vocals=loud", "vocals=nan", "vocals=25", "vocals=-101", "vocals=inf", "vocals=-1&vocals=-2"]
+    "query",
+    [
+        *("vocals=loud", "vocals=nan", "vocals=25", "vocals=-101", "vocals=inf", "vocals=-1&vocals=-2"),
+        *("pan.vocals=1.1", "pan.vocals=nan", "pan.vocals=left", "pan.vocals="),
+        *("eq.vocals=1,2", "eq.vocals=1,2,3,4", "eq.vocals=0,0,13", "eq.vocals=0,-25,0", "eq.vocals=a,b,c"),
+    ],
 )
-def test_gain_that_is_none_is_422_and_named(prepared: Prepared, query: str) -> None:
-    assert wrong_fields(prepared.server.http.get(f"{prepared.url}/mix.flac?{query}")) == {"query.vocals"}
+def test_setting_that_is_none_is_422_and_named(prepared: Prepared, query: str) -> None:
+    name = f"query.{query.partition('=')[0]}"
+    assert wrong_fields(prepared.server.http.get(f"{prepared.url}/mix.flac?{query}")) == {name}
 
 
 @pytest.mark.parametrize("query", ["start=2&end=1", "start=3", "start=99", "start=-1", "end=x"])
@@ -168,7 +200,7 @@ def test_region_outside_the_song_is_422(prepared: Prepared, query: str) -> None:
     assert prepared.server.http.get(f"{prepared.url}/mix.flac?{query}").status_code == 422
 
 
-@pytest.mark.parametrize("path", ["stems/flute.flac", "mix.flac?flute=-6"])
+@pytest.mark.parametrize("path", ["stems/flute.flac", "mix.flac?flute=-6", "mix.flac?pan.flute=0.5"])
 def test_unknown_stem_is_422(prepared: Prepared, path: str) -> None:
     assert "vocals" in problem_of(prepared.server.http.get(f"{prepared.url}/{path}"), 422, "unknown_stem")["detail"]
 

@@ -267,6 +267,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/songs/{song_id}/original.{token}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Original
+         * @description The recording beside its stems: at their rate and level, and as long; made when it is first asked for.
+         */
+        get: operations["get_original_api_v1_songs__song_id__original__token__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/songs/{song_id}/peaks/{file}": {
         parameters: {
             query?: never;
@@ -416,7 +436,7 @@ export interface paths {
         };
         /**
          * Get Mix
-         * @description The stems mixed again: `?vocals=-6&drums=mute`, gains in dB for each stem by its name.
+         * @description The stems mixed again: `?vocals=-6&pan.vocals=-0.3&eq.vocals=0,2,1.5&drums=mute`, as the player sounds.
          *
          *     Should the mix clip, all of it is turned down; the header `Stemwright-Gain-dB` says by how much.
          */
@@ -2788,6 +2808,132 @@ export interface operations {
             };
         };
     };
+    get_original_api_v1_songs__song_id__original__token__get: {
+        parameters: {
+            query?: {
+                /** @description Which of the song's separations; the present one if left out. */
+                separation?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description As it was given. */
+                song_id: string;
+                token: "flac" | "wav";
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file; its `ETag` is strong. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "audio/flac": string;
+                    "audio/wav": string;
+                };
+            };
+            /** @description The part that was asked for. */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "audio/flac": string;
+                    "audio/wav": string;
+                };
+            };
+            /** @description It is what the client has. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The state of things does not allow that. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The range lies outside the file. */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is wrong; `errors` names each. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that is needed is not here now. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It took too long. */
+            504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_peaks_api_v1_songs__song_id__peaks__file__get: {
         parameters: {
             query?: {
@@ -3480,8 +3626,8 @@ export interface operations {
                 end?: number | null;
                 /** @description Which of the song's separations; the present one if left out. */
                 separation?: string | null;
-                /** @description Gains by the names of stems, in dB from -100 to 24, or `mute`: `?vocals=-6&drums=mute`. */
-                gains?: {
+                /** @description By the names of stems: gains in dB from -100 to 24, or `mute` (`vocals=-6&drums=mute`); `pan.NAME`, a balance from -1 (left) to 1 (right); `eq.NAME`, dB from -24 to 12 for the band below 250 Hz, that around 1 kHz and that above 4 kHz (`eq.bass=3,0,-2.5`). */
+                stems?: {
                     [key: string]: string;
                 };
             };

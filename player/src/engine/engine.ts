@@ -32,6 +32,8 @@ export class StreamEngine implements Engine {
   private reel = 1
   private reels = 1
   private replacing: Promise<void> = Promise.resolve()
+  private recording: Promise<void> | null = null // the opening of the original
+  private recorded = false // it is open
   private stretchable = false // the stretcher's code was sent for
   private idle: ReturnType<typeof setTimeout> | undefined
 
@@ -48,13 +50,11 @@ export class StreamEngine implements Engine {
     links.onFeeder = (event) => this.fed(event)
   }
 
-  /** Open all files of a song on a context of its sample rate; fails where one of them cannot be opened. */
+  /** Open the stems of a song on a context of its sample rate; fails where one of them cannot be opened. */
   static async on(context: BaseAudioContext, options: OpenOptions): Promise<StreamEngine> {
     const engine = new StreamEngine(await Links.to(context, options), options)
     try {
-      const opened = [engine.opened(engine.reel, options.stems)]
-      if (options.original) opened.push(engine.opened(ORIGINAL, [options.original]))
-      await Promise.all(opened)
+      await engine.opened(engine.reel, options.stems)
     } catch (error) {
       engine.close()
       throw error
@@ -136,9 +136,21 @@ export class StreamEngine implements Engine {
     this.links.deck({ type: 'volume', gain: amplitude(this.state.volume) })
   }
 
-  setOriginal(on: boolean): void {
-    this.change({ original: on && this.options.original !== null })
-    this.links.deck({ type: 'original', on: this.state.original })
+  async setOriginal(on: boolean): Promise<void> {
+    const { original } = this.options
+    this.change({ original: !on ? 'off' : original && !this.recorded ? 'opening' : 'on' })
+    this.links.deck({ type: 'original', on })
+    if (!on || !original) return
+    this.recording ??= this.opened(ORIGINAL, [original])
+    try {
+      await this.recording
+      this.recorded = true
+      if (this.state.original === 'opening') this.change({ original: 'on' })
+    } catch (error) {
+      this.recording = null
+      if (this.state.original === 'opening') void this.setOriginal(false)
+      throw error
+    }
   }
 
   setSpeed(rate: number): void {
@@ -215,8 +227,14 @@ export class StreamEngine implements Engine {
   private fed(event: FeederEvent): void {
     if (event.type === 'filled') this.filled = true
     else if (event.type === 'opened') this.settle(event.reel, ({ resolve }) => resolve())
-    else if (!this.settle(event.reel, ({ reject }) => reject(new Error(event.reason)))) this.fail(event.reason)
+    else if (!this.settle(event.reel, ({ reject }) => reject(new Error(event.reason)))) this.lost(event)
     this.refresh()
+  }
+
+  /** A file that was open can be read no longer; that of an original that is not heard is opened again next time. */
+  private lost({ reel, reason }: { reel: number; reason: string }): void {
+    if (reel !== ORIGINAL || this.state.original === 'on') this.fail(reason)
+    else [this.recording, this.recorded] = [null, false]
   }
 
   private settle(reel: number, how: (waiting: Waiting) => void): boolean {

@@ -51,7 +51,7 @@ export function initial(names: readonly string[]): EngineState {
     speed: 1,
     pitch: 0,
     volume: 0,
-    original: false,
+    original: 'off',
     stems: Object.fromEntries(names.map((name) => [name, PLAIN])),
   }
 }

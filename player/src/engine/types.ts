@@ -30,7 +30,7 @@ export interface EngineState {
   readonly speed: number // 0.5 to 1.5, pitch kept
   readonly pitch: number // -12 to 12
   readonly volume: number // dB, of the whole, -60 (silent) to +6
-  readonly original: boolean // the original instead of the stems, as loud as they were; stays false without one
+  readonly original: 'off' | 'opening' | 'on' // the original instead of the stems, which are heard until it is open
   readonly stems: Readonly<Record<string, StemSettings>>
 }
 
@@ -56,7 +56,11 @@ export interface Engine {
   setLoop(region: Region | null): void
   setStem(name: string, change: Partial<StemSettings>): void
   setVolume(db: number): void
-  setOriginal(on: boolean): void
+  /**
+   * The original instead of the stems, as loud as their mix was: the recording, where there is one, else the sum of the
+   * stems as they are. It is opened when it is first wanted; rejects where it cannot be.
+   */
+  setOriginal(on: boolean): Promise<void>
   setSpeed(rate: number): void
   setPitch(semitones: number): void
   /**
@@ -69,7 +73,7 @@ export interface Engine {
 
 export interface OpenOptions {
   readonly stems: readonly StemSource[]
-  readonly original: StemSource | null
+  readonly original: StemSource | null // the recording
   readonly sampleRate: number // of the song, Hz
   readonly samples: number // length of the song
 }

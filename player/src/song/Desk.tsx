@@ -53,7 +53,7 @@ export function Desk({ song, job, engine, source, chart }: Props) {
             The sound stopped: {mixer.state.error}. Reload the page to go on.
           </p>
         )}
-        <div className={mixer.comparing ? 'opacity-60 transition-opacity' : 'transition-opacity'}>
+        <div className={mixer.state.original === 'on' ? 'opacity-60 transition-opacity' : 'transition-opacity'}>
           <Timeline view={view} onView={onView} grid={grid} bars={chart?.bars ?? []} snap={snap}>
             {(width) =>
               source.stems.map((stem, at) => (

@@ -28,7 +28,8 @@ interface Props {
 }
 
 export function Track({ stem, number, view, width, height, scale, chosen, onChoose, children }: Props) {
-  const { stems, state } = useMix()
+  const { state } = useMix()
+  const { stems } = state
   const { data: peaks } = usePeaks(stem.peaks)
   const heard = isHeard(stems, stem.name)
   return (

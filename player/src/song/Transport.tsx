@@ -25,7 +25,9 @@ export function toggleLoop({ engine, state }: Mixer, grid: Grid): void {
 
 export function Transport({ view, onView, grid, snap, onSnap }: Props) {
   const mixer = useMix()
-  const { engine, state, comparing, compare } = mixer
+  const { engine, state, source, compare } = mixer
+  const comparing = state.original !== 'off'
+  const original = state.original === 'opening' ? 'Opening…' : 'Original'
   const playing = state.status === 'playing' || state.status === 'buffering'
   const zoom = (factor: number) => onView(zoomed(view, factor, engine.position(), engine.duration))
   const known = grid.beats.length > 0 || grid.period !== null
@@ -58,13 +60,14 @@ export function Transport({ view, onView, grid, snap, onSnap }: Props) {
           value={comparing ? 'original' : 'mix'}
           options={[
             ['mix', 'Your mix'],
-            ['original', 'Original'],
+            ['original', original],
           ]}
+          title={source.original ? 'The recording, as loud as your mix (O)' : 'All stems as they were made, as loud as your mix: the recording is not here (O)'}
           onChange={(heard) => compare(heard === 'original')}
           className="max-md:hidden"
         />
         <Toggle quiet on={comparing} aria-label="Hear the original" className="h-10 rounded-full! px-3 text-sm md:hidden" onClick={() => compare(!comparing)}>
-          Original
+          {original}
         </Toggle>
         <div className="ml-auto flex items-center gap-1 sm:gap-2">
           <div className="flex max-lg:hidden">

@@ -5,15 +5,12 @@ import { API, errorOf, request, type SongDetail } from '../api/client'
 import { PLAIN, type Engine, type EngineState, type StemSettings } from '../engine/types'
 import { say } from '../ui/surfaces'
 import { Frames } from './frames'
-import { louder, recalledMix, rememberMix, settled } from './memory'
+import { recalledMix, rememberMix, settled } from './memory'
 import { alike, type Source } from './source'
 
 export interface Mixer {
   readonly engine: Engine
   readonly state: EngineState
-  /** The mix as the user set it, also while the original is heard. */
-  readonly stems: EngineState['stems']
-  readonly comparing: boolean
   readonly frames: Frames
   readonly source: Source
   seek(seconds: number): void
@@ -34,7 +31,7 @@ async function opened(song: SongDetail, source: Source): Promise<Engine> {
   ])
   const [first] = facts.stems
   if (!first) throw new Error('this song has no stems')
-  const engine = await openEngine({ stems: source.stems, original: null, sampleRate: first.sample_rate, samples: first.frames })
+  const engine = await openEngine({ stems: source.stems, original: source.original, sampleRate: first.sample_rate, samples: first.frames })
   const mix = recalledMix(song.id)
   for (const name of engine.names) engine.setStem(name, settled(mix?.stems[name]))
   engine.setVolume(mix?.volume ?? 0)
@@ -100,35 +97,20 @@ export function useMixer(song: string, engine: Engine, source: Source): Mixer {
     () => engine.state,
   )
   const frames = useMemo(() => new Frames(engine), [engine])
-  const [kept, setKept] = useState<{ stems: EngineState['stems']; volume: number } | null>(null)
-  const stems = kept?.stems ?? state.stems
   useEffect(() => () => frames.stop(), [frames])
   useEffect(() => frames.kick(), [frames, state])
   useEffect(() => {
-    if (kept) return
     const timer = setTimeout(() => rememberMix(song, { volume: state.volume, stems: state.stems }), SAVED_AFTER)
     return () => clearTimeout(timer)
-  }, [song, kept, state.volume, state.stems])
+  }, [song, state.volume, state.stems])
 
   const compare = (on: boolean) => {
-    if (on && !kept) {
-      const lufs = Object.fromEntries(source.stems.map((stem) => [stem.name, stem.lufs]))
-      setKept({ stems: state.stems, volume: state.volume })
-      for (const name of engine.names) engine.setStem(name, PLAIN)
-      engine.setVolume(state.volume + louder(lufs, state.stems))
-    }
-    if (!on && kept) {
-      for (const name of engine.names) engine.setStem(name, kept.stems[name] ?? PLAIN)
-      engine.setVolume(kept.volume)
-      setKept(null)
-    }
+    engine.setOriginal(on).catch((error: unknown) => say(`The original could not be opened: ${errorOf(error).message}`, { bad: true }))
   }
 
   return {
     engine,
     state,
-    stems,
-    comparing: kept !== null,
     frames,
     source,
     compare,
@@ -141,11 +123,11 @@ export function useMixer(song: string, engine: Engine, source: Source): Mixer {
       else engine.play().catch((error: unknown) => say(errorOf(error).message, { bad: true }))
     },
     setStem(name, change) {
-      compare(false)
+      if (state.original !== 'off') compare(false)
       engine.setStem(name, change)
     },
     reset() {
-      compare(false)
+      if (state.original !== 'off') compare(false)
       for (const name of engine.names) engine.setStem(name, PLAIN)
       engine.setVolume(0)
       engine.setSpeed(1)

@@ -46,9 +46,9 @@ const ACTIONS: Readonly<Record<string, (desk: Desk, event: KeyboardEvent) => voi
   ArrowUp: ({ mixer }) => mixer.engine.setVolume(Math.min(6, mixer.state.volume + 1)),
   ArrowDown: ({ mixer }) => mixer.engine.setVolume(Math.max(SILENT, mixer.state.volume - 1)),
   Home: ({ mixer }) => mixer.seek(mixer.state.loop?.start ?? 0),
-  m: ({ mixer, chosen }) => mixer.setStem(chosen, { mute: !mixer.stems[chosen]?.mute }),
+  m: ({ mixer, chosen }) => mixer.setStem(chosen, { mute: !mixer.state.stems[chosen]?.mute }),
   l: ({ mixer, grid }) => toggleLoop(mixer, grid),
-  o: ({ mixer }) => mixer.compare(!mixer.comparing),
+  o: ({ mixer }) => mixer.compare(mixer.state.original === 'off'),
   '+': ({ mixer, view, onView }) => onView(zoomed(view, 2, mixer.engine.position(), mixer.engine.duration)),
   '=': ({ mixer, view, onView }) => onView(zoomed(view, 2, mixer.engine.position(), mixer.engine.duration)),
   '-': ({ mixer, view, onView }) => onView(zoomed(view, 0.5, mixer.engine.position(), mixer.engine.duration)),
@@ -60,7 +60,7 @@ function onDigit({ mixer, onChoose }: Desk, event: KeyboardEvent): boolean {
   const number = /^Digit([1-8])$/.exec(event.code)?.[1]
   const stem = number && mixer.source.stems[Number(number) - 1]?.name
   if (!stem) return false
-  const { mute = false, solo = false } = mixer.stems[stem] ?? {}
+  const { mute = false, solo = false } = mixer.state.stems[stem] ?? {}
   mixer.setStem(stem, event.shiftKey ? { mute: !mute } : { solo: !solo })
   onChoose(stem)
   return true

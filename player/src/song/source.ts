@@ -13,6 +13,7 @@ export interface Source {
   readonly model: string
   readonly draft: boolean
   readonly stems: readonly PlayedStem[]
+  readonly original: StemSource | null // the recording, where it is still here
   readonly mixPeaks: string
   readonly chart: string | undefined
 }
@@ -22,7 +23,7 @@ export function sourceOf(song: SongDetail, job: Job | undefined): Source | null 
   if (made) {
     const chart = [made, ...song.separations.toReversed()].find((one) => one.drums)?.drums?.chart
     const stems = made.stems.map((stem) => stemOf(stem.name, stem.url, stem.peaks, stem.loudness.integrated_lufs))
-    return { separation: made.id, model: made.model, draft: made.draft, stems, mixPeaks: mixOf(song.id, made.id), chart }
+    return { separation: made.id, model: made.model, draft: made.draft, stems, original: originalOf(song, made.id), mixPeaks: mixOf(song.id, made.id), chart }
   }
   const preview = job?.preview
   if (!preview) return null
@@ -32,13 +33,21 @@ export function sourceOf(song: SongDetail, job: Job | undefined): Source | null 
     model: preview.model,
     draft: true,
     stems,
+    original: originalOf(song, preview.separation),
     mixPeaks: mixOf(song.id, preview.separation),
     chart: undefined,
   }
 }
 
 function stemOf(name: string, flac: string, peaks: string, lufs: number | null): PlayedStem {
-  return { name, flac, wav: flac.replace(/\.flac(?=\?|$)/, '.wav'), peaks, lufs }
+  return { ...sourceAt(name, flac), peaks, lufs }
+}
+
+const sourceAt = (name: string, flac: string): StemSource => ({ name, flac, wav: flac.replace(/\.flac(?=\?|$)/, '.wav') })
+
+function originalOf(song: SongDetail, separation: string): StemSource | null {
+  const url = song.links['original']
+  return url === undefined ? null : sourceAt('original', `${url}?separation=${separation}`)
 }
 
 const mixOf = (song: string, separation: string): string => `${API}/songs/${song}/peaks/mix.dat?separation=${separation}`

@@ -110,11 +110,12 @@ function Stems({ song, format }: { song: SongDetail; format: string }) {
 }
 
 function ThisMix({ song, format }: { song: SongDetail; format: string }) {
-  const { stems, state, source } = useMix()
+  const { state, source } = useMix()
+  const { stems } = state
   const [part, setPart] = useState(true)
   const [busy, run] = useBusy()
   const words = mixWords(stems, decibels)
-  const lacking = unsaid(state, stems)
+  const lacking = unsaid(state)
   const region = part ? state.loop : null
   const render = async () => {
     const query = mixQuery(stems, source.separation, region)

@@ -12,6 +12,15 @@ describe('the request for a mix', () => {
     const query = mixQuery({ ...stems, vocals: { ...PLAIN, mute: true }, drums: { ...PLAIN, gain: -3.5 }, bass: { ...PLAIN, gain: -60 } }, 'x', null)
     expect(query.toString()).toBe('separation=x&vocals=mute&drums=-3.5&bass=mute')
   })
+  it('gives balances and equalisers of what is heard', () => {
+    const bent = { ...PLAIN, pan: -0.255, eq: { low: 3, mid: 0, high: -2.5 } }
+    expect([...mixQuery({ vocals: bent, drums: { ...bent, mute: true } }, 'x', null)]).toEqual([
+      ['separation', 'x'],
+      ['pan.vocals', '-0.25'],
+      ['eq.vocals', '3,0,-2.5'],
+      ['drums', 'mute'],
+    ])
+  })
   it('mutes the others of a solo', () => {
     expect(mixQuery({ ...stems, bass: { ...PLAIN, solo: true } }, 'x', null).toString()).toBe('separation=x&vocals=mute&drums=mute')
   })
@@ -19,12 +28,10 @@ describe('the request for a mix', () => {
 })
 
 describe('what a file will lack', () => {
-  it('is nothing for volumes, mutes and solos', () => expect(unsaid(still, { ...stems, drums: { ...PLAIN, gain: 3, solo: true } })).toBe(''))
-  it('is named, but not where it is not heard', () => {
-    const bent = { ...PLAIN, pan: 1, eq: { low: 3, mid: 0, high: 0 } }
-    expect(unsaid(still, { ...stems, drums: bent })).toContain('pan and the equalisers stay in the player')
-    expect(unsaid(still, { ...stems, drums: { ...bent, mute: true } })).toBe('')
-    expect(unsaid({ ...still, speed: 0.8 }, stems)).toContain('speed stays')
+  it('is nothing for what is set at the stems', () => expect(unsaid(still)).toBe(''))
+  it('is named', () => {
+    expect(unsaid({ ...still, speed: 0.8 })).toContain('speed stays')
+    expect(unsaid({ ...still, pitch: 2, volume: -3 })).toContain('pitch and the master volume stay')
   })
 })
 

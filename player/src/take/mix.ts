@@ -20,12 +20,19 @@ export const FORMATS: readonly (readonly [string, string])[] = [
 /** A format's ending, for the names of files. */
 export const endingOf = (format: string): string => ({ wav24: 'wav', wav32f: 'wav', alac16: 'm4a', alac24: 'm4a' })[format] ?? format
 
-/** The query of a mix: gains in dB, what is not heard as `mute`, and the part that is wanted. */
+const short = (value: number): string => String(Math.round(value * 100) / 100)
+
+/** The query of a mix: gains in dB, what is not heard as `mute`, balances, equalisers, and the part that is wanted. */
 export function mixQuery(stems: EngineState['stems'], separation: string, region: Region | null): URLSearchParams {
   const query = new URLSearchParams({ separation })
-  for (const [name, { gain }] of Object.entries(stems)) {
-    if (!isHeard(stems, name) || gain <= -60) query.set(name, 'mute')
-    else if (gain !== 0) query.set(name, String(Math.round(gain * 100) / 100))
+  for (const [name, { gain, pan, eq }] of Object.entries(stems)) {
+    if (!isHeard(stems, name) || gain <= -60) {
+      query.set(name, 'mute')
+      continue
+    }
+    if (gain !== 0) query.set(name, short(gain))
+    if (pan !== 0) query.set(`pan.${name}`, short(pan))
+    if (!isEven(eq)) query.set(`eq.${name}`, [eq.low, eq.mid, eq.high].map(short).join(','))
   }
   if (region) {
     query.set('start', region.start.toFixed(4))
@@ -35,16 +42,9 @@ export function mixQuery(stems: EngineState['stems'], separation: string, region
 }
 
 /** What is heard here but will not be in the file, in words; empty where the file will sound as this does. */
-export function unsaid(state: Pick<EngineState, 'speed' | 'pitch' | 'volume'>, stems: EngineState['stems']): string {
-  const heard = Object.entries(stems).filter(([name]) => isHeard(stems, name))
-  const missing = [
-    heard.some(([, { pan }]) => pan !== 0) && 'pan',
-    heard.some(([, { eq }]) => !isEven(eq)) && 'the equalisers',
-    state.speed !== 1 && 'speed',
-    state.pitch !== 0 && 'pitch',
-    state.volume !== 0 && 'the master volume',
-  ].filter((part) => part !== false)
-  return missing.length ? `Volumes, mutes and solos go into the file; ${listed(missing)} ${missing.length === 1 && !missing[0]?.endsWith('s') ? 'stays' : 'stay'} in the player.` : ''
+export function unsaid(state: Pick<EngineState, 'speed' | 'pitch' | 'volume'>): string {
+  const missing = [state.speed !== 1 && 'speed', state.pitch !== 0 && 'pitch', state.volume !== 0 && 'the master volume'].filter((part) => part !== false)
+  return missing.length ? `The mix goes into the file; ${listed(missing)} ${missing.length === 1 ? 'stays' : 'stay'} in the player.` : ''
 }
 
 /** The mix in words: `All stems as they are`, `Without vocals; drums −3 dB`. */

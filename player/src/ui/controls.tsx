@@ -153,11 +153,12 @@ export function Segments<T extends string>(props: {
   value: T
   options: readonly (readonly [T, string])[]
   onChange: (value: T) => void
+  title?: string
   className?: string
 }) {
-  const { label, value, options, onChange, className = '' } = props
+  const { label, value, options, onChange, title, className = '' } = props
   return (
-    <div role="group" aria-label={label} className={`inline-flex rounded-full bg-line/70 p-0.5 text-sm ${className}`}>
+    <div role="group" aria-label={label} title={title} className={`inline-flex rounded-full bg-line/70 p-0.5 text-sm ${className}`}>
       {options.map(([name, text]) => (
         <button
           key={name}

@@ -1,4 +1,4 @@
-"""Stored stems in other forms: one of them transcoded, several mixed down, four as a Stems file."""
+"""Stored stems in other forms: one transcoded, several mixed down, four as a Stems file, their recording beside."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from stemwright.audio.resample import Resampler
 from stemwright.audio.stem_mp4 import StemTrack, write_stem_mp4
 from stemwright.engine.ahead import ahead
 from stemwright.engine.output import as_output_error, staging
+from stemwright.engine.scan import song_blocks
 from stemwright.engine.spool import Spool
+from stemwright.engine.strips import Equaliser, Strip
 from stemwright.errors import CorruptInputError, OptionError, OutputExistsError, UnknownStemError
 
 if TYPE_CHECKING:
@@ -27,10 +29,11 @@ if TYPE_CHECKING:
     from stemwright.audio.formats import Format
     from stemwright.audio.tags import Tags
     from stemwright.engine.output import Staging
-    from stemwright.types import SampleRate, Samples, Seconds, StemName
+    from stemwright.engine.strips import Doubles
+    from stemwright.types import Digest, SampleRate, Samples, Seconds, StemName
 
-MAX_GAIN_DB: Final = 60.0
 _LONGEST: Final[Seconds] = 1e6
+_SILENT: Final = Strip(gain_db=None)
 STORED = DecodeLimits(duration=_LONGEST, size_bytes=1 << 50, wall_clock=3600.0)  # they were checked when they came
 
 
@@ -91,28 +94,52 @@ def transcode(
         _publish(stage, path, target)
 
 
+def recording(
+    source: Path,
+    target: Path,
+    *,
+    digest: Digest,
+    sample_rate: SampleRate,
+    gain_db: float,
+    format: Format,  # noqa: A002
+) -> None:
+    """Write the recording that stems were made of as they are: at their rate and level, mono or stereo, as long.
+
+    `digest` is that of its samples, `gain_db` the receipt's. `target` appears when it is whole, and replaces what
+    stands there. Raises `InputChangedError` (it is another recording), and as `transcode`.
+    """
+    form, gain = _Form(format=format, bitrate=None, tags=None), np.float32(10 ** (gain_db / 20))
+    with _making(target, [source]) as (stage, path), open_audio(source, limits=STORED) as stream:
+        rate, channels = stream.info.sample_rate, min(stream.info.channels, 2)
+        heard = _resampled(song_blocks(stream, expected=digest), rate, sample_rate, channels=channels)
+        with form.encoder(path, sample_rate=sample_rate, channels=channels) as encoder, closing(ahead(heard)) as blocks:
+            for block in blocks:
+                encoder.write(block if gain == 1 else block * gain)
+        _publish(stage, path, target)
+
+
 def mixdown(
     stems: Mapping[StemName, Path],
     target: Path,
     *,
-    gains_db: Mapping[StemName, float | None],
+    strips: Mapping[StemName, Strip],
     start: Seconds | None,
     end: Seconds | None,
     format: Format,  # noqa: A002
     bitrate: int | None = None,
     tags: Tags | None = None,
 ) -> Mixdown:
-    """Write the sum of stored stems, each with its gain, from `start` to `end`, both rounded to whole samples.
+    """Write the sum of stored stems, each with its settings, from `start` to `end`, both rounded to whole samples.
 
-    A gain is in dB, None and -inf mute, and a stem without one has 0 dB. The sum is exact before it is rounded to
-    float32, once. Where its sample peak exceeds full scale, and the format clips, a second pass lowers the whole so
-    that the peak is at 0 dBFS; float WAV keeps it as it is. `bitrate` is in bits/s. `target` appears when it is whole,
-    and replaces what stands there.
-    Raises `UnknownStemError` (a gain for a stem that is not there), `OptionError` (no stems, a gain beyond
-    `MAX_GAIN_DB`, a region outside the song or of no samples, what the format cannot carry), and as `transcode`.
+    A stem without settings is taken as it is. The sum is exact before it is rounded to float32, once; it is stereo
+    where a stem is, or is panned. Where its sample peak exceeds full scale, and the format clips, a second pass lowers
+    the whole so that the peak is at 0 dBFS; float WAV keeps it as it is. `bitrate` is in bits/s. `target` appears when
+    it is whole, and replaces what stands there.
+    Raises `UnknownStemError` (settings for a stem that is not there), `OptionError` (no stems, settings out of bounds,
+    a region outside the song or of no samples, what the format cannot carry), and as `transcode`.
     """
-    factors = _factors(stems, gains_db)
-    heard = {stem: factors[stem] for stem in sorted(stems) if factors[stem]} or {min(stems): 0.0}
+    settings = _checked_strips(stems, strips)
+    heard = {stem: settings[stem] for stem in sorted(stems) if settings[stem].heard} or {min(stems): _SILENT}
     form = _Form(format=format, bitrate=bitrate, tags=tags)
     job = _Mix({stem: stems[stem] for stem in heard}, tuple(heard.values()), start=start, end=end, form=form)
     with _making(target, stems.values()) as (stage, path):
@@ -166,14 +193,17 @@ def stem_mp4(
     return _described(gain, frames=mix.frames, sample_rate=rate)
 
 
-def summed(blocks: Sequence[Samples], factors: Sequence[float] | None = None) -> Samples:
+def summed(blocks: Sequence[Samples | Doubles], factors: Sequence[float | Doubles] | None = None) -> Samples:
     """The sum of blocks, each times its factor (1 without), added up in double precision and rounded once.
 
-    Input: `[C, T]` float32 each. Output: `[C, T]` float32. Without factors it does not depend on the blocks' order.
+    Input: `[C, T]` float32 or float64 each; factors that are arrays, `[1, 1]` or `[2, 1]`. Output: `[C, T]` float32, C
+    the most of any. Without factors it does not depend on the blocks' order.
     """
-    total = np.zeros(blocks[0].shape)
-    for block, factor in zip(blocks, factors or itertools.repeat(1.0, len(blocks)), strict=True):
-        total += block if factor == 1 else np.multiply(block, factor, dtype=np.float64)
+    factors = factors or [1.0] * len(blocks)
+    channels = max(*(block.shape[0] for block in blocks), *(np.size(factor) for factor in factors))
+    total = np.zeros((channels, blocks[0].shape[1]))
+    for block, factor in zip(blocks, factors, strict=True):
+        total += block if np.size(factor) == 1 and factor == 1 else np.multiply(block, factor, dtype=np.float64)
     rounded: Samples = total.astype(np.float32)
     return rounded
 
@@ -193,13 +223,13 @@ class _Mix:
     def __init__(
         self,
         stems: Mapping[StemName, Path],
-        factors: Sequence[float],
+        strips: Sequence[Strip],
         *,
         start: Seconds | None,
         end: Seconds | None,
         form: _Form,
     ) -> None:
-        self._stems, self._factors = stems, factors
+        self._stems, self._strips = stems, strips
         self._start, self._end = _checked("start", start), _checked("end", end)
         self._form = form
 
@@ -209,10 +239,11 @@ class _Mix:
         with _opened(self._stems) as stems:
             first, last = self._region(stems.sample_rate)
             rate = form.nearest_rate(stems.sample_rate)
-            mixed = (summed(blocks, self._factors) for blocks in stems.blocks(first=first, last=last))
+            channels = max(stems.channels, *(len(strip.factors()) for strip in self._strips))
+            mixed = self._mixed(stems, first=first, last=last)
             with (
-                self._form.encoder(path, sample_rate=rate, channels=stems.channels) as encoder,
-                closing(ahead(_resampled(mixed, stems.sample_rate, rate, channels=stems.channels))) as blocks,
+                self._form.encoder(path, sample_rate=rate, channels=channels) as encoder,
+                closing(ahead(_resampled(mixed, stems.sample_rate, rate, channels=channels))) as blocks,
             ):
                 for block in blocks:
                     frames += block.shape[1]
@@ -224,6 +255,12 @@ class _Mix:
                     else:
                         encoder.write(block)
         return _Written(peak, frames, rate)
+
+    def _mixed(self, stems: _Stems, *, first: int, last: int | None) -> Iterator[Samples]:
+        factors = [strip.factors() for strip in self._strips]
+        filters = [Equaliser(strip, stems.sample_rate, channels=stems.channels) for strip in self._strips]
+        for blocks in stems.blocks(first=first, last=last):
+            yield summed([one.run(block) for one, block in zip(filters, blocks, strict=True)], factors)
 
     def _region(self, rate: SampleRate) -> tuple[int, int | None]:
         """First sample and the one after the last; None for the song's own end."""
@@ -318,20 +355,15 @@ def _resampled(
         yield rest
 
 
-def _factors(stems: Mapping[StemName, Path], gains_db: Mapping[StemName, float | None]) -> dict[StemName, float]:
-    """Each stem's factor; 0 mutes."""
+def _checked_strips(stems: Mapping[StemName, Path], strips: Mapping[StemName, Strip]) -> dict[StemName, Strip]:
+    """The settings of every stem."""
     if not stems:
         raise OptionError("there are no stems to mix")
-    if unknown := sorted(set(gains_db) - set(stems)):
+    if unknown := sorted(set(strips) - set(stems)):
         raise UnknownStemError(f"there is no stem called {unknown[0]!r}; there are {', '.join(stems)}")
-    factors = {}
-    for stem in stems:
-        gain = gains_db.get(stem, 0.0)
-        gain = -math.inf if gain is None else gain
-        if not gain <= MAX_GAIN_DB:  # NaN neither
-            raise OptionError(f"{stem}: a gain of {gain} dB; at most {MAX_GAIN_DB:g} dB can be had")
-        factors[stem] = 10.0 ** (gain / 20)
-    return factors
+    for stem, strip in strips.items():
+        strip.check(stem)
+    return {stem: strips.get(stem, Strip()) for stem in stems}
 
 
 def _checked(what: str, seconds: Seconds | None) -> Seconds | None:

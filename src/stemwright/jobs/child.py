@@ -44,6 +44,7 @@ class Child:
             "separate": self._separate,
             "transcribe": self._transcribe,
             "transcode": self._transcode,
+            "recording": self._recording,
             "mixdown": self._mixdown,
             "stem_mp4": self._stem_mp4,
             "import": self._import,
@@ -174,11 +175,28 @@ class Child:
         transcode(Path(source), Path(target), format=parse_format(format))
         return {}
 
-    def _mixdown(self, *, stems: dict[str, str], target: str, format: str, **how: Any) -> dict[str, Any]:  # noqa: A002
+    def _recording(self, *, source: str, target: str, format: str, **of: Any) -> dict[str, Any]:  # noqa: A002
+        from stemwright.audio.formats import parse_format
+        from stemwright.engine.mixdown import recording
+
+        recording(Path(source), Path(target), format=parse_format(format), **of)
+        return {}
+
+    def _mixdown(
+        self,
+        *,
+        stems: dict[str, str],
+        target: str,
+        format: str,  # noqa: A002
+        strips: dict[str, Any],
+        **how: Any,
+    ) -> dict[str, Any]:
         from stemwright.audio.formats import parse_format
         from stemwright.engine.mixdown import mixdown
+        from stemwright.engine.strips import Strip
 
-        made = mixdown(_paths(stems), Path(target), format=parse_format(format), **how)
+        settings = {name: Strip(**strip) for name, strip in strips.items()}
+        made = mixdown(_paths(stems), Path(target), strips=settings, format=parse_format(format), **how)
         return {"gain_db": made.gain_db}
 
     def _stem_mp4(self, *, stems: dict[str, str], target: str, format: str) -> dict[str, Any]:  # noqa: A002

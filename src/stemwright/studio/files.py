@@ -1,4 +1,4 @@
-"""Files of a song: stems in any format, overviews, zip, `.stem.mp4`, mixdown."""
+"""Files of a song: stems in any format, the recording beside them, overviews, zip, `.stem.mp4`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 from weakref import WeakValueDictionary
 
 from sqlalchemy import select, update
@@ -24,7 +24,7 @@ from stemwright.library.tables import File, Separation, Song, new_id
 from stemwright.studio.songs import find_song
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable
 
     from sqlalchemy.orm import Session
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from stemwright.studio.studio import Studio
 
 TOKENS: Final = ("flac", "wav", "mp3", "opus", "m4a", "wav24", "wav32f", "alac16", "alac24")
-_MEDIA: Final = {
+MEDIA: Final = {
     "flac": "audio/flac",
     "wav": "audio/wav",
     "wav24": "audio/wav",
@@ -50,7 +50,7 @@ _MEDIA: Final = {
     "zip": "application/zip",
 }
 _WHOLE: Final = "song"  # what a file of all stems is called
-_EXTENSION: Final = {"wav24": "wav", "wav32f": "wav", "alac16": "m4a", "alac24": "m4a"}
+EXTENSION: Final = {"wav24": "wav", "wav32f": "wav", "alac16": "m4a", "alac24": "m4a"}
 _making: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
 
@@ -66,7 +66,7 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Stems:
+class Stems:
     """The stems of one separation of a song."""
 
     song: Song
@@ -75,9 +75,11 @@ class _Stems:
 
     @property
     def names(self) -> list[str]:
+        """Of the stems."""
         return _names(self.separation)
 
     def masters(self) -> dict[str, File]:
+        """The stems' own files, by their names."""
         return {name: self.files[f"{name}.flac"] for name in self.names}
 
 
@@ -85,14 +87,14 @@ def _names(separation: Separation) -> list[str]:
     return [stem["name"] for stem in separation.receipt["stems"]]
 
 
-def _stems(
+def stems_of(
     session: Session,
     song_id: str,
     *,
     owner: str,
     separation: str | None,
     having: Callable[[Separation], bool] | None = None,
-) -> _Stems:
+) -> Stems:
     """The separation of a song that is named, or its present one, or another one `having` what this lacks.
 
     Raises `JobNotFoundError`, `ConflictError`.
@@ -113,17 +115,17 @@ def _stems(
         session.execute(update(Song).where(Song.id == song.id).values(used_at=now))
         session.execute(update(Separation).where(Separation.id == found.id).values(used_at=now))
     files = {file.name: file for file in session.scalars(select(File).where(File.separation_id == found.id))}
-    return _Stems(song=song, separation=found, files=files)
+    return Stems(song=song, separation=found, files=files)
 
 
-def _served(stems: _Stems, file: File, token: str) -> Served:
-    stem, extension = file.name.removesuffix(f".{token}"), _EXTENSION.get(token, token)
+def _served(stems: Stems, file: File, token: str) -> Served:
+    stem, extension = file.name.removesuffix(f".{token}"), EXTENSION.get(token, token)
     title = safe_name(stems.song.title)
     return Served(
         object_key=file.object_key,
         size_bytes=file.size_bytes,
         digest=file.digest,
-        media_type=_MEDIA[token.rsplit(".", 1)[-1]],
+        media_type=MEDIA[token.rsplit(".", 1)[-1]],
         file_name=f"{title}.{extension}" if stem == _WHOLE else f"{title} - {stem}.{extension}",
     )
 
@@ -131,7 +133,7 @@ def _served(stems: _Stems, file: File, token: str) -> Served:
 def stored_file(studio: Studio, song_id: str, name: str, *, owner: str, separation: str | None) -> Served:
     """A file that a separation came with, such as `vocals.peaks.dat` or `receipt.json`. Raises `JobNotFoundError`."""
     with studio.db.session() as session:
-        stems = _stems(session, song_id, owner=owner, separation=separation)
+        stems = stems_of(session, song_id, owner=owner, separation=separation)
         if name not in stems.files:
             raise JobNotFoundError(f"there is no {name} of this song")
         return _served(stems, stems.files[name], name.rsplit(".", 1)[-1])
@@ -140,14 +142,14 @@ def stored_file(studio: Studio, song_id: str, name: str, *, owner: str, separati
 def receipt(studio: Studio, song_id: str, *, owner: str, separation: str | None) -> dict[str, Any]:
     """How the stems were made. Raises `JobNotFoundError`, `ConflictError`."""
     with studio.db.session() as session:
-        return _stems(session, song_id, owner=owner, separation=separation).separation.receipt
+        return stems_of(session, song_id, owner=owner, separation=separation).separation.receipt
 
 
 def chart_file(studio: Studio, song_id: str, part: Part, *, owner: str, separation: str | None) -> Served:
     """A file of the drum chart. Raises `JobNotFoundError`, `ConflictError`, `NoChartError`."""
     name = ".".join(PARTS[part])
     with studio.db.session() as session:
-        stems = _stems(session, song_id, owner=owner, separation=separation, having=_has_chart)
+        stems = stems_of(session, song_id, owner=owner, separation=separation, having=_has_chart)
         if not _has_chart(stems.separation):
             raise NoChartError("this song has no drum chart; a job with `transcribe` makes one")
         if name not in stems.files:
@@ -167,12 +169,12 @@ async def stem_file(
     Raises `JobNotFoundError`, `UnknownStemError`, `ConflictError`, and what encoding raises.
     """
 
-    async def encode(stems: _Stems, folder: Path, target: Path) -> None:
+    async def encode(stems: Stems, folder: Path, target: Path) -> None:
         source = folder / "source.flac"
         await asyncio.to_thread(studio.store.fetch, stems.files[f"{stem}.flac"].object_key, source)
-        await _ask(studio, stems, "transcode", source=str(source), target=str(target), format=token)
+        await ask(studio, stems, "transcode", source=str(source), target=str(target), format=token)
 
-    def check(stems: _Stems) -> None:
+    def check(stems: Stems) -> None:
         if stem not in stems.names:
             raise UnknownStemError(f"there is no stem {stem!r}; there are: {', '.join(stems.names)}")
 
@@ -184,16 +186,43 @@ async def stem_file(
 async def stem_mp4_file(studio: Studio, song_id: str, *, owner: str, separation: str | None) -> Served:
     """The `.stem.mp4` for Traktor and its like; made once, and kept. Raises as `stem_file`; four stems are needed."""
 
-    async def pack(stems: _Stems, folder: Path, target: Path) -> None:
-        paths = await _fetched(studio, stems, folder)
-        await _ask(studio, stems, "stem_mp4", stems=paths, target=str(target), format="m4a")
+    async def pack(stems: Stems, folder: Path, target: Path) -> None:
+        paths = await fetched(studio, stems, folder)
+        await ask(studio, stems, "stem_mp4", stems=paths, target=str(target), format="m4a")
 
-    def check(stems: _Stems) -> None:
+    def check(stems: Stems) -> None:
         if len(stems.names) != 4:
             raise ConflictError(f"a .stem.mp4 holds four stems, and this song has {len(stems.names)}")
 
     return await _made_once(
         studio, song_id, f"{_WHOLE}.stem.mp4", "stem.mp4", owner=owner, separation=separation, check=check, make=pack
+    )
+
+
+async def original_file(
+    studio: Studio, song_id: str, token: Literal["flac", "wav"], *, owner: str, separation: str | None
+) -> Served:
+    """The recording beside its stems: at their rate and level, as long; made once, and kept.
+
+    Raises as `stem_file`, and `NotFoundError` where the recording is not here.
+    """
+
+    async def align(stems: Stems, folder: Path, target: Path) -> None:
+        source, receipt = folder / "recording", stems.separation.receipt
+        await asyncio.to_thread(studio.store.fetch, str(stems.song.upload_key), source)
+        of = {"digest": stems.song.pcm_digest, "gain_db": receipt["gain_db"]}
+        rate = receipt["stems"][0]["sample_rate"]
+        await ask(
+            studio, stems, "recording", source=str(source), target=str(target), format=token, sample_rate=rate, **of
+        )
+
+    def check(stems: Stems) -> None:
+        if stems.song.upload_key is None:
+            raise JobNotFoundError("the recording of this song is not here")
+
+    name = f"{_WHOLE}.original.{token}"
+    return await _made_once(
+        studio, song_id, name, f"original.{token}", owner=owner, separation=separation, check=check, make=align
     )
 
 
@@ -204,9 +233,9 @@ async def _made_once(
     stem = name.removesuffix(f".{token}")
     having = None if stem == _WHOLE else lambda one: stem in _names(one)
 
-    def look() -> tuple[_Stems, Served | None]:
+    def look() -> tuple[Stems, Served | None]:
         with studio.db.session() as session:
-            stems = _stems(session, song_id, owner=owner, separation=separation, having=having)
+            stems = stems_of(session, song_id, owner=owner, separation=separation, having=having)
             check(stems)
             file = stems.files.get(name)
             return stems, _served(stems, file, token) if file else None
@@ -230,7 +259,7 @@ def _gone() -> Served:
     raise JobNotFoundError("the song was deleted meanwhile")
 
 
-def _keep(studio: Studio, stems: _Stems, path: Path) -> None:
+def _keep(studio: Studio, stems: Stems, path: Path) -> None:
     """Store a file that was made, then its row; if another replica was quicker, or the song has gone, nothing."""
     separation = stems.separation
     digest = file_digest(path)
@@ -255,14 +284,15 @@ def _keep(studio: Studio, stems: _Stems, path: Path) -> None:
             studio.store.delete([key])
 
 
-async def _ask(studio: Studio, of: _Stems, what: str, /, **args: Any) -> dict[str, Any]:
+async def ask(studio: Studio, of: Stems, what: str, /, **args: Any) -> dict[str, Any]:
     """Let an encoder process do something."""
     async with studio.encoders.engine() as engine:
         answer: dict[str, Any] = await engine.call(what, timeout=studio.config.timeout(of.separation.duration), **args)
         return answer
 
 
-async def _fetched(studio: Studio, stems: _Stems, folder: Path) -> dict[str, str]:
+async def fetched(studio: Studio, stems: Stems, folder: Path) -> dict[str, str]:
+    """The stems as files of a folder: their paths by their names."""
     paths = {}
     for number, (name, file) in enumerate(stems.masters().items()):
         path = folder / f"{number}.flac"
@@ -281,67 +311,6 @@ def working_folder(studio: Studio) -> Any:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mixed:
-    """A mixdown as a file in a private folder, which whoever sends it removes."""
-
-    path: Path
-    media_type: str
-    file_name: str
-    gain_db: float
-
-    def remove(self) -> None:
-        """Delete it."""
-        shutil.rmtree(self.path.parent, ignore_errors=True)
-
-
-async def mixdown(
-    studio: Studio,
-    song_id: str,
-    token: str,
-    *,
-    gains_db: Mapping[str, float | None],
-    start: float | None,
-    end: float | None,
-    owner: str,
-    separation: str | None,
-) -> Mixed:
-    """The stems mixed again: gains in dB, None mutes; from `start` to `end` seconds.
-
-    Raises `JobNotFoundError`, `ConflictError`, `UnknownStemError`, `OptionError` for a region outside the song.
-    """
-
-    def look() -> _Stems:
-        with studio.db.session() as session:
-            return _stems(session, song_id, owner=owner, separation=separation)
-
-    stems = await asyncio.to_thread(look)
-    if unknown := sorted(gains_db.keys() - {*stems.names}):
-        raise UnknownStemError(f"there is no stem {unknown[0]!r}; there are: {', '.join(stems.names)}")
-    folder = Path(tempfile.mkdtemp(prefix="mix-", dir=studio.incoming))
-    target = folder / f"mix.{token}"
-    try:
-        paths = await _fetched(studio, stems, folder)
-        made = await _ask(
-            studio,
-            stems,
-            "mixdown",
-            stems=paths,
-            target=str(target),
-            format=token,
-            gains_db=dict(gains_db),
-            start=start,
-            end=end,
-        )
-        for path in paths.values():
-            Path(path).unlink(missing_ok=True)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    name = f"{safe_name(stems.song.title)} - mix.{_EXTENSION.get(token, token)}"
-    return Mixed(path=target, media_type=_MEDIA[token], file_name=name, gain_db=made["gain_db"])
-
-
 async def zipped(
     studio: Studio, song_id: str, token: str, *, owner: str, separation: str | None, only_stems: bool = False
 ) -> tuple[int, str, AsyncIterator[bytes]]:
@@ -350,16 +319,16 @@ async def zipped(
     `only_stems` leaves out chart and receipt. Raises as `stem_file`.
     """
 
-    def look() -> _Stems:
+    def look() -> Stems:
         with studio.db.session() as session:
-            return _stems(session, song_id, owner=owner, separation=separation)
+            return stems_of(session, song_id, owner=owner, separation=separation)
 
     stems = await asyncio.to_thread(look)
     parts = [
         await stem_file(studio, song_id, name, token, owner=owner, separation=stems.separation.id)
         for name in stems.names
     ]
-    names = [f"{name}.{_EXTENSION.get(token, token)}" for name in stems.names]
+    names = [f"{name}.{EXTENSION.get(token, token)}" for name in stems.names]
     charted = () if only_stems else (".".join(part) for part in PARTS.values())
     for name in charted:
         if name in stems.files:

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from stemwright import __version__
-from stemwright.web import jobs, ops, page, problems, push, songs
+from stemwright.web import jobs, mixes, ops, page, problems, push, songs
 from stemwright.web.common import State, WebConfig
 from stemwright.web.feed import Feed
 from stemwright.web.reception import Gate, Reception, SmallerJson
@@ -46,7 +46,7 @@ def create_app(studio: Studio, config: WebConfig) -> FastAPI:
     app.state.stemwright = State(studio=studio, feed=Feed(studio), config=config)
     app.state.metrics = ops.Metrics()
     problems.install(app)
-    for router in (jobs.router, songs.router, push.router, ops.router):
+    for router in (jobs.router, songs.router, mixes.router, push.router, ops.router):
         app.include_router(router)
     page.install(app)
     _document(app)

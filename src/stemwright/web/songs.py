@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
-from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -14,10 +12,10 @@ from pydantic import ValidationError
 from stemwright.studio import files, imports
 from stemwright.studio import songs as use
 from stemwright.web import schemas, uploads
-from stemwright.web.bodies import read_json, while_there
+from stemwright.web.bodies import read_json
 from stemwright.web.common import Id, Limit, Offset, Owner, Separation, TheStudio, problems
 from stemwright.web.problems import FieldProblem, InvalidFieldsError
-from stemwright.web.ranges import Passing, disposition, serve
+from stemwright.web.ranges import disposition, serve
 
 if TYPE_CHECKING:
     from stemwright.engine.drum_names import Part
@@ -27,23 +25,19 @@ Sort = Literal[
     "created_at", "-created_at", "title", "-title", "artist", "-artist", "duration", "-duration", "used_at", "-used_at"
 ]
 Token = Literal["flac", "wav", "mp3", "opus", "m4a", "wav24", "wav32f", "alac16", "alac24"]
-_BINARY: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary"}}
-_AUDIO: Final = ("audio/flac", "audio/wav", "audio/mpeg", "audio/ogg", "audio/mp4")
+BINARY: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary"}}
+AUDIO: Final = ("audio/flac", "audio/wav", "audio/mpeg", "audio/ogg", "audio/mp4")
 _MIDI_BYTES: Final = 10_000_000
 
 
 def _files(*media: str) -> dict[int | str, dict[str, Any]]:
     """The documentation of a stored file's answers."""
-    content = dict.fromkeys(media, _BINARY)
+    content = dict.fromkeys(media, BINARY)
     return {
         200: {"description": "The file; its `ETag` is strong.", "content": content},
         206: {"description": "The part that was asked for.", "content": content},
         304: {"description": "It is what the client has."},
     }
-
-
-_OPTIONS: Final = {"separation", "start", "end"}
-_GAIN: Final = (-100.0, 24.0)  # dB
 
 
 @router.get("", response_model=schemas.SongPage, responses=problems())
@@ -167,7 +161,7 @@ def get_notes(request: Request, song_id: Id, name: str, studio: TheStudio, owner
 @router.get(
     "/{song_id}/stems/{file}",
     response_class=Response,
-    responses={**problems(404, 409, 416, 503, 504, 507), **_files(*_AUDIO)},
+    responses={**problems(404, 409, 416, 503, 504, 507), **_files(*AUDIO)},
 )
 async def get_stem(
     request: Request,
@@ -183,6 +177,25 @@ async def get_stem(
         message = f"ends in none of {', '.join(files.TOKENS)}"
         raise InvalidFieldsError([FieldProblem(field="path.file", message=message)])
     found = await files.stem_file(studio, song_id, stem, token, owner=owner, separation=separation)
+    return serve(request, studio.store, found)
+
+
+@router.head("/{song_id}/original.{token}", include_in_schema=False)
+@router.get(
+    "/{song_id}/original.{token}",
+    response_class=Response,
+    responses={**problems(404, 409, 416, 503, 504, 507), **_files("audio/flac", "audio/wav")},
+)
+async def get_original(
+    request: Request,
+    song_id: Id,
+    token: Literal["flac", "wav"],
+    studio: TheStudio,
+    owner: Owner,
+    separation: Separation = None,
+) -> Response:
+    """The recording beside its stems: at their rate and level, and as long; made when it is first asked for."""
+    found = await files.original_file(studio, song_id, token, owner=owner, separation=separation)
     return serve(request, studio.store, found)
 
 
@@ -263,7 +276,7 @@ def get_receipt(song_id: Id, studio: TheStudio, owner: Owner, separation: Separa
     response_class=Response,
     responses={
         **problems(404, 409, 503, 504, 507),
-        200: {"description": "The zip; its length is known from the start.", "content": {"application/zip": _BINARY}},
+        200: {"description": "The zip; its length is known from the start.", "content": {"application/zip": BINARY}},
     },
 )
 async def get_zip(
@@ -294,73 +307,3 @@ async def get_stem_mp4(
     """Mix and four stems in Native Instruments' Stems format, for Traktor and its like."""
     found = await files.stem_mp4_file(studio, song_id, owner=owner, separation=separation)
     return serve(request, studio.store, found)
-
-
-_GAINS: Final = {
-    "parameters": [
-        {
-            "name": "gains",
-            "in": "query",
-            "style": "form",
-            "explode": True,
-            "description": "Gains by the names of stems, in dB from -100 to 24, or `mute`: `?vocals=-6&drums=mute`.",
-            "schema": {"type": "object", "additionalProperties": {"type": "string"}, "examples": [{"vocals": "-6"}]},
-        }
-    ]
-}
-
-
-@router.get(
-    "/{song_id}/mix.{token}",
-    response_class=Response,
-    responses={
-        **problems(404, 409, 503, 504, 507),
-        200: {"description": "The mix.", "content": dict.fromkeys(_AUDIO, _BINARY)},
-    },
-    openapi_extra=_GAINS,
-)
-async def get_mix(
-    request: Request,
-    song_id: Id,
-    token: Token,
-    studio: TheStudio,
-    owner: Owner,
-    start: Annotated[float | None, Query(ge=0, le=1e6, description="Seconds.")] = None,
-    end: Annotated[float | None, Query(ge=0, le=1e6, description="Seconds.")] = None,
-    separation: Separation = None,
-) -> Response:
-    """The stems mixed again: `?vocals=-6&drums=mute`, gains in dB for each stem by its name.
-
-    Should the mix clip, all of it is turned down; the header `Stemwright-Gain-dB` says by how much.
-    """
-    gains = _gains(request)
-    made = files.mixdown(
-        studio, song_id, token, gains_db=gains, start=start, end=end, owner=owner, separation=separation
-    )
-    mixed = await while_there(request, made)
-    headers = {
-        "Stemwright-Gain-dB": f"{mixed.gain_db:.2f}",
-        "Content-Disposition": disposition(mixed.file_name),
-    }
-    return Passing(mixed.path, media_type=mixed.media_type, headers=headers, remove=mixed.remove)
-
-
-def _gains(request: Request) -> dict[str, float | None]:
-    """The gains in a query. Raises `InvalidFieldsError`."""
-    gains: dict[str, float | None] = {}
-    given = [(name, text) for name, text in request.query_params.multi_items() if name not in _OPTIONS]
-    counts = Counter(name for name, _ in given)
-    wrong = [FieldProblem(field=f"query.{name}", message="is given twice") for name in counts if counts[name] > 1]
-    for name, text in given:
-        if text.lower() in {"mute", "-inf"}:
-            gains[name] = None
-            continue
-        try:
-            gains[name] = float(text)
-        except ValueError:
-            gains[name] = math.nan
-        if not _GAIN[0] <= (gains[name] or 0.0) <= _GAIN[1]:
-            wrong.append(FieldProblem(field=f"query.{name}", message="give dB from -100 to 24, or `mute`"))
-    if wrong:
-        raise InvalidFieldsError(wrong)
-    return gains

@@ -1,6 +1,6 @@
 /** Keeps the next seconds of all sources decoded: what playback will need, first needed first, and nothing else. */
 
-import type { FeederEvent, ReelMessage } from '../messages'
+import { type FeederEvent, ORIGINAL, type ReelMessage } from '../messages'
 import { CHUNK, chunksAhead, type Span } from '../dsp/path'
 import type { Channels } from '../dsp/reel'
 import type { StemSource } from '../types'
@@ -139,10 +139,11 @@ export class Feeder {
   }
 
   private tellFilled(): void {
-    if (this.filled === this.seek || this.reels.size === 0) return
+    const stems = [...this.reels].filter(([number]) => number !== ORIGINAL)
+    if (this.filled === this.seek || stems.length === 0) return
     const { sampleRate, length } = this.song
     const first = chunksAhead(this.position, START * sampleRate, this.loop, length)
-    const all = [...this.reels.values()].flatMap((reel) => reel.given)
+    const all = stems.flatMap(([, reel]) => reel.given)
     if (!all.every((given) => first.every((index) => given.has(index)))) return
     this.filled = this.seek
     this.tell({ type: 'filled', seek: this.seek })

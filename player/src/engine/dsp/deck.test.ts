@@ -193,6 +193,28 @@ describe('the original beside the stems', () => {
     expect(firstDifference(left.subarray(128 * 205), mix[0]!.subarray(128 * 205, left.length))).toBe(-1)
   })
 
+  it('is the sum of the stems as they are where there is no recording', () => {
+    const deck = deckOf(stems)
+    deck.setStems([{ ...PLAIN, gain: -60 }, { ...PLAIN, eq: { low: 6, mid: 0, high: 0 } }])
+    deck.mixer.setOriginal(true)
+    const [left] = played(deck, RATE)
+    const whole = mix[0]!.subarray(0, left.length)
+    expect(differenceDb(left.subarray(FADE), whole.subarray(FADE))).toBeLessThan(-120)
+  })
+
+  it('waits for the recording, and the stems are heard meanwhile', () => {
+    const other = stereo(3)
+    const deck = deckOf(stems, { mix: other })
+    deck.mixer.original!.drop([0, 1, 2, 3])
+    const [left] = played(deck, RATE, (done) => {
+      if (done === 128 * 100) deck.mixer.setOriginal(true)
+      if (done === 128 * 200) load(deck.mixer.original!, [other])
+    })
+    const until = 128 * 200
+    expect(differenceDb(left.subarray(FADE, until), mix[0]!.subarray(FADE, until))).toBeLessThan(-120)
+    expect(firstDifference(left.subarray(128 * 205), other[0]!.subarray(128 * 205, left.length))).toBe(-1)
+  })
+
   it('is made as loud as the mix that it is compared with', () => {
     const deck = deckOf(stems, { mix })
     deck.setStems([{ ...PLAIN, gain: -6 }, { ...PLAIN, gain: -6 }])

@@ -91,6 +91,7 @@ export class Deck {
   process(left: Float32Array, right: Float32Array): boolean {
     const frames = left.length
     if (this.pending && this.silent) this.jump()
+    this.mixer.turnToOriginal(this.silent ? 'at once' : 'smooth')
     const replacing = this.replace() || this.mixer.replacing
     const margin = this.frames(this.flowing ? FADE : START)
     const demand = this.tempo.demand(frames)

@@ -9,12 +9,13 @@ import { type Heard, Strip } from './strip'
 export const QUANTUM = 128 // frames that are mixed at once, at most
 const SMOOTH = 0.01 // seconds in which a setting takes effect
 const CROSSFADE = 0.03 // seconds from one set of files to another
+const READY = 0.3 // seconds of the recording that must be at hand before it is heard
 
 export interface MixerOptions {
   readonly sampleRate: number
   readonly length: number // samples of the song
   readonly stems: number
-  readonly original: boolean
+  readonly original: boolean // whether the recording itself is to be had
 }
 
 interface Piece {
@@ -29,15 +30,17 @@ export class Mixer {
   loop: Span | null = null
   reel: Reel
   next: Reel | null = null // what `reel` is to be replaced by
-  readonly original: Reel | null
+  readonly original: Reel | null // the recording; without one the original is the sum of the stems as they are
   private mixed = 0 // frames since the start, however position jumped
   private turns: { mixed: number; position: number }[] = [{ mixed: 0, position: 0 }]
   private readonly stemsGain = new Ramp(1)
   private readonly originalGain = new Ramp(0)
-  private readonly loudness: { stems: Loudness; original: Loudness } | null
+  private readonly loudness: { mix: Loudness; original: Loudness }
   private readonly blend = new Ramp(0)
   private blends: Float32Array | null = null
   private readonly other = [new Float32Array(QUANTUM), new Float32Array(QUANTUM)] as const
+  private readonly plain = [new Float32Array(QUANTUM), new Float32Array(QUANTUM)] as const // the sum of stems as they are
+  private originalWanted = false
   private originalHeard = false
   private match = 1 // gain of the original beside stems that are not as they were
 
@@ -46,7 +49,7 @@ export class Mixer {
     this.strips = Array.from({ length: options.stems }, () => new Strip(sampleRate))
     this.reel = new Reel(options.stems)
     this.original = options.original ? new Reel(1) : null
-    this.loudness = options.original ? { stems: new Loudness(sampleRate), original: new Loudness(sampleRate) } : null
+    this.loudness = { mix: new Loudness(sampleRate), original: new Loudness(sampleRate) }
   }
 
   get count(): number {
@@ -62,7 +65,7 @@ export class Mixer {
     const { position, loop, length, reel, original } = this
     return (
       reel.covers(position, frames, loop, length) &&
-      (!original || original.covers(position, frames, loop, length)) &&
+      (!original || !this.originalSounds || original.covers(position, frames, loop, length)) &&
       (!this.replacing || this.next!.covers(position, frames, loop, length))
     )
   }
@@ -88,19 +91,25 @@ export class Mixer {
   /** How the stems are to be heard, in their order; `at once` where nothing is heard yet. */
   set(stems: readonly Heard[], pace: 'smooth' | 'at once'): void {
     stems.forEach((heard, stem) => this.strips[stem]!.set(heard, pace === 'smooth' ? this.frames(SMOOTH) : 0))
-    this.balanceOriginal()
+    this.balanceOriginal(pace)
+  }
+
+  /** The original is to be heard instead of the stems, or no longer. */
+  setOriginal(on: boolean): void {
+    this.originalWanted = on
   }
 
   /**
-   * The original instead of the stems, as loud as they have just been; as it is where their settings are untouched.
-   * The gain stays while the original is heard.
+   * Go over to the original, or back, as soon as it is at hand; as loud as the stems have just been, and as it is where
+   * their settings are untouched. The gain stays while the original is heard.
    */
-  setOriginal(on: boolean): void {
-    if (on && !this.originalHeard && this.loudness) {
-      this.match = matching(this.loudness.original.value, this.loudness.stems.value)
-    }
-    this.originalHeard = on && this.original !== null
-    this.balanceOriginal()
+  turnToOriginal(pace: 'smooth' | 'at once'): void {
+    if (this.originalWanted === this.originalHeard) return
+    const { position, loop, length, original } = this
+    if (this.originalWanted && original && !original.covers(position, this.frames(READY), loop, length)) return
+    if (this.originalWanted) this.match = matching(this.loudness.original.value, this.loudness.mix.value)
+    this.originalHeard = this.originalWanted
+    this.balanceOriginal(pace)
   }
 
   /** Mix the next `frames` (at most `QUANTUM`) and go on; after the song's end there is silence. */
@@ -108,16 +117,15 @@ export class Mixer {
     const pieces = this.steps(frames)
     left.fill(0, 0, frames)
     right.fill(0, 0, frames)
+    this.plain.forEach((channel) => channel.fill(0, 0, frames))
     this.blends = this.blending(frames)
     for (const [stem, strip] of this.strips.entries()) {
       this.read(stem, pieces, strip, frames)
+      add(this.plain[0], this.plain[1], strip, frames)
       strip.run(frames)
-      for (let i = 0; i < frames; i++) {
-        left[i]! += strip.left[i]!
-        right[i]! += strip.right[i]!
-      }
+      add(left, right, strip, frames)
     }
-    if (this.original) this.addOriginal(this.original, pieces, left, right, frames)
+    this.addOriginal(pieces, left, right, frames)
     if (this.next && this.blend.settled && this.blend.value === 1) this.replaced()
   }
 
@@ -127,10 +135,16 @@ export class Mixer {
     return this.turns[0]!.position + count - this.turns[0]!.mixed
   }
 
-  private balanceOriginal(): void {
+  /** Whether anything of the original is in what is heard now. */
+  private get originalSounds(): boolean {
+    return this.originalHeard || !this.originalGain.settled || this.originalGain.value !== 0
+  }
+
+  private balanceOriginal(pace: 'smooth' | 'at once'): void {
     const gain = this.strips.every((strip) => strip.plain) ? 1 : this.match
-    this.stemsGain.to(this.originalHeard ? 0 : 1, this.frames(SMOOTH))
-    this.originalGain.to(this.originalHeard ? gain : 0, this.frames(SMOOTH))
+    const frames = pace === 'smooth' ? this.frames(SMOOTH) : 0
+    this.stemsGain.to(this.originalHeard ? 0 : 1, frames)
+    this.originalGain.to(this.originalHeard ? gain : 0, frames)
   }
 
   private frames(seconds: number): number {
@@ -177,24 +191,25 @@ export class Mixer {
     }
   }
 
-  private addOriginal(
-    reel: Reel,
-    pieces: readonly Piece[],
-    left: Float32Array,
-    right: Float32Array,
-    frames: number,
-  ): void {
-    const [originalLeft, originalRight] = this.other
-    fill(reel, 0, pieces, originalLeft, originalRight, frames)
-    this.loudness?.stems.add(left, right, frames)
-    this.loudness?.original.add(originalLeft, originalRight, frames)
+  private addOriginal(pieces: readonly Piece[], left: Float32Array, right: Float32Array, frames: number): void {
+    const [originalLeft, originalRight] = this.original ? this.other : this.plain
+    this.loudness.mix.add(left, right, frames)
+    this.loudness.original.add(this.plain[0], this.plain[1], frames)
     this.stemsGain.apply(left, right, frames)
-    if (this.originalGain.settled && this.originalGain.value === 0) return
+    if (!this.originalSounds) return
+    if (this.original) fill(this.original, 0, pieces, originalLeft, originalRight, frames)
     this.originalGain.apply(originalLeft, originalRight, frames)
     for (let i = 0; i < frames; i++) {
       left[i]! += originalLeft[i]!
       right[i]! += originalRight[i]!
     }
+  }
+}
+
+function add(left: Float32Array, right: Float32Array, strip: Strip, frames: number): void {
+  for (let i = 0; i < frames; i++) {
+    left[i]! += strip.left[i]!
+    right[i]! += strip.right[i]!
   }
 }
 

@@ -1,0 +1,81 @@
+"""The stems of a song mixed again."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stemwright.engine.naming import safe_name
+from stemwright.errors import UnknownStemError
+from stemwright.studio.files import EXTENSION, MEDIA, Stems, ask, fetched, stems_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from stemwright.engine.strips import Strip
+    from stemwright.studio.studio import Studio
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mixed:
+    """A mixdown as a file in a private folder, which whoever sends it removes."""
+
+    path: Path
+    media_type: str
+    file_name: str
+    gain_db: float
+
+    def remove(self) -> None:
+        """Delete it."""
+        shutil.rmtree(self.path.parent, ignore_errors=True)
+
+
+async def mixdown(
+    studio: Studio,
+    song_id: str,
+    token: str,
+    *,
+    strips: Mapping[str, Strip],
+    start: float | None,
+    end: float | None,
+    owner: str,
+    separation: str | None,
+) -> Mixed:
+    """The stems mixed again, each with its settings, from `start` to `end` seconds.
+
+    Raises `JobNotFoundError`, `ConflictError`, `UnknownStemError`, `OptionError` for a region outside the song.
+    """
+
+    def look() -> Stems:
+        with studio.db.session() as session:
+            return stems_of(session, song_id, owner=owner, separation=separation)
+
+    stems = await asyncio.to_thread(look)
+    if unknown := sorted(strips.keys() - {*stems.names}):
+        raise UnknownStemError(f"there is no stem {unknown[0]!r}; there are: {', '.join(stems.names)}")
+    folder = Path(tempfile.mkdtemp(prefix="mix-", dir=studio.incoming))
+    target = folder / f"mix.{token}"
+    try:
+        paths = await fetched(studio, stems, folder)
+        made = await ask(
+            studio,
+            stems,
+            "mixdown",
+            stems=paths,
+            target=str(target),
+            format=token,
+            strips={name: asdict(strip) for name, strip in strips.items()},
+            start=start,
+            end=end,
+        )
+        for path in paths.values():
+            Path(path).unlink(missing_ok=True)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    name = f"{safe_name(stems.song.title)} - mix.{EXTENSION.get(token, token)}"
+    return Mixed(path=target, media_type=MEDIA[token], file_name=name, gain_db=made["gain_db"])
