@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from benchmarks import HERE, machine
-from doors.crowd import Crowd, prepared  # of tests/
+from doors.crowd import BREATH, Crowd, prepared  # of tests/
 from server import running
 
 if TYPE_CHECKING:
@@ -36,17 +36,18 @@ def main() -> None:
         environment, began = prepared(songs, seconds=SONG), time.perf_counter()
         with running(Path(folder) / "data", **environment) as server:
             ready = time.perf_counter() - began
-            alone, crowded, visited = watch(server, songs)
+            alone, crowded, late, visited = watch(server, songs)
     visits = ", ".join(f"{name} {visited[name]}" for name in sorted(visited))
     rows = [
         ("ready after the start, with all doors open on ports of their own", f"{ready:.2f} s", "3 s"),
         (f"/health alone, p50, p99 of {len(alone)}", percent(alone), ""),
         (
-            f"/health while {CLIENTS} clients use the doors and an engine works, p50, p99 of {len(crowded)}",
+            f"/health while {CLIENTS} clients use the doors, {BREATH:g} s between visits, p50, p99 of {len(crowded)}",
             percent(crowded),
             "100 ms",
         ),
         ("the same, as a multiple of alone: p50", f"{statistics.median(crowded) / statistics.median(alone):.1f}×", ""),
+        ("meanwhile, a thread that sleeps 50 ms wakes late by, p50, p99", percent(late), ""),
         (f"visits that ended well in {SECONDS:g} s and more", visits, "all"),
     ]
     lines = ["# How the doors answer", "", "Written by `python -m benchmarks.doors`.", "", *about, ""]
@@ -55,23 +56,26 @@ def main() -> None:
     print(*lines, sep="\n")
 
 
-def watch(server: Server, songs: Path) -> tuple[list[float], list[float], Counter[str]]:
-    """Seconds of `/health` before the crowd comes, and while it is there; the crowd's visits."""
+def watch(server: Server, songs: Path) -> tuple[list[float], list[float], list[float], Counter[str]]:
+    """Seconds of `/health` before the crowd comes, and while it is there; what pauses were too long; the visits."""
+    late: list[float] = []
 
     def ask() -> float:
         began = time.perf_counter()
         server.http.get("/health").raise_for_status()
-        took = time.perf_counter() - began
+        answered = time.perf_counter()
         time.sleep(PAUSE)
-        return took
+        late.append(time.perf_counter() - answered - PAUSE)
+        return answered - began
 
     alone = [ask() for _ in range(ALONE)]
+    late.clear()
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         crowding = pool.submit(stay, server.doors, songs)
         crowded = []
         while not crowding.done():
             crowded.append(ask())
-        return alone, crowded, crowding.result()
+        return alone, crowded, late, crowding.result()
 
 
 def stay(doors: dict[str, str], songs: Path) -> Counter[str]:

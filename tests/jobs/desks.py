@@ -29,6 +29,7 @@ def options(**changes: object) -> dict[str, Any]:
     """What a run needs to know of a job."""
     plain: dict[str, Any] = {"model": "sketch", "resolved": "sketch", "stems": None, "master": "flac16"}
     plain |= {"format": "flac", "sample_rate": None, "preview": False, "analysis": False, "transcribe": False}
+    plain |= {"max_duration": None}
     return plain | changes
 
 

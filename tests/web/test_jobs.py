@@ -164,6 +164,18 @@ def test_same_song_and_options_again_are_ready_at_once(prepared: Prepared) -> No
     assert (named.status_code, named.json()["result"]) == (200, prepared.job["result"])
 
 
+def test_recording_longer_than_the_client_wants_has_failed_known_or_not(server: Server, tmp_path: Path) -> None:
+    path = write_wav(tmp_path / "new.wav", sound("noise", seconds=0.8, seed=77))
+    new = server.submit(path, model="sketch", analysis="false", max_duration="0.7")
+    known = server.wait(server.submit(path, separate="false")["id"])
+    assert known["status"] == "succeeded"
+    wanted = {"song_id": known["song_id"], "model": "sketch", "analysis": False, "max_duration": 0.7}
+    for job in (new, server.http.post("/api/v1/jobs", json=wanted).json()):
+        ended = server.wait(job["id"])
+        assert (ended["status"], ended["error"]["code"]) == ("failed", "too_long")
+        assert "0.7 s" in ended["error"]["message"]
+
+
 def test_same_key_and_request_is_the_same_job_and_another_request_a_conflict(prepared: Prepared) -> None:
     http, body = prepared.server.http, {"song_id": prepared.job["song_id"], "model": "sketch", "analysis": False}
     headers = {"Idempotency-Key": "a key"}

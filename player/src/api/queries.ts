@@ -86,6 +86,7 @@ export function useChart(url: string | undefined) {
     queryFn: async ({ signal }) => readChart(await request(url ?? '', { signal })),
     enabled: url !== undefined,
     staleTime: FOREVER,
+    placeholderData: keepPreviousData, // the desk stays as it is until a finer chart is there
   })
 }
 

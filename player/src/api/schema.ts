@@ -1343,6 +1343,12 @@ export interface components {
              * @default false
              */
             preview?: boolean;
+            /**
+             * Max Duration
+             * @description Seconds; the job of a longer recording fails, with `too_long`.
+             * @default null
+             */
+            max_duration?: number | null;
             /** @default normal */
             priority?: components["schemas"]["Priority"];
             /** Song Id */
@@ -1547,6 +1553,11 @@ export interface operations {
                      * @default false
                      */
                     preview?: boolean;
+                    /**
+                     * Max Duration
+                     * @description Seconds; the job of a longer recording fails, with `too_long`.
+                     */
+                    max_duration?: number | null;
                     /** @default normal */
                     priority?: components["schemas"]["Priority"];
                     callback_url?: string;

@@ -9,15 +9,19 @@ import { Links } from './links'
 import { type DeckEvent, type FeederEvent, ORIGINAL } from './messages'
 import { changed, heardStems, initial, PITCH, SPEED, VOLUME, within } from './settings'
 import { loadStretchCode } from './stretchCode'
-import type { Engine, EngineState, OpenOptions, Region, StemSettings, StemSource } from './types'
+import { type Engine, type EngineState, type OpenOptions, PLAIN, type Region, type StemSettings, type StemSource } from './types'
 
 const PATIENCE = 0.2 // seconds of waiting for samples that are not worth a word
 const IDLE = 3000 // ms of pause after which the audio device is let go
 
+/** Stems that belong together, and the reel of their files. */
+interface Side {
+  readonly reel: number
+  readonly names: readonly string[]
+}
 type Waiting = { resolve: () => void; reject: (reason: Error) => void }
 
 export class StreamEngine implements Engine {
-  readonly names: readonly string[]
   readonly duration: number
   state: EngineState
   private readonly listeners = new Set<() => void>()
@@ -29,7 +33,8 @@ export class StreamEngine implements Engine {
   private filled = false
   private waitingSince: number | null = null
   private seeks = 0
-  private reel = 1
+  private side: Side // that is heard
+  private next: Side | null = null // that is to be heard
   private reels = 1
   private replacing: Promise<void> = Promise.resolve()
   private recording: Promise<void> | null = null // the opening of the original
@@ -41,7 +46,7 @@ export class StreamEngine implements Engine {
     private readonly links: Links,
     private readonly options: OpenOptions,
   ) {
-    this.names = options.stems.map((stem) => stem.name)
+    this.side = { reel: 1, names: options.stems.map((stem) => stem.name) }
     this.duration = options.samples / options.sampleRate
     this.state = initial(this.names)
     this.clock = new Clock({ sampleRate: options.sampleRate, length: options.samples })
@@ -54,7 +59,7 @@ export class StreamEngine implements Engine {
   static async on(context: BaseAudioContext, options: OpenOptions): Promise<StreamEngine> {
     const engine = new StreamEngine(await Links.to(context, options), options)
     try {
-      await engine.opened(engine.reel, options.stems)
+      await engine.opened(engine.side.reel, options.stems)
     } catch (error) {
       engine.close()
       throw error
@@ -65,6 +70,10 @@ export class StreamEngine implements Engine {
   /** What the mixer's sound leaves by. */
   get node(): AudioNode {
     return this.links.node
+  }
+
+  get names(): readonly string[] {
+    return this.side.names
   }
 
   subscribe(listener: () => void): () => void {
@@ -128,7 +137,8 @@ export class StreamEngine implements Engine {
     const before = this.state.stems[name]
     if (!before) throw new Error(`there is no stem ${name}`)
     this.change({ stems: { ...this.state.stems, [name]: changed(before, change) } })
-    this.links.deck({ type: 'stems', stems: heardStems(this.state.stems, this.names) })
+    this.sendStems(this.side)
+    if (this.next) this.sendStems(this.next)
   }
 
   setVolume(db: number): void {
@@ -182,20 +192,36 @@ export class StreamEngine implements Engine {
   }
 
   private async replaceNow(stems: readonly StemSource[]): Promise<void> {
-    const ordered = this.names.map((name) => stems.find((stem) => stem.name === name))
-    if (stems.length !== this.names.length || ordered.includes(undefined)) {
-      throw new Error(`these are not the stems ${this.names.join(', ')}`)
-    }
+    const names = stems.map((stem) => stem.name)
     const reel = ++this.reels
+    this.next = { reel, names }
+    this.sendStems(this.next)
     try {
-      await this.opened(reel, ordered as StemSource[])
+      await this.opened(reel, stems)
       await new Promise<void>((resolve, reject) => this.opening.set(reel, { resolve, reject }))
     } catch (error) {
       this.links.deck({ type: 'unload', reel })
+      this.next = null
       throw error
     }
-    this.links.feeder({ type: 'close', reel: this.reel })
-    this.reel = reel
+  }
+
+  /** What was to come is heard now. */
+  private replaced(): void {
+    if (!this.next) return
+    this.links.feeder({ type: 'close', reel: this.side.reel })
+    this.side = this.next
+    this.next = null
+    this.change({ stems: this.settingsOf(this.names) })
+  }
+
+  /** The settings of stems; of those that are new, at rest. */
+  private settingsOf(names: readonly string[]): EngineState['stems'] {
+    return Object.fromEntries(names.map((name) => [name, this.state.stems[name] ?? PLAIN]))
+  }
+
+  private sendStems({ reel, names }: Side): void {
+    this.links.deck({ type: 'stems', reel, stems: heardStems(this.settingsOf(names), names) })
   }
 
   private async opened(reel: number, sources: readonly StemSource[]): Promise<void> {
@@ -245,8 +271,10 @@ export class StreamEngine implements Engine {
   }
 
   private hear(event: DeckEvent): void {
-    if (event.type === 'replaced') this.settle(event.reel, ({ resolve }) => resolve())
-    else if (event.type === 'unstretched') this.unstretched(event.reason)
+    if (event.type === 'replaced') {
+      this.replaced()
+      this.settle(event.reel, ({ resolve }) => resolve())
+    } else if (event.type === 'unstretched') this.unstretched(event.reason)
     else if (event.type === 'failed') this.fail(event.reason)
     else {
       this.measured = this.fresh ? event.levels.map((level, i) => joined(level, this.measured[i]!)) : [...event.levels]

@@ -27,7 +27,7 @@ export type FeederEvent =
 
 /** The worker to the audio thread. */
 export type ReelMessage =
-  | { type: 'chunk'; reel: number; source: number; index: number; channels: Channels }
+  | { type: 'chunk'; reel: number; sources: number; source: number; index: number; channels: Channels }
   | { type: 'drop'; reel: number; indices: readonly number[] }
 
 /** The audio thread to the worker. */
@@ -43,7 +43,7 @@ export type DeckCommand =
   | { type: 'pause' }
   | { type: 'seek'; seek: number; position: number }
   | { type: 'loop'; loop: Span | null }
-  | { type: 'stems'; stems: readonly Heard[] }
+  | { type: 'stems'; reel: number; stems: readonly Heard[] }
   | { type: 'volume'; gain: number }
   | { type: 'original'; on: boolean }
   | { type: 'tempo'; speed: number; pitch: number }

@@ -1,8 +1,9 @@
 /** The audio thread's end: messages to the deck, and its sound to the output. */
 
 import { Deck } from './dsp/deck'
-import { Reel } from './dsp/reel'
+import type { Reel } from './dsp/reel'
 import { Stretch } from './dsp/stretch'
+import type { Heard } from './dsp/strip'
 import { type DeckCommand, type DeckEvent, type DeckOptions, MIXER, ORIGINAL, type ReelMessage } from './messages'
 
 declare const currentTime: number
@@ -19,6 +20,7 @@ const PLACE = 32 // quanta between two words to the worker
 class MixerProcessor extends AudioWorkletProcessor {
   private readonly deck: Deck
   private readonly reels = new Map<number, Reel>()
+  private readonly heard = new Map<number, readonly Heard[]>() // settings of the stems of a reel
   private feed: MessagePort | null = null
   private quantum = 0
   private flow = ''
@@ -29,17 +31,19 @@ class MixerProcessor extends AudioWorkletProcessor {
   constructor({ processorOptions }: { processorOptions: DeckOptions }) {
     super()
     this.deck = new Deck(processorOptions)
-    this.reels.set(1, this.deck.mixer.reel)
+    this.reels.set(1, this.deck.mixer.side.reel)
     if (this.deck.mixer.original) this.reels.set(ORIGINAL, this.deck.mixer.original)
     this.port.onmessage = ({ data }: MessageEvent<DeckCommand>) => {
       this.obey(data)
+      this.lookForNext()
       this.report()
     }
   }
 
   process(_: unknown, [output]: [Float32Array[]]): boolean {
     const [left, right] = output as [Float32Array, Float32Array]
-    if (this.deck.process(left, right)) this.replaced()
+    this.deck.process(left, right)
+    this.lookForNext()
     this.quantum += 1
     if (this.quantum % REPORT === 0 || this.deck.flow !== this.flow) this.report(left.length / sampleRate)
     if (this.quantum % PLACE === 0) this.feed?.postMessage(this.place())
@@ -53,7 +57,7 @@ class MixerProcessor extends AudioWorkletProcessor {
     else if (command.type === 'pause') deck.pause()
     else if (command.type === 'seek') deck.seek(command.seek, command.position)
     else if (command.type === 'loop') deck.setLoop(command.loop)
-    else if (command.type === 'stems') deck.setStems(command.stems)
+    else if (command.type === 'stems') this.setStems(command)
     else if (command.type === 'volume') deck.setVolume(command.gain)
     else if (command.type === 'original') deck.mixer.setOriginal(command.on)
     else if (command.type === 'tempo') deck.tempo.set(command.speed, command.pitch)
@@ -65,28 +69,43 @@ class MixerProcessor extends AudioWorkletProcessor {
   private attach(port: MessagePort): void {
     this.feed = port
     port.onmessage = ({ data }: MessageEvent<ReelMessage>) => {
-      if (data.reel > this.latest) this.load(data.reel) // the page's word for it may come later than the first chunk
+      if (data.type === 'chunk' && data.reel > this.latest) this.load(data)
       const reel = this.reels.get(data.reel)
       if (data.type === 'drop') reel?.drop(data.indices)
       else reel?.put(data.source, data.index, data.channels)
-      if (this.deck.silent && this.deck.replace()) this.replaced()
+      if (this.deck.silent) this.deck.replace()
+      this.lookForNext()
     }
   }
 
-  private load(reel: number): void {
+  /** The first chunk of files that are to replace others; the page's word on their settings may come later. */
+  private load({ reel, sources }: { reel: number; sources: number }): void {
+    const { mixer } = this.deck
     this.latest = reel
-    this.deck.mixer.next = new Reel(this.deck.mixer.strips.length)
-    this.reels.set(reel, this.deck.mixer.next)
+    mixer.next = mixer.sideOf(sources)
+    this.reels.set(reel, mixer.next.reel)
+    this.deck.setStems(this.heard.get(reel) ?? [], mixer.next)
+  }
+
+  private setStems({ reel, stems }: { reel: number; stems: readonly Heard[] }): void {
+    this.heard.set(reel, stems)
+    const { side, next } = this.deck.mixer
+    if (reel === this.present) this.deck.setStems(stems, side)
+    else if (reel === this.latest && next) this.deck.setStems(stems, next)
   }
 
   private unload(reel: number): void {
     this.latest = Math.max(this.latest, reel)
-    if (this.reels.get(reel) === this.deck.mixer.next) this.deck.mixer.next = null
+    if (this.reels.get(reel) === this.deck.mixer.next?.reel) this.deck.mixer.next = null
     this.reels.delete(reel)
+    this.heard.delete(reel)
   }
 
-  private replaced(): void {
+  /** Tell the page when what was to come is heard. */
+  private lookForNext(): void {
+    if (this.deck.mixer.side.reel === this.reels.get(this.present)) return
     this.reels.delete(this.present)
+    this.heard.delete(this.present)
     this.present = this.latest
     this.say({ type: 'replaced', reel: this.present })
   }

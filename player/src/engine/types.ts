@@ -39,6 +39,7 @@ export interface EngineState {
  * 0 dBFS (5 ms of look-ahead, taken off `position`) changes no bit of what stays below it.
  */
 export interface Engine {
+  /** Of the stems that are heard, in the order of their levels; others once `replace` has brought others. */
   readonly names: readonly string[]
   readonly duration: number
   readonly state: EngineState
@@ -64,8 +65,8 @@ export interface Engine {
   setSpeed(rate: number): void
   setPitch(semitones: number): void
   /**
-   * Other files for the same stems (draft to fine): the sound goes over with a cross-fade of 30 ms, playback goes on.
-   * Rejects where they cannot be had or are other stems; then all stays as it was.
+   * Other stems of the song (draft to fine): the sound goes over with a cross-fade of 30 ms, playback goes on. Stems keep
+   * their settings by their names. Rejects where the files cannot be had; then all stays as it was.
    */
   replace(stems: readonly StemSource[]): Promise<void>
   close(): void

@@ -35,7 +35,8 @@ export function Desk({ song, job, engine, source, chart }: Props) {
   const mixer = useMixer(song.id, engine, source)
   const [view, setView] = useState<View>(() => whole(engine.duration))
   const [snap, setSnap] = useState(true)
-  const [chosen, setChosen] = useState(source.stems[0]?.name ?? '')
+  const [touched, setChosen] = useState('')
+  const chosen = source.stems.find((stem) => stem.name === touched)?.name ?? source.stems[0]?.name ?? ''
   const [open, setOpen] = useState<'take' | 'help' | null>(null)
   const onView = useCallback((next: View) => setView(next), [])
   const period = periodOf(song)

@@ -23,9 +23,9 @@ export default function SongView({ id }: { id: string }) {
 
 function Opened({ song, job, failed }: { song: SongDetail; job: Job | undefined; failed: Job | undefined }) {
   const source = sourceOf(song, job)
-  const { engine, failure, again } = useEngine(song, source)
+  const { opened, failure, again } = useEngine(song, source)
   const chart = useChart(source?.chart)
-  if (source && engine && !chart.isLoading) return <Desk song={song} job={job} engine={engine} source={source} chart={chart.data} />
+  if (opened && !chart.isLoading) return <Desk song={song} job={job} engine={opened.engine} source={opened.source} chart={chart.data} />
   return (
     <div className={FRAME}>
       <SongHeader song={song} job={job} />

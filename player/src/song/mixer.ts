@@ -6,7 +6,7 @@ import { PLAIN, type Engine, type EngineState, type StemSettings } from '../engi
 import { say } from '../ui/surfaces'
 import { Frames } from './frames'
 import { recalledMix, rememberMix, settled } from './memory'
-import { alike, type Source } from './source'
+import type { Source } from './source'
 
 export interface Mixer {
   readonly engine: Engine
@@ -38,54 +38,56 @@ async function opened(song: SongDetail, source: Source): Promise<Engine> {
   return engine
 }
 
+interface Opened {
+  readonly engine: Engine
+  readonly source: Source // what is heard
+}
+
 /** Opens the engine for a song's stems, and lets finer ones take their place while it plays. */
-export function useEngine(song: SongDetail, source: Source | null): { engine: Engine | null; failure: string | null; again: () => void } {
-  const [engine, setEngine] = useState<Engine | null>(null)
+export function useEngine(song: SongDetail, source: Source | null): { opened: Opened | null; failure: string | null; again: () => void } {
+  const [state, setState] = useState<Opened | null>(null)
   const [failure, setFailure] = useState<string | null>(null)
   const [attempt, setAttempt] = useState(0)
-  const playing = useRef<Source | null>(null)
-  const resume = useRef({ at: 0, play: false })
-  const names = source?.stems.map((stem) => stem.name).toSorted().join(' ')
-  const open = useEffectEvent(async (): Promise<Engine | null> => {
-    playing.current = source
-    return source && (await opened(song, source))
+  const coming = useRef<string | null>(null) // the separation that was last sent for
+  const there = source !== null
+  const open = useEffectEvent(async (): Promise<Opened | null> => {
+    coming.current = source?.separation ?? null
+    return source && { engine: await opened(song, source), source }
   })
 
   useEffect(() => {
-    if (names === undefined) return
+    if (!there) return
     let [over, own] = [false, null as Engine | null]
     open().then(
       (made) => {
-        own = made
-        if (!made) return
-        if (over) return made.close()
-        if (resume.current.at > 0) made.seek(resume.current.at)
-        if (resume.current.play) void made.play()
+        own = made?.engine ?? null
+        if (over) return own?.close()
         setFailure(null)
-        setEngine(made)
+        setState(made)
       },
       (error: unknown) => !over && setFailure(errorOf(error).message),
     )
     return () => {
       over = true
-      if (!own) return
-      resume.current = { at: own.position(), play: own.state.status === 'playing' }
-      own.close()
-      setEngine(null)
+      own?.close()
+      setState(null)
     }
-  }, [names, attempt])
+  }, [there, attempt])
 
   useEffect(() => {
-    if (!engine || !source || !playing.current || playing.current.separation === source.separation || !alike(playing.current, source)) return
-    const before = playing.current
-    playing.current = source
+    if (!state || !source || coming.current === source.separation) return
+    const { engine, source: before } = state
+    coming.current = source.separation
     engine.replace(source.stems).then(
-      () => before.draft && !source.draft && say('The fine stems are here. You are hearing them.'),
+      () => {
+        setState((now) => (now?.engine === engine ? { engine, source } : now))
+        if (before.draft && !source.draft) say('The fine stems are here. You are hearing them.')
+      },
       (error: unknown) => say(`The new stems could not be opened: ${errorOf(error).message}`, { bad: true }),
     )
-  }, [engine, source])
+  }, [state, source])
 
-  return { engine, failure, again: useCallback(() => setAttempt((number) => number + 1), []) }
+  return { opened: state, failure, again: useCallback(() => setAttempt((number) => number + 1), []) }
 }
 
 const SAVED_AFTER = 300 // ms

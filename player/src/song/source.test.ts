@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { Job, Separation, SongDetail } from '../api/client'
-import { alike, sourceOf } from './source'
+import { sourceOf } from './source'
 
 const separation = (id: string, names: string[], drums = false): Separation => ({
   id,
@@ -32,12 +32,4 @@ it('has the recording where the studio still has it', () => {
   expect(sourceOf(made, undefined)?.original).toBeNull()
   const kept = { ...made, links: { original: '/o/original.flac' } }
   expect(sourceOf(kept, undefined)?.original).toEqual({ name: 'original', flac: '/o/original.flac?separation=a', wav: '/o/original.wav?separation=a' })
-})
-
-it('knows which stems can take the place of others', () => {
-  const [four, same, six] = [separation('a', ['vocals', 'drums']), separation('b', ['drums', 'vocals']), separation('c', ['vocals', 'drums', 'piano'])].map(
-    (one) => sourceOf(song(one.id, one), undefined),
-  )
-  expect(four && same && alike(four, same)).toBe(true)
-  expect(four && six && alike(four, six)).toBe(false)
 })

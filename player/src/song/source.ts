@@ -51,8 +51,3 @@ function originalOf(song: SongDetail, separation: string): StemSource | null {
 }
 
 const mixOf = (song: string, separation: string): string => `${API}/songs/${song}/peaks/mix.dat?separation=${separation}`
-
-/** Whether two sources have the same stems, so that one can take the other's place while it plays. */
-export function alike(one: Source, other: Source): boolean {
-  return one.stems.length === other.stems.length && one.stems.every((stem) => other.stems.some((same) => same.name === stem.name))
-}

@@ -38,6 +38,7 @@ _STOP: Final = 20.0  # seconds that requests get to end
 _AGAIN: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # seconds before an executor that died is started again
 _BACKLOG: Final = 2048
 _LONG: Final = 10.0  # seconds of life after which earlier deaths are forgotten
+_TURN: Final = 0.0005  # seconds of one thread before another may go on: who answers has many others beside it
 _HAND_BACK: Final = 8.0  # seconds that the executor gets to end
 _EXECUTOR: Final = (sys.executable, "-P", "-m", "stemwright.app.executor")
 log = structlog.get_logger("stemwright.serve")
@@ -51,6 +52,7 @@ class DataInUseError(SetupError):
 
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or Ctrl-C. Raises `DataInUseError`, and `SetupError` when the port is taken."""
+    sys.setswitchinterval(_TURN)
     set_up_logs(form=settings.log.format, level=settings.log.level, process="api")
     prepare_points("api")
     use_weights(settings)

@@ -110,7 +110,7 @@ class FfmpegChild:
                 stdout=subprocess.PIPE if writes else subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 pass_fds=inherits,
-                start_new_session=True,  # a Ctrl-C in the terminal is ours to handle
+                process_group=0,  # a Ctrl-C in the terminal is ours to handle
             )
         except OSError as error:
             raise FfmpegMissingError(f"{command[0]} cannot be run: {error.strerror}") from error

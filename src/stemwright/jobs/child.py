@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stemwright import points
 from stemwright.errors import StemwrightError
-from stemwright.jobs._processes import kill_own_descendants
+from stemwright.jobs._processes import kill_own_descendants, step_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -296,8 +295,7 @@ def run() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
     for number in (signal.SIGTERM, signal.SIGINT):  # sent to all of a service at once; the executor decides
         signal.signal(number, signal.SIG_IGN)
-    with contextlib.suppress(OSError):
-        os.nice(10)  # the API answers first
+    step_back()
     requests: list[str] = []
     there = threading.Condition()
     threading.Thread(target=_listen, args=(requests, there), daemon=True).start()

@@ -67,6 +67,9 @@ class JobOptions(BaseModel):
     analysis: bool = Field(default=True, description="Tempo and key of the song.")
     separate: bool = Field(default=True, description="False: no stems, only tempo, key and loudness.")
     preview: bool = Field(default=False, description="Publish draft stems by `sketch` within seconds.")
+    max_duration: float | None = Field(
+        default=None, gt=0, le=1e6, description="Seconds; the job of a longer recording fails, with `too_long`."
+    )
     priority: Priority = Priority.normal
 
     @field_validator("stems")

@@ -8,7 +8,7 @@ import time
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
-from sqlalchemy import CursorResult, select, update
+from sqlalchemy import CursorResult, bindparam, select, update
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 
 from stemwright.engine.drum_names import STEM, no_stem
@@ -315,15 +315,18 @@ def _add_chart(session: Session, separation: Separation, made: dict[str, Any]) -
     session.add_all(File(id=new_id(), owner=separation.owner, separation_id=separation.id, **file) for file in charted)
 
 
+_MADE = Separation.__table__.c
+_SPEEDS = (
+    select(_MADE.elapsed / _MADE.duration)
+    .where(_MADE.model == bindparam("model"), _MADE.elapsed > 0, _MADE.duration > 0)
+    .order_by(_MADE.created_at.desc())
+    .limit(15)
+)
+
+
 def speed_of(session: Session, model: str) -> float | None:
     """Seconds of work for a second of song, the median of the last separations by a model."""
-    rows = session.execute(
-        select(Separation.elapsed / Separation.duration)
-        .where(Separation.model == model, Separation.elapsed > 0, Separation.duration > 0)
-        .order_by(Separation.created_at.desc())
-        .limit(15)
-    )
-    speeds = sorted(float(row[0]) for row in rows)
+    speeds = sorted(map(float, session.connection().scalars(_SPEEDS, {"model": model})))
     return speeds[len(speeds) // 2] if speeds else None
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from sqlalchemy import case, func, select
+from sqlalchemy import Float, bindparam, case, func, select
 
 from stemwright.jobs.runs import speed_of
 from stemwright.library.tables import LIVE, Job, Run, Separation, Song
@@ -15,6 +16,7 @@ from stemwright.library.tables import LIVE, Job, Run, Separation, Song
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sqlalchemy import Select
     from sqlalchemy.orm import Session
 
     from stemwright.types import Seconds
@@ -126,31 +128,51 @@ def _waits(session: Session, run_ids: list[str], *, slots: Mapping[str, int]) ->
     """How these queued runs wait, by the measured speeds of this machine."""
     if not run_ids:
         return {}
-    model = Run.options["resolved"].as_string()
-    names = session.scalars(select(model).where(Run.status == "queued").distinct()).all()
-    speeds = {name: speed for name in names if (speed := speed_of(session, name))}
-    listened = Run.options["separate"].as_boolean().is_(False), Song.duration * _LISTENING + 1.0
-    own = case(listened, *((model == name, Song.duration * speed + 1.0) for name, speed in speeds.items()), else_=None)
-    left = case((Run.eta > time.time(), Run.eta - time.time()), (Run.eta.is_not(None), 0.0), else_=None)
-    queued = case((Run.status == "queued", 1), else_=0)
+    queue = session.connection()
+    models = tuple(sorted(queue.scalars(_MODELS)))
+    known = {name: speed for name in models if (speed := speed_of(session, name))}
+    speeds = {f"speed_{at}": known.get(name) for at, name in enumerate(models)}
+    return {
+        row.id: Wait(row.position, None if row.unknown else round(row.seconds / max(1, slots.get(row.queue, 1)), 1))
+        for row in queue.execute(_queue(models), {"ids": run_ids, "now": time.time(), **speeds})
+    }
+
+
+_RUNS, _SONGS = Run.__table__.c, Song.__table__.c
+_MODEL = _RUNS.options["resolved"].as_string()
+_MODELS = select(_MODEL).where(_RUNS.status == "queued").distinct()
+
+
+@functools.lru_cache  # to put it together takes longer than to execute it
+def _queue(models: tuple[str, ...]) -> Select[Any]:
+    """Place and seconds of the runs `ids`, at `now`, where `speed_0` and so on are those of the models."""
+    now = bindparam("now", type_=Float)
+    listened = _RUNS.options["separate"].as_boolean().is_(False), _SONGS.duration * _LISTENING + 1.0
+    made = [
+        (name == _MODEL, _SONGS.duration * bindparam(f"speed_{at}", type_=Float) + 1.0)
+        for at, name in enumerate(models)
+    ]
+    own = case(listened, *made, else_=None)
+    left = case((_RUNS.eta > now, _RUNS.eta - now), (_RUNS.eta.is_not(None), 0.0), else_=None)
+    queued = case((_RUNS.status == "queued", 1), else_=0)
     seconds = case((queued == 1, own), else_=left)
-    upto: dict[str, Any] = {"partition_by": Run.queue, "order_by": (queued, Run.rank, Run.created_at, Run.id)}
+    upto: dict[str, Any] = {
+        "partition_by": _RUNS.queue,
+        "order_by": (queued, _RUNS.rank, _RUNS.created_at, _RUNS.id),
+    }
     rows = (
         select(
-            Run.id,
-            Run.queue,
+            _RUNS.id,
+            _RUNS.queue,
             func.sum(queued).over(**upto).label("position"),
             func.sum(seconds).over(**upto).label("seconds"),
             (func.count().over(**upto) - func.count(seconds).over(**upto)).label("unknown"),
         )
-        .outerjoin(Song, Song.id == Run.song_id)
-        .where(Run.status.in_(LIVE))
+        .select_from(Run.__table__.outerjoin(Song.__table__, _SONGS.id == _RUNS.song_id))
+        .where(_RUNS.status.in_(LIVE))
         .subquery()
     )
-    return {
-        row.id: Wait(row.position, None if row.unknown else round(row.seconds / max(1, slots.get(row.queue, 1)), 1))
-        for row in session.execute(select(rows).where(rows.c.id.in_(run_ids)))
-    }
+    return select(rows).where(rows.c.id.in_(bindparam("ids", expanding=True)))
 
 
 def iso(at: float | None) -> str | None:

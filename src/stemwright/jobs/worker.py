@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import hashlib
 import logging
+import math
 import random
 import shutil
 import threading
@@ -17,7 +18,14 @@ from sqlalchemy.exc import DBAPIError
 
 from stemwright import __version__, points
 from stemwright.engine.drum_names import STEM, no_stem
-from stemwright.errors import CancelledError, InputError, NoDrumStemError, NotFoundError, StemwrightError
+from stemwright.errors import (
+    CancelledError,
+    InputError,
+    NoDrumStemError,
+    NotFoundError,
+    StemwrightError,
+    TooLongError,
+)
 from stemwright.jobs.engine import EngineCrashedError, EnginePool
 from stemwright.jobs.models import DRAFT, resolve
 from stemwright.jobs.options import AudioFormat
@@ -83,6 +91,10 @@ class Worker:
         model = resolve(song["options"]["model"], repo=self.config.repo)
         loudness = not separates(song["options"]) and not song["measured"]
         wanted = loudness or (song["options"]["analysis"] and not song["analysed"])
+        limits = self._limits()
+        limits["duration"] = min(limits["duration"], song["options"]["max_duration"] or math.inf)
+        if (song["duration"] or 0.0) > limits["duration"]:
+            raise TooLongError(f"it lasts longer than the limit of {limits['duration']:g} s")
         if song["pcm_digest"] and not wanted:
             return {"pcm_digest": song["pcm_digest"], "duration": song["duration"], "model": model}
         with self._folder(run_id) as folder:
@@ -93,7 +105,7 @@ class Worker:
                 duration=None,
                 on_progress=self._reporter(run_id, lambda *_: ("hashing", 2.0, None)),
                 song=str(path),
-                limits=self._limits(),
+                limits=limits,
                 analysis=wanted,
                 loudness=loudness,
             )

@@ -334,7 +334,8 @@ async def zipped(
         if name in stems.files:
             parts.append(_served(stems, stems.files[name], name.rsplit(".", 1)[1]))
             names.append(name)
-    length, pieces = _zip(studio, parts, names, receipt=None if only_stems else stems.separation.receipt)
+    receipt = None if only_stems else stems.separation.receipt
+    length, pieces = await asyncio.to_thread(_zip, studio, parts, names, receipt=receipt)
     return length, f"{safe_name(stems.song.title)}.zip", pieces
 
 

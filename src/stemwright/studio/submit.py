@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -196,6 +197,7 @@ def run_options(options: JobOptions, *, studio: Studio) -> dict[str, Any]:
         "analysis": options.analysis,
         "transcribe": options.transcribe,
         "separate": options.separate,
+        "max_duration": options.max_duration,
     }
 
 
@@ -204,7 +206,9 @@ def _run(
 ) -> tuple[Run, bool]:
     """The run that makes what is wanted: one that ended with it, one that is under way, or a new one."""
     key = digest_of([song.source_digest, options])
-    if not options["separate"]:
+    if song.duration and song.duration > (options["max_duration"] or math.inf):
+        pass  # the run will fail, and say so
+    elif not options["separate"]:
         if song.analysis and is_measured(song):
             return _new_run(session, studio, wish, options, song=song, key=key, ready=True), True
     elif song.pcm_digest:

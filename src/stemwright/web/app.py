@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import socketio
-from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from stemwright import __version__
 from stemwright.web import jobs, mixes, ops, page, problems, push, songs
-from stemwright.web.common import State, WebConfig
+from stemwright.web.common import State, WebConfig, add_routes, new_app
 from stemwright.web.feed import Feed
+from stemwright.web.health import Health
 from stemwright.web.reception import Gate, Reception, SmallerJson
 from stemwright.web.schemas import SongChange
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fastapi import FastAPI
     from starlette.types import ASGIApp
 
     from stemwright.studio.studio import Studio
@@ -34,20 +35,18 @@ _EXPOSED: Final = ["Location", "ETag", "Content-Range", "Retry-After", "Stemwrig
 
 def create_app(studio: Studio, config: WebConfig) -> FastAPI:
     """The API as an ASGI app; `asgi` puts Socket.IO and the middleware around it."""
-    app = FastAPI(
+    app = new_app(
         title="Stemwright",
         version=__version__,
         description=_ABOUT,
         docs_url=None,
         redoc_url=None,
-        redirect_slashes=False,
         license_info={"name": "MIT"},
     )
-    app.state.stemwright = State(studio=studio, feed=Feed(studio), config=config)
+    app.state.stemwright = State(studio=studio, feed=Feed(studio), health=Health(studio), config=config)
     app.state.metrics = ops.Metrics()
     problems.install(app)
-    for router in (jobs.router, songs.router, mixes.router, push.router, ops.router):
-        app.include_router(router)
+    add_routes(app, jobs.router, songs.router, mixes.router, push.router, ops.router)
     page.install(app)
     _document(app)
     return app

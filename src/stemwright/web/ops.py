@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from stemwright import __version__
 from stemwright.library.tables import Job, Run, Song
@@ -98,7 +98,7 @@ async def livez() -> dict[str, str]:
 @router.get("/readyz", response_model=schemas.Health, responses=problems(503))
 async def readyz(request: Request) -> Any:
     """Whether work can be done: 503 if not."""
-    health = await asyncio.to_thread(_health, request)
+    health = await _looked(request)
     if health["status"] != "ok":
         faults = [f"{name} {state}" for name, state in health["checks"].items() if state != "ok"]
         raise NotReadyError(", ".join(faults))
@@ -109,30 +109,16 @@ async def readyz(request: Request) -> Any:
 @router.get("/health", response_model=schemas.Health, responses=problems())
 async def health(request: Request) -> Any:
     """What works and what does not; 200 either way."""
-    return await asyncio.to_thread(_health, request)
+    return await _looked(request)
 
 
-def _health(request: Request) -> dict[str, Any]:
+async def _looked(request: Request) -> dict[str, Any]:
     state = state_of(request)
-    checks = {"database": _database(state.studio), "disk": _disk(state.studio)}
+    checks = {**await state.health.states()}
     if state.config.executor is not None:
         checks["executor"] = "ok" if state.config.executor() else "is not running"
     status = "ok" if set(checks.values()) == {"ok"} else "degraded"
     return {"status": status, "checks": checks, "version": __version__}
-
-
-def _database(studio: Studio) -> str:
-    try:
-        with studio.db.engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
-    except Exception as error:  # noqa: BLE001  (whatever the driver raises, it is not well)
-        return type(error).__name__
-    return "ok"
-
-
-def _disk(studio: Studio) -> str:
-    free = shutil.disk_usage(studio.incoming).free
-    return "ok" if free >= studio.config.disk_reserve else "is full"
 
 
 @router.get(

@@ -115,7 +115,7 @@ export class Feeder {
         const start = index * CHUNK
         const channels = await reader.read(start, Math.min(count * CHUNK, this.song.length - start))
         if (reel.end.signal.aborted) return
-        for (let i = 0; i < count; i++) this.pass(number, source, given, index + i, channels, i)
+        for (let i = 0; i < count; i++) this.pass(number, reel, source, index + i, channels, i)
         this.tellFilled()
       }
     } finally {
@@ -131,11 +131,11 @@ export class Feeder {
   }
 
   /** Hand over the `nth` chunk of what was decoded, where it is still wanted. */
-  private pass(reel: number, source: number, given: Set<number>, index: number, decoded: Channels, nth: number): void {
+  private pass(number: number, reel: Reel, source: number, index: number, decoded: Channels, nth: number): void {
     if (!this.wanted.includes(index)) return
     const channels = decoded.map((one) => one.slice(nth * CHUNK, (nth + 1) * CHUNK))
-    given.add(index)
-    this.give({ type: 'chunk', reel, source, index, channels }, channels.map((one) => one.buffer))
+    reel.given[source]!.add(index)
+    this.give({ type: 'chunk', reel: number, sources: reel.given.length, source, index, channels }, channels.map((one) => one.buffer))
   }
 
   private tellFilled(): void {

@@ -4,7 +4,6 @@ import { noise, ramp, RATE, rendered, sine } from '../testing/sounds'
 import { Deck } from './deck'
 import { limiterLatency } from './limiter'
 import { CHUNK } from './path'
-import { Reel } from './reel'
 
 const LATE = limiterLatency(RATE)
 const FADE = Math.round(0.005 * RATE) // frames of a fade-in or -out
@@ -92,10 +91,10 @@ describe('playback', () => {
   it('waits as a whole where one stem is not there, and loses nothing', () => {
     const stems = [[ramp(10 * CHUNK)], [noise(10 * CHUNK, 1, 1e-9)]]
     const deck = deckOf(stems)
-    deck.mixer.reel.drop([4, 5, 6, 7, 8, 9])
-    load(deck.mixer.reel, stems.slice(0, 1), [4, 5, 6, 7, 8, 9]) // the second stem's is missing
+    deck.mixer.side.reel.drop([4, 5, 6, 7, 8, 9])
+    load(deck.mixer.side.reel, stems.slice(0, 1), [4, 5, 6, 7, 8, 9]) // the second stem's is missing
     const [left] = played(deck, 5 * CHUNK, (done) => {
-      if (done === 128 * 300) load(deck.mixer.reel, stems)
+      if (done === 128 * 300) load(deck.mixer.side.reel, stems)
       if (done === 128 * 290) expect(deck.flow).toBe('buffering')
     })
     expect(deck.flow).toBe('playing')
@@ -156,7 +155,7 @@ describe('playback', () => {
     const long = new Deck({ sampleRate: RATE, length: frames, stems: 6, original: true })
     const feed = (index: number) => {
       const piece = song.subarray((index % 20) * CHUNK, ((index % 20) + 1) * CHUNK)
-      for (let stem = 0; stem < 6; stem++) long.mixer.reel.put(stem, index, [piece, piece])
+      for (let stem = 0; stem < 6; stem++) long.mixer.side.reel.put(stem, index, [piece, piece])
       long.mixer.original!.put(0, index, [piece, piece])
     }
     ;[0, 1, 2].forEach(feed)
@@ -169,7 +168,7 @@ describe('playback', () => {
     for (let at = 0; at < seconds * RATE; at += 128) {
       if (at % CHUNK === 0) {
         feed(at / CHUNK + 2)
-        long.mixer.reel.drop([at / CHUNK - 2])
+        long.mixer.side.reel.drop([at / CHUNK - 2])
         long.mixer.original!.drop([at / CHUNK - 2])
       }
       long.process(left, right)
@@ -223,7 +222,7 @@ describe('the original beside the stems', () => {
   })
 })
 
-describe('other files for the same stems', () => {
+describe('other stems of the song', () => {
   it('take over within 30 ms, in their place, without a stop', () => {
     const [draft, fine] = [sine(3 * RATE, 220), sine(3 * RATE, 220, 0.25)]
     const deck = deckOf([[draft]])
@@ -232,10 +231,11 @@ describe('other files for the same stems', () => {
     const left = new Float32Array(2 * RATE)
     for (let at = 0; at < left.length; at += 128) {
       if (at === 128 * 300) {
-        deck.mixer.next = new Reel(1)
-        load(deck.mixer.next, [[fine]])
+        deck.mixer.next = deck.mixer.sideOf(1)
+        load(deck.mixer.next.reel, [[fine]])
       }
-      if (deck.process(left.subarray(at, at + 128), new Float32Array(128))) ended = at
+      deck.process(left.subarray(at, at + 128), new Float32Array(128))
+      if (at > 128 * 300 && !ended && !deck.mixer.next) ended = at
     }
     expect(ended - 128 * 300).toBeLessThan(0.032 * RATE)
     const from = ended + 256
@@ -245,9 +245,40 @@ describe('other files for the same stems', () => {
 
   it('wait until they are there', () => {
     const deck = deckOf([[ramp(3 * RATE)]])
-    deck.mixer.next = new Reel(1)
+    deck.mixer.next = deck.mixer.sideOf(1)
     const [left] = played(deck, RATE)
     expect(deck.mixer.next).not.toBeNull()
     expect(left[RATE - 1]! * 2 ** 21).toBe(RATE - 1)
+  })
+
+  it('may be other stems, each as it is set', () => {
+    const [draft, one, two] = [sine(3 * RATE, 220), sine(3 * RATE, 220, 0.1), sine(3 * RATE, 330, 0.1)]
+    const deck = deckOf([[draft]])
+    deck.setStems([{ ...PLAIN, gain: -6 }])
+    const [left] = played(deck, 2 * RATE, (done) => {
+      if (done !== 128 * 300) return
+      deck.mixer.next = deck.mixer.sideOf(2)
+      load(deck.mixer.next.reel, [[one], [two]])
+      deck.setStems([PLAIN, { ...PLAIN, gain: -60 }], deck.mixer.next)
+    })
+    const from = 128 * 300 + 0.04 * RATE
+    expect(deck.mixer.side.strips).toHaveLength(2)
+    expect(deck.report().levels).toHaveLength(3)
+    expect(firstDifference(left.subarray(from), one.subarray(from, left.length))).toBe(-1)
+    expect(steepest(left.subarray(1000, from))).toBeLessThan(0.02)
+  })
+
+  it('are heard at once where playback jumps during the cross-fade', () => {
+    const deck = deckOf([[sine(3 * RATE, 220)]])
+    const next = deck.mixer.sideOf(1)
+    played(deck, RATE, (done) => {
+      if (done === 128 * 100) {
+        deck.mixer.next = next
+        load(next.reel, [[sine(3 * RATE, 330)]])
+      }
+      if (done === 128 * 102) deck.seek(1, 2 * RATE)
+    })
+    expect(deck.mixer.side).toBe(next)
+    expect(deck.mixer.next).toBeNull()
   })
 })

@@ -3,7 +3,7 @@
 import { Ramp } from './gain'
 import { Limiter } from './limiter'
 import { type Level, Meter } from './meter'
-import { Mixer, type MixerOptions } from './mixer'
+import { Mixer, type MixerOptions, type Side } from './mixer'
 import type { Span } from './path'
 import type { Heard } from './strip'
 import { Tempo } from './tempo'
@@ -67,8 +67,9 @@ export class Deck {
     this.mixer.loop = loop
   }
 
-  setStems(stems: readonly Heard[]): void {
-    this.mixer.set(stems, this.silent ? 'at once' : 'smooth')
+  /** How the stems of a side are heard from now on; without one, of what is heard. */
+  setStems(stems: readonly Heard[], side: Side = this.mixer.side): void {
+    this.mixer.set(side, stems, this.silent || side !== this.mixer.side ? 'at once' : 'smooth')
   }
 
   setVolume(gain: number): void {
@@ -80,19 +81,17 @@ export class Deck {
     return this.gate.settled && this.gate.value === 0
   }
 
-  /** Go over to the mixer's next reel as soon as that can be; true when that is done. */
-  replace(): boolean {
-    if (!this.mixer.next) return false
+  /** Go over to the mixer's next side as soon as that can be. */
+  replace(): void {
     this.mixer.replace(this.frames(START) + this.tempo.demand(128), this.silent ? 'cut' : 'fade')
-    return this.mixer.next === null
   }
 
-  /** The next sound; all of it is written. True when a cross-fade to other files ended within it. */
-  process(left: Float32Array, right: Float32Array): boolean {
+  /** The next sound; all of it is written. */
+  process(left: Float32Array, right: Float32Array): void {
     const frames = left.length
     if (this.pending && this.silent) this.jump()
     this.mixer.turnToOriginal(this.silent ? 'at once' : 'smooth')
-    const replacing = this.replace() || this.mixer.replacing
+    this.replace()
     const margin = this.frames(this.flowing ? FADE : START)
     const demand = this.tempo.demand(frames)
     this.flowing = this.wanted && this.mixer.covers(demand + margin)
@@ -109,12 +108,11 @@ export class Deck {
     this.volume.apply(left, right, frames)
     this.limiter.run(left, right, frames)
     this.meter.add(left, right, frames)
-    return replacing && this.mixer.next === null
   }
 
   /** Where it stands, and the levels since the last report. */
   report(): Report {
-    const levels = [...this.mixer.strips.map((strip) => strip.meter.take()), this.meter.take()]
+    const levels = [...this.mixer.side.strips.map((strip) => strip.meter.take()), this.meter.take()]
     const position = this.ended ? this.mixer.length : this.position
     return { seek: this.seekDone, position, rate: this.tempo.rate, flow: this.flow, levels }
   }

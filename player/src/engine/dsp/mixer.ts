@@ -18,6 +18,12 @@ export interface MixerOptions {
   readonly original: boolean // whether the recording itself is to be had
 }
 
+/** Files that belong together, and how each is heard. */
+export interface Side {
+  readonly reel: Reel
+  readonly strips: readonly Strip[]
+}
+
 interface Piece {
   position: number
   at: number
@@ -25,11 +31,10 @@ interface Piece {
 }
 
 export class Mixer {
-  readonly strips: Strip[]
+  side: Side // what is heard
+  next: Side | null = null // what it is to be replaced by
   position = 0 // of the next sample to be mixed
   loop: Span | null = null
-  reel: Reel
-  next: Reel | null = null // what `reel` is to be replaced by
   readonly original: Reel | null // the recording; without one the original is the sum of the stems as they are
   private mixed = 0 // frames since the start, however position jumped
   private turns: { mixed: number; position: number }[] = [{ mixed: 0, position: 0 }]
@@ -37,7 +42,6 @@ export class Mixer {
   private readonly originalGain = new Ramp(0)
   private readonly loudness: { mix: Loudness; original: Loudness }
   private readonly blend = new Ramp(0)
-  private blends: Float32Array | null = null
   private readonly other = [new Float32Array(QUANTUM), new Float32Array(QUANTUM)] as const
   private readonly plain = [new Float32Array(QUANTUM), new Float32Array(QUANTUM)] as const // the sum of stems as they are
   private originalWanted = false
@@ -46,8 +50,7 @@ export class Mixer {
 
   constructor(private readonly options: MixerOptions) {
     const { sampleRate } = options
-    this.strips = Array.from({ length: options.stems }, () => new Strip(sampleRate))
-    this.reel = new Reel(options.stems)
+    this.side = this.sideOf(options.stems)
     this.original = options.original ? new Reel(1) : null
     this.loudness = { mix: new Loudness(sampleRate), original: new Loudness(sampleRate) }
   }
@@ -62,11 +65,11 @@ export class Mixer {
 
   /** Whether all that is heard is at hand for `frames` from here. */
   covers(frames: number): boolean {
-    const { position, loop, length, reel, original } = this
+    const { position, loop, length, original } = this
     return (
-      reel.covers(position, frames, loop, length) &&
+      this.side.reel.covers(position, frames, loop, length) &&
       (!original || !this.originalSounds || original.covers(position, frames, loop, length)) &&
-      (!this.replacing || this.next!.covers(position, frames, loop, length))
+      (!this.replacing || this.next!.reel.covers(position, frames, loop, length))
     )
   }
 
@@ -77,7 +80,7 @@ export class Mixer {
 
   /** Go over to `next` where it is at hand for `frames`: with a cross-fade, or at once. */
   replace(frames: number, how: 'fade' | 'cut'): void {
-    if (!this.next || this.replacing || !this.next.covers(this.position, frames, this.loop, this.length)) return
+    if (!this.next || this.replacing || !this.next.reel.covers(this.position, frames, this.loop, this.length)) return
     if (how === 'fade') this.blend.to(1, this.frames(CROSSFADE))
     else this.replaced()
   }
@@ -88,10 +91,15 @@ export class Mixer {
     if (this.replacing) this.replaced()
   }
 
-  /** How the stems are to be heard, in their order; `at once` where nothing is heard yet. */
-  set(stems: readonly Heard[], pace: 'smooth' | 'at once'): void {
-    stems.forEach((heard, stem) => this.strips[stem]!.set(heard, pace === 'smooth' ? this.frames(SMOOTH) : 0))
-    this.balanceOriginal(pace)
+  /** Files to come, of so many stems. */
+  sideOf(stems: number): Side {
+    return { reel: new Reel(stems), strips: Array.from({ length: stems }, () => new Strip(this.options.sampleRate)) }
+  }
+
+  /** How the stems of a side are to be heard, in their order; `at once` where nothing is heard yet. */
+  set(side: Side, stems: readonly Heard[], pace: 'smooth' | 'at once'): void {
+    stems.forEach((heard, stem) => side.strips[stem]!.set(heard, pace === 'smooth' ? this.frames(SMOOTH) : 0))
+    if (side === this.side) this.balanceOriginal(pace)
   }
 
   /** The original is to be heard instead of the stems, or no longer. */
@@ -118,13 +126,8 @@ export class Mixer {
     left.fill(0, 0, frames)
     right.fill(0, 0, frames)
     this.plain.forEach((channel) => channel.fill(0, 0, frames))
-    this.blends = this.blending(frames)
-    for (const [stem, strip] of this.strips.entries()) {
-      this.read(stem, pieces, strip, frames)
-      add(this.plain[0], this.plain[1], strip, frames)
-      strip.run(frames)
-      add(left, right, strip, frames)
-    }
+    if (this.replacing) this.pullBoth(pieces, left, right, frames)
+    else this.pullSide(this.side, pieces, left, right, frames)
     this.addOriginal(pieces, left, right, frames)
     if (this.next && this.blend.settled && this.blend.value === 1) this.replaced()
   }
@@ -141,7 +144,7 @@ export class Mixer {
   }
 
   private balanceOriginal(pace: 'smooth' | 'at once'): void {
-    const gain = this.strips.every((strip) => strip.plain) ? 1 : this.match
+    const gain = this.side.strips.every((strip) => strip.plain) ? 1 : this.match
     const frames = pace === 'smooth' ? this.frames(SMOOTH) : 0
     this.stemsGain.to(this.originalHeard ? 0 : 1, frames)
     this.originalGain.to(this.originalHeard ? gain : 0, frames)
@@ -152,14 +155,34 @@ export class Mixer {
   }
 
   private replaced(): void {
-    this.reel = this.next!
+    this.side = this.next!
     this.next = null
     this.blend.to(0, 0)
+    this.balanceOriginal('smooth')
   }
 
-  private blending(frames: number): Float32Array | null {
-    if (!this.replacing) return null
-    return Float32Array.from({ length: frames }, () => this.blend.next())
+  /** Add what a side sounds like to two channels, and its stems as they are to `plain`. */
+  private pullSide(side: Side, pieces: readonly Piece[], left: Float32Array, right: Float32Array, frames: number): void {
+    for (const [stem, strip] of side.strips.entries()) {
+      fill(side.reel, stem, pieces, strip.left, strip.right, frames)
+      add(this.plain[0], this.plain[1], strip, frames)
+      strip.run(frames)
+      add(left, right, strip, frames)
+    }
+  }
+
+  /** The cross-fade from a side to the next. */
+  private pullBoth(pieces: readonly Piece[], left: Float32Array, right: Float32Array, frames: number): void {
+    const [otherLeft, otherRight] = this.other
+    this.other.forEach((channel) => channel.fill(0, 0, frames))
+    this.pullSide(this.side, pieces, left, right, frames)
+    this.plain.forEach((channel) => channel.fill(0, 0, frames)) // of the next alone
+    this.pullSide(this.next!, pieces, otherLeft, otherRight, frames)
+    for (let i = 0; i < frames; i++) {
+      const share = this.blend.next()
+      left[i]! += (otherLeft[i]! - left[i]!) * share
+      right[i]! += (otherRight[i]! - right[i]!) * share
+    }
   }
 
   /** Where the next `frames` come from, each piece within one chunk; goes on to their end. */
@@ -178,17 +201,6 @@ export class Mixer {
     }
     this.mixed += frames
     return pieces
-  }
-
-  private read(stem: number, pieces: readonly Piece[], strip: Strip, frames: number): void {
-    fill(this.reel, stem, pieces, strip.left, strip.right, frames)
-    if (!this.blends || !this.next) return
-    const [left, right] = this.other
-    fill(this.next, stem, pieces, left, right, frames)
-    for (let i = 0; i < frames; i++) {
-      strip.left[i]! += (left[i]! - strip.left[i]!) * this.blends[i]!
-      strip.right[i]! += (right[i]! - strip.right[i]!) * this.blends[i]!
-    }
   }
 
   private addOriginal(pieces: readonly Piece[], left: Float32Array, right: Float32Array, frames: number): void {

@@ -40,7 +40,7 @@ export function deckOf(stems: readonly Channels[], more: Partial<MixerOptions> &
   const length = stems[0]![0]!.length
   const original = more.mix !== undefined
   const deck = new Deck({ sampleRate: more.sampleRate ?? RATE, length, stems: stems.length, original })
-  load(deck.mixer.reel, stems)
+  load(deck.mixer.side.reel, stems)
   if (more.mix) load(deck.mixer.original!, [more.mix])
   return deck
 }

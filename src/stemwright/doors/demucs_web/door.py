@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import ValidationError
 from starlette.staticfiles import StaticFiles
@@ -22,7 +22,7 @@ from stemwright.jobs.options import AudioFormat, JobOptions
 from stemwright.studio import files, jobs
 from stemwright.studio.submit import Wish, check_kind, submit_upload
 from stemwright.web import ops, problems, uploads
-from stemwright.web.common import Owner, TheStudio  # noqa: TC001  (FastAPI reads signatures)
+from stemwright.web.common import Owner, TheStudio, add_routes, new_app
 from stemwright.web.problems import FieldProblem, InvalidFieldsError
 from stemwright.web.ranges import disposition
 
@@ -49,10 +49,10 @@ class Config:
 
 def create(state: State, config: Config) -> Door:
     """Open the door."""
-    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    app = new_app(openapi_url=None)
     app.state.stemwright, app.state.demucs_web = state, config
     problems.install(app, answer=_error)
-    app.include_router(router)
+    add_routes(app, router)
     app.add_api_route("/health", ops.health, methods=["GET", "HEAD"])
     app.mount("/socket.io", socket_io(state.feed, any_origin=bool(state.config.cors_origins)).handle_request)
     app.mount("/", StaticFiles(directory=Path(__file__).parent / "static", html=True))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from fastapi import APIRouter, FastAPI, Request, Response, WebSocket
+from fastapi import APIRouter, Request, Response, WebSocket
 
 from stemwright.doors.door import Door
 from stemwright.doors.drumalong.progress import Telling, message_of, stage_of, status_of
@@ -19,7 +19,7 @@ from stemwright.studio import charts, jobs
 from stemwright.studio.studio import LOCAL
 from stemwright.studio.submit import Wish, submit_upload
 from stemwright.web import ops, problems, push, ranges, uploads
-from stemwright.web.common import Owner, TheStudio  # noqa: TC001  (FastAPI reads signatures)
+from stemwright.web.common import Owner, TheStudio, add_routes, new_app
 from stemwright.web.problems import FieldProblem, InvalidFieldsError
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ class Config:
 
 def create(state: State, config: Config) -> Door:
     """Open the door."""
-    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    app = new_app(openapi_url=None)
     app.state.stemwright, app.state.drumalong = state, config
     problems.install(app)
-    app.include_router(router)
+    add_routes(app, router)
     app.add_api_route("/health", ops.health, methods=["GET", "HEAD"])
     return Door(app=app)
 

@@ -8,7 +8,7 @@ import random
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from fastapi import FastAPI, WebSocket
+from fastapi import WebSocket  # noqa: TC002  (FastAPI reads signatures)
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from stemwright.doors.door import Door
@@ -17,6 +17,7 @@ from stemwright.doors.mismo.clerk import Clerk
 from stemwright.doors.mismo.desk import Desk
 from stemwright.doors.mismo.engines import Engines
 from stemwright.studio.studio import LOCAL
+from stemwright.web.common import add_routes, new_app
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -37,10 +38,10 @@ def create(state: State, config: Config) -> Door:
     desk = Desk(state.studio, config, clerk)
     engines.look, engines.order = desk.look, desk.for_engine
     engines.joined = lambda: clerk.wake(everything=True)
-    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    app = new_app(openapi_url=None)
     app.state.stemwright, app.state.mismo = state, desk
     answers.install(app)
-    app.include_router(routes.router)
+    add_routes(app, routes.router)
 
     async def socket(connection: WebSocket) -> None:
         await _serve(connection, engines, config)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
@@ -23,7 +23,7 @@ from stemwright.studio.fetch import fetch_upload
 from stemwright.studio.files import Served
 from stemwright.web import ops, problems, uploads
 from stemwright.web.bodies import kind_of, read_json
-from stemwright.web.common import Owner, TheStudio  # noqa: TC001  (FastAPI reads signatures)
+from stemwright.web.common import Owner, TheStudio, add_routes, new_app
 from stemwright.web.problems import FieldProblem, InvalidFieldsError
 from stemwright.web.ranges import serve
 
@@ -51,13 +51,13 @@ class _Order(BaseModel):
 
 def create(state: State, config: Config) -> Door:
     """Open the door."""
-    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    app = new_app(openapi_url=None)
     store = ResultStore(config.storage)
     app.state.stemwright, app.state.runpod, app.state.store = state, config, store
     app.state.jobs = Jobs(state.studio, store, config)
     app.state.objects = ObjectStore(f"file://{store.folder}") if store.folder else None
     problems.install(app, answer=_error)
-    app.include_router(router)
+    add_routes(app, router)
     app.add_api_route("/health", ops.health, methods=["GET", "HEAD"])
 
     async def run() -> None:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from stemwright.doors.runpod.contract import Results, SeparationConfig, SeparationJob, model_of, stems_of
-from stemwright.errors import ConflictError, JobNotFoundError, StemwrightError, TooLongError
+from stemwright.errors import JobNotFoundError, StemwrightError
 from stemwright.jobs.options import AudioFormat, JobOptions
 from stemwright.studio import jobs
 from stemwright.studio.encoding import encode
 from stemwright.studio.files import receipt, stem_file, working_folder
-from stemwright.studio.songs import get_song
 from stemwright.studio.submit import Wish, submit_upload
 
 if TYPE_CHECKING:
@@ -49,6 +48,7 @@ class Jobs:
                 format=AudioFormat.flac if config.quality.bits else AudioFormat(config.quality.output_format),
                 sample_rate=config.quality.sample_rate,
                 analysis=False,
+                max_duration=self._config.max_duration,
             )
             job, _ = await asyncio.to_thread(submit_upload, self._studio, upload, Wish(options=options), owner=owner)
         finally:
@@ -96,12 +96,6 @@ class Jobs:
         if view["status"] in {"failed", "cancelled"}:
             error = view["error"] or {"code": "cancelled", "message": "the job was cancelled"}
             return await self._failed(job_id, note, code=error["code"], message=error["message"])
-        try:
-            await asyncio.to_thread(self._check_length, view, owner=owner)
-        except TooLongError as error:
-            with contextlib.suppress(ConflictError):
-                await asyncio.to_thread(jobs.cancel_job, self._studio, job_id, owner=owner)
-            return await self._failed(job_id, note, code=error.code, message=error.message)
         if view["status"] == "succeeded" and job_id not in self._publishing:
             task = asyncio.create_task(self._publish(job_id, note, view, owner=owner))
             self._publishing[job_id] = task
@@ -110,12 +104,6 @@ class Jobs:
             with contextlib.suppress(TimeoutError):  # it is often a matter of milliseconds
                 await asyncio.wait_for(asyncio.shield(self._publishing[job_id]), 1.0)
         return await self._note(job_id, owner=owner)
-
-    def _check_length(self, view: dict[str, Any], *, owner: str) -> None:
-        """Raise `TooLongError` for a recording that is too long for this door; its length shows once it was read."""
-        seconds = get_song(self._studio, view["song_id"], owner=owner)["duration"] if view["song_id"] else None
-        if seconds and seconds > self._config.max_duration:
-            raise TooLongError(f"the recording lasts {seconds:.0f} s; {self._config.max_duration:g} s are allowed")
 
     async def _publish(self, job_id: str, note: dict[str, Any], view: dict[str, Any], *, owner: str) -> None:
         """Put the stems into the object storage, then write that down."""

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
 from stemwright.doors.door import Door
@@ -19,7 +19,7 @@ from stemwright.studio.files import Served
 from stemwright.studio.studio import LOCAL
 from stemwright.web import ops, problems, uploads
 from stemwright.web.bodies import pieces
-from stemwright.web.common import TheStudio  # noqa: TC001  (FastAPI reads signatures)
+from stemwright.web.common import TheStudio, add_routes, new_app
 from stemwright.web.problems import FieldProblem, InvalidFieldsError
 from stemwright.web.ranges import serve
 
@@ -58,7 +58,7 @@ class SignatureError(StemwrightError):
     status = 401
 
 
-def _signed_in(request: Request) -> None:
+async def _signed_in(request: Request) -> None:
     """Raise `NotSignedInError` unless sign-in is bypassed: it is not there yet."""
     config: DoorConfig = request.app.state.config
     if not config.bypass_auth:
@@ -71,7 +71,7 @@ calls = APIRouter()  # of workers, which sign
 
 def create(state: State, config: DoorConfig) -> Door:
     """Open the door."""
-    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    app = new_app(openapi_url=None)
     app.state.stemwright, app.state.config = state, config
     app.state.uploads, app.state.media, app.state.objects = None, None, None
     if config.stemset:
@@ -79,8 +79,7 @@ def create(state: State, config: DoorConfig) -> Door:
         app.state.media = Media(config.stemset.media)
         app.state.objects = ObjectStore(f"file://{config.stemset.media}")
     problems.install(app, answer=_error)
-    for routes in (auth, calls, router):
-        app.include_router(routes)
+    add_routes(app, auth, calls, router)
     app.add_api_route("/health", ops.health, methods=["GET", "HEAD"])
     return Door(app=app, run=app.state.uploads.run if config.stemset else None)
 
@@ -143,9 +142,9 @@ def auth_status(request: Request) -> dict[str, Any]:
 
 
 @auth.get("/auth/login")
-def auth_login(request: Request) -> Response:
+async def auth_login(request: Request) -> Response:
     """Sign in: there is nothing to do where it is bypassed."""
-    _signed_in(request)
+    await _signed_in(request)
     return RedirectResponse(f"{request.scope.get('root_path', '')}/", status_code=302)
 
 
