@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks import HERE, material
+from stemwright.separators._audio_separator_models import find_package
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 BIN: Final = Path(sys.executable).parent
 WORK: Final = Path(tempfile.gettempdir()) / "stemwright-parity"  # of environments that need packages of their own
 SPLEETER: Final = ("spleeter==2.4.2", "tensorflow==2.12.1", "numpy<2")
+_ROFORMER: Final = "vocals_mel_band_roformer.ckpt"
 _SAME_WORK: Final = ("--shifts", "0", "--overlap", "0.25")
 
 
@@ -83,6 +85,33 @@ def _as_spleeter(seconds: int, output: Path) -> list[str | Path]:
     return _stemwright(material.song(seconds), "--model", "spleeter:4stems", "--repo", WORK, "-o", output)
 
 
+def _prepare_audio_separator() -> None:
+    """A model; what it is made of takes a gigabyte."""
+    folder = WORK / "audio-separator"
+    if not (folder / "complete").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        command: list[str | Path] = [_audio_separator_python(), "-P", HERE / "audio_separator_models.py", folder]
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+        (folder / "complete").touch()
+
+
+def _audio_separator_python() -> Path:
+    if (package := find_package()) is None:
+        raise LookupError("audio-separator is not here: make .venv/audio-separator")
+    return package.python
+
+
+def _audio_separator(seconds: int, output: Path) -> list[str | Path]:
+    command = _audio_separator_python().with_name("audio-separator")
+    folders = ("--model_file_dir", WORK / "audio-separator", "--output_dir", output)
+    return [command, material.song(seconds), "-m", _ROFORMER, *folders, "--output_format", "WAV"]
+
+
+def _as_audio_separator(seconds: int, output: Path) -> list[str | Path]:
+    model = ("--model", _ROFORMER, "--repo", WORK / "audio-separator", "--device", "cpu", "--overlap", "0")
+    return _stemwright(material.song(seconds), *model, "-o", output)
+
+
 PEERS: Final = (
     Peer(
         name="demucs",
@@ -100,5 +129,13 @@ PEERS: Final = (
         theirs=_spleeter,
         ours=_as_spleeter,
         environment={"MODEL_PATH": str(WORK), "TF_CPP_MIN_LOG_LEVEL": "2"},
+    ),
+    Peer(
+        name="audio-separator",
+        what="a Mel-Band RoFormer of the published size with random weights; Stemwright runs it by the same package",
+        lengths=(60,),
+        prepare=_prepare_audio_separator,
+        theirs=_audio_separator,
+        ours=_as_audio_separator,
     ),
 )

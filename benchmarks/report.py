@@ -37,6 +37,7 @@ class Results:
     duels: dict[tuple[Peer, int], Mapping[str, Typical]] = field(default_factory=dict)  # by peer and length in seconds
     sketches: dict[int, Typical] = field(default_factory=dict)
     long: dict[int, Typical] = field(default_factory=dict)
+    missing: dict[Peer, str] = field(default_factory=dict)  # why a command of others is left out
     difference_db: float | None = None
 
 
@@ -49,6 +50,7 @@ def markdown(results: Results) -> str:
     ]
     if results.duels:
         parts += ["## Beside the commands of others", _duels(results.duels), _with(results.duels), _READ]
+    parts += [f"`{peer.name}` is left out: {why}." for peer, why in results.missing.items()]
     if results.difference_db is not None:
         parts.append(
             "The raw estimates of htdemucs (`--no-exact`, float) differ from the `demucs` command's by "

@@ -32,7 +32,12 @@ def main() -> None:
     for peer in PEERS:
         if asked.only in {None, peer.name}:
             _log.info("beside %s", peer.name)
-            peer.prepare()
+            try:
+                peer.prepare()
+            except LookupError as error:
+                _log.warning("%s is left out: %s", peer.name, error)
+                results.missing[peer] = str(error)
+                continue
             for seconds in _lengths_of(asked, peer.lengths):
                 _prepare(seconds)
                 results.duels[peer, seconds] = contest.run(

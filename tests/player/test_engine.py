@@ -208,7 +208,7 @@ def test_finer_stems_take_over_while_it_plays_called_alike_or_not(
         engine.setStem('vocals', { gain: -6 })
         await engine.play()
         await proof.wait(0.7)
-        await engine.replace(argument)
+        await engine.replace(argument, null)
         await proof.wait(0.7)
         engine.pause()
         await proof.wait(0.1)
@@ -230,6 +230,26 @@ def test_finer_stems_take_over_while_it_plays_called_alike_or_not(
     assert proof.run("return [engine.names, Object.keys(engine.state.stems)]") == [["drums", "vocals"]] * 2
     assert proof.run("return proof.statuses") == ["loading", "ready", "playing", "ready"]
     assert proof.run("return engine.state.stems.vocals.gain") == -6
+
+
+def test_more_stems_take_over_once_the_song_has_ended(proof: Proof, server: Server, tmp_path: Path) -> None:
+    errors: list[str] = []
+    proof.page.on("pageerror", lambda error: errors.append(str(error)))
+    for kind in ("draft", "fine"):
+        (tmp_path / kind).mkdir()
+    draft = imported(server.http, tmp_path / "draft", {"other": sound("noise", seconds=1.5, seed=1)})
+    stems = {name: sound("noise", seconds=1.5, seed=at) for at, name in enumerate(("bass", "drums", "vocals"), 2)}
+    better = imported(server.http, tmp_path / "fine", stems)
+    proof.open(draft)
+    proof.run("await engine.play(); await proof.until(() => engine.position() >= engine.duration)")
+    proof.run("await engine.replace(argument, null)", better.stems)
+    assert proof.run("return engine.names") == ["bass", "drums", "vocals"]
+    heard = proof.record("await engine.play(); await proof.wait(0.7); engine.pause(); await proof.wait(0.1)")
+    parts = [stem_of(server.http, better, name, tmp_path) for name in stems]
+    middle, expected, _ = compared(heard, np.sum(parts, axis=0))
+    assert level_db(middle - expected, expected) < -60
+    assert sorted(proof.run("return Object.keys(engine.levels())")) == ["bass", "drums", "master", "vocals"]
+    assert not errors
 
 
 def test_the_original_takes_the_place_of_the_stems(proof: Proof, server: Server, tmp_path: Path) -> None:

@@ -174,6 +174,8 @@ def test_recording_longer_than_the_client_wants_has_failed_known_or_not(server: 
         ended = server.wait(job["id"])
         assert (ended["status"], ended["error"]["code"]) == ("failed", "too_long")
         assert "0.7 s" in ended["error"]["message"]
+    kept = server.http.get(f"/api/v1/songs/{known['song_id']}").json()
+    assert "original" in kept["links"]  # the limit was one client's
 
 
 def test_same_key_and_request_is_the_same_job_and_another_request_a_conflict(prepared: Prepared) -> None:

@@ -9,7 +9,7 @@ import { Links } from './links'
 import { type DeckEvent, type FeederEvent, ORIGINAL } from './messages'
 import { changed, heardStems, initial, PITCH, SPEED, VOLUME, within } from './settings'
 import { loadStretchCode } from './stretchCode'
-import { type Engine, type EngineState, type OpenOptions, PLAIN, type Region, type StemSettings, type StemSource } from './types'
+import { ClosedError, type Engine, type EngineState, type OpenOptions, PLAIN, type Region, type StemSettings, type StemSource } from './types'
 
 const PATIENCE = 0.2 // seconds of waiting for samples that are not worth a word
 const IDLE = 3000 // ms of pause after which the audio device is let go
@@ -39,6 +39,8 @@ export class StreamEngine implements Engine {
   private replacing: Promise<void> = Promise.resolve()
   private recording: Promise<void> | null = null // the opening of the original
   private recorded = false // it is open
+  private original: StemSource | null
+  private closed = false
   private stretchable = false // the stretcher's code was sent for
   private idle: ReturnType<typeof setTimeout> | undefined
 
@@ -47,6 +49,7 @@ export class StreamEngine implements Engine {
     private readonly options: OpenOptions,
   ) {
     this.side = { reel: 1, names: options.stems.map((stem) => stem.name) }
+    this.original = options.original
     this.duration = options.samples / options.sampleRate
     this.state = initial(this.names)
     this.clock = new Clock({ sampleRate: options.sampleRate, length: options.samples })
@@ -147,9 +150,9 @@ export class StreamEngine implements Engine {
   }
 
   async setOriginal(on: boolean): Promise<void> {
-    const { original } = this.options
+    const { original } = this
     this.change({ original: !on ? 'off' : original && !this.recorded ? 'opening' : 'on' })
-    this.links.deck({ type: 'original', on })
+    this.links.deck({ type: 'original', on, recorded: original !== null })
     if (!on || !original) return
     this.recording ??= this.opened(ORIGINAL, [original])
     try {
@@ -158,7 +161,8 @@ export class StreamEngine implements Engine {
       if (this.state.original === 'opening') this.change({ original: 'on' })
     } catch (error) {
       this.recording = null
-      if (this.state.original === 'opening') void this.setOriginal(false)
+      if (this.state.original !== 'opening') return
+      void this.setOriginal(false)
       throw error
     }
   }
@@ -173,8 +177,8 @@ export class StreamEngine implements Engine {
     this.setTempo()
   }
 
-  replace(stems: readonly StemSource[]): Promise<void> {
-    const next = this.replacing.then(() => this.replaceNow(stems))
+  replace(stems: readonly StemSource[], original: StemSource | null): Promise<void> {
+    const next = this.replacing.then(() => this.replaceNow(stems, original))
     this.replacing = next.catch(() => {})
     return next
   }
@@ -182,7 +186,8 @@ export class StreamEngine implements Engine {
   close(): void {
     clearTimeout(this.idle)
     this.links.close()
-    for (const { reject } of this.opening.values()) reject(new Error('the engine was closed'))
+    this.closed = true
+    for (const { reject } of this.opening.values()) reject(new ClosedError('the engine was closed'))
     this.opening.clear()
     this.listeners.clear()
   }
@@ -191,7 +196,7 @@ export class StreamEngine implements Engine {
     return loopOf(this.state.loop, this.options.sampleRate, this.options.samples)
   }
 
-  private async replaceNow(stems: readonly StemSource[]): Promise<void> {
+  private async replaceNow(stems: readonly StemSource[], original: StemSource | null): Promise<void> {
     const names = stems.map((stem) => stem.name)
     const reel = ++this.reels
     this.next = { reel, names }
@@ -204,6 +209,7 @@ export class StreamEngine implements Engine {
       this.next = null
       throw error
     }
+    this.original ??= original
   }
 
   /** What was to come is heard now. */
@@ -212,6 +218,8 @@ export class StreamEngine implements Engine {
     this.links.feeder({ type: 'close', reel: this.side.reel })
     this.side = this.next
     this.next = null
+    this.measured = []
+    this.fresh = false
     this.change({ stems: this.settingsOf(this.names) })
   }
 
@@ -225,6 +233,7 @@ export class StreamEngine implements Engine {
   }
 
   private async opened(reel: number, sources: readonly StemSource[]): Promise<void> {
+    if (this.closed) throw new ClosedError('the engine was closed')
     await new Promise<void>((resolve, reject) => {
       this.opening.set(reel, { resolve, reject })
       this.links.feeder({ type: 'open', reel, sources })
@@ -259,8 +268,8 @@ export class StreamEngine implements Engine {
 
   /** A file that was open can be read no longer; that of an original that is not heard is opened again next time. */
   private lost({ reel, reason }: { reel: number; reason: string }): void {
-    if (reel !== ORIGINAL || this.state.original === 'on') this.fail(reason)
-    else [this.recording, this.recorded] = [null, false]
+    if (reel === this.side.reel || (reel === ORIGINAL && this.state.original === 'on')) this.fail(reason)
+    else if (reel === ORIGINAL) [this.recording, this.recorded] = [null, false]
   }
 
   private settle(reel: number, how: (waiting: Waiting) => void): boolean {

@@ -21,9 +21,9 @@ export class Links {
   }
 
   /** Start both. */
-  static async to(context: BaseAudioContext, { sampleRate, samples, stems, original }: OpenOptions): Promise<Links> {
+  static async to(context: BaseAudioContext, { sampleRate, samples, stems }: OpenOptions): Promise<Links> {
     await context.audioWorklet.addModule(mixerUrl)
-    const options: DeckOptions = { sampleRate, length: samples, stems: stems.length, original: original !== null }
+    const options: DeckOptions = { sampleRate, length: samples, stems: stems.length }
     const node = new AudioWorkletNode(context, MIXER, {
       numberOfInputs: 0,
       outputChannelCount: [2],

@@ -45,7 +45,7 @@ export type DeckCommand =
   | { type: 'loop'; loop: Span | null }
   | { type: 'stems'; reel: number; stems: readonly Heard[] }
   | { type: 'volume'; gain: number }
-  | { type: 'original'; on: boolean }
+  | { type: 'original'; on: boolean; recorded: boolean } // whether a recording is to be had
   | { type: 'tempo'; speed: number; pitch: number }
   | { type: 'stretch'; code: StretchCode }
   | { type: 'unload'; reel: number }

@@ -32,7 +32,6 @@ class MixerProcessor extends AudioWorkletProcessor {
     super()
     this.deck = new Deck(processorOptions)
     this.reels.set(1, this.deck.mixer.side.reel)
-    if (this.deck.mixer.original) this.reels.set(ORIGINAL, this.deck.mixer.original)
     this.port.onmessage = ({ data }: MessageEvent<DeckCommand>) => {
       this.obey(data)
       this.lookForNext()
@@ -59,7 +58,7 @@ class MixerProcessor extends AudioWorkletProcessor {
     else if (command.type === 'loop') deck.setLoop(command.loop)
     else if (command.type === 'stems') this.setStems(command)
     else if (command.type === 'volume') deck.setVolume(command.gain)
-    else if (command.type === 'original') deck.mixer.setOriginal(command.on)
+    else if (command.type === 'original') deck.mixer.setOriginal(command.on, command.recorded)
     else if (command.type === 'tempo') deck.tempo.set(command.speed, command.pitch)
     else if (command.type === 'stretch') void this.startStretch(command)
     else if (command.type === 'unload') this.unload(command.reel)
@@ -70,6 +69,7 @@ class MixerProcessor extends AudioWorkletProcessor {
     this.feed = port
     port.onmessage = ({ data }: MessageEvent<ReelMessage>) => {
       if (data.type === 'chunk' && data.reel > this.latest) this.load(data)
+      else if (data.reel === ORIGINAL && !this.reels.has(ORIGINAL)) this.reels.set(ORIGINAL, this.deck.mixer.record())
       const reel = this.reels.get(data.reel)
       if (data.type === 'drop') reel?.drop(data.indices)
       else reel?.put(data.source, data.index, data.channels)
@@ -95,8 +95,9 @@ class MixerProcessor extends AudioWorkletProcessor {
   }
 
   private unload(reel: number): void {
+    if (reel === this.present) return // it was heard before this was said
     this.latest = Math.max(this.latest, reel)
-    if (this.reels.get(reel) === this.deck.mixer.next?.reel) this.deck.mixer.next = null
+    if (this.reels.get(reel) === this.deck.mixer.next?.reel) this.deck.mixer.forget()
     this.reels.delete(reel)
     this.heard.delete(reel)
   }

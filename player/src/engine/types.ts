@@ -18,6 +18,9 @@ export interface StemSettings {
 
 export const PLAIN: StemSettings = { gain: 0, pan: 0, mute: false, solo: false, eq: { low: 0, mid: 0, high: 0 } }
 
+/** What is said of work that `close` ended. */
+export class ClosedError extends Error {}
+
 export interface Region {
   readonly start: number
   readonly end: number
@@ -59,16 +62,17 @@ export interface Engine {
   setVolume(db: number): void
   /**
    * The original instead of the stems, as loud as their mix was: the recording, where there is one, else the sum of the
-   * stems as they are. It is opened when it is first wanted; rejects where it cannot be.
+   * stems as they are. It is opened when it is first wanted; rejects where it cannot be while it still is.
    */
   setOriginal(on: boolean): Promise<void>
   setSpeed(rate: number): void
   setPitch(semitones: number): void
   /**
    * Other stems of the song (draft to fine): the sound goes over with a cross-fade of 30 ms, playback goes on. Stems keep
-   * their settings by their names. Rejects where the files cannot be had; then all stays as it was.
+   * their settings by their names. `original` is the recording, where none was known. Rejects where the files cannot be
+   * had; then all stays as it was.
    */
-  replace(stems: readonly StemSource[]): Promise<void>
+  replace(stems: readonly StemSource[], original: StemSource | null): Promise<void>
   close(): void
 }
 

@@ -18,7 +18,7 @@ export default function SongView({ id }: { id: string }) {
   const { data: jobs = [] } = useJobs()
   if (song.isError) return <Gone error={errorOf(song.error)} onRetry={() => void song.refetch()} />
   if (!song.data) return <div className="h-dvh" />
-  return <Opened song={song.data} job={liveJobOf(jobs, id)} failed={failedJobOf(jobs, id, [])} />
+  return <Opened key={id} song={song.data} job={liveJobOf(jobs, id)} failed={failedJobOf(jobs, id, [])} />
 }
 
 function Opened({ song, job, failed }: { song: SongDetail; job: Job | undefined; failed: Job | undefined }) {

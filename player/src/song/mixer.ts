@@ -2,7 +2,7 @@
 
 import { createContext, useCallback, useContext, useEffect, useEffectEvent, useMemo, useRef, useState, useSyncExternalStore } from 'react'
 import { API, errorOf, request, type SongDetail } from '../api/client'
-import { PLAIN, type Engine, type EngineState, type StemSettings } from '../engine/types'
+import { ClosedError, PLAIN, type Engine, type EngineState, type StemSettings } from '../engine/types'
 import { say } from '../ui/surfaces'
 import { Frames } from './frames'
 import { recalledMix, rememberMix, settled } from './memory'
@@ -36,6 +36,11 @@ async function opened(song: SongDetail, source: Source): Promise<Engine> {
   for (const name of engine.names) engine.setStem(name, settled(mix?.stems[name]))
   engine.setVolume(mix?.volume ?? 0)
   return engine
+}
+
+/** Say what went wrong; nothing where the song was left meanwhile. */
+function complain(what: string, error: unknown): void {
+  if (!(error instanceof ClosedError)) say(`${what}: ${errorOf(error).message}`, { bad: true })
 }
 
 interface Opened {
@@ -78,12 +83,12 @@ export function useEngine(song: SongDetail, source: Source | null): { opened: Op
     if (!state || !source || coming.current === source.separation) return
     const { engine, source: before } = state
     coming.current = source.separation
-    engine.replace(source.stems).then(
+    engine.replace(source.stems, source.original).then(
       () => {
         setState((now) => (now?.engine === engine ? { engine, source } : now))
         if (before.draft && !source.draft) say('The fine stems are here. You are hearing them.')
       },
-      (error: unknown) => say(`The new stems could not be opened: ${errorOf(error).message}`, { bad: true }),
+      (error: unknown) => complain('The new stems could not be opened', error),
     )
   }, [state, source])
 
@@ -107,7 +112,7 @@ export function useMixer(song: string, engine: Engine, source: Source): Mixer {
   }, [song, state.volume, state.stems])
 
   const compare = (on: boolean) => {
-    engine.setOriginal(on).catch((error: unknown) => say(`The original could not be opened: ${errorOf(error).message}`, { bad: true }))
+    engine.setOriginal(on).catch((error: unknown) => complain('The original could not be opened', error))
   }
 
   return {

@@ -12,7 +12,7 @@ from sqlalchemy import CursorResult, bindparam, select, update
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 
 from stemwright.engine.drum_names import STEM, no_stem
-from stemwright.errors import NoDrumStemError
+from stemwright.errors import NoDrumStemError, TooLongError
 from stemwright.jobs.options import digest_of
 from stemwright.library.tables import LIVE, File, Job, Run, Separation, Song, new_id
 
@@ -245,6 +245,8 @@ class Runs:
             self._end(session, run, "failed", error=(code, message))
             if song is None or not forget_upload or song.separation_id:
                 return None
+            if code == TooLongError.code and song.pcm_digest:
+                return None  # too long for this job's client; it was in the library before
             if session.scalar(select(Run.id).where(Run.song_id == song.id, Run.status.in_(LIVE), Run.id != run.id)):
                 return None  # who asked with other options is to hear the same reason; the last run forgets it
             key = song.upload_key

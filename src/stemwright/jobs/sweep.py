@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _SONGS: Final = 500  # at once
 _ROWS: Final = 5000  # read at once
 _MASTERS: Final = (".flac", ".dat", ".json", ".mid", ".svg")  # files without which a separation is of no use
-_MADE_AGAIN: Final = ".original.flac"  # when it is asked for
+_MADE_AGAIN: Final = "song.original.flac"  # when it is asked for
 
 
 def sweep(db: Database, store: ObjectStore, config: JobsConfig, *, thorough: bool = True) -> dict[str, int]:
@@ -217,7 +217,7 @@ def _forget_lost(db: Database, store: ObjectStore, file_id: str, key: str) -> in
         if file is None or file.object_key != key:
             return 0
         separation = session.get(Separation, file.separation_id) if file.separation_id else None
-        if separation and file.name.endswith(_MASTERS) and not file.name.endswith(_MADE_AGAIN):
+        if separation and file.name.endswith(_MASTERS) and file.name != _MADE_AGAIN:
             keys = _forget_separation(session, separation)
         else:
             keys = []

@@ -92,7 +92,7 @@ class Worker:
         loudness = not separates(song["options"]) and not song["measured"]
         wanted = loudness or (song["options"]["analysis"] and not song["analysed"])
         limits = self._limits()
-        limits["duration"] = min(limits["duration"], song["options"]["max_duration"] or math.inf)
+        limits["duration"] = min(limits["duration"], song["options"].get("max_duration") or math.inf)
         if (song["duration"] or 0.0) > limits["duration"]:
             raise TooLongError(f"it lasts longer than the limit of {limits['duration']:g} s")
         if song["pcm_digest"] and not wanted:

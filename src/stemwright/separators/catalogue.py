@@ -6,7 +6,6 @@ Our own families are registered exactly as a third party's would be.
 from __future__ import annotations
 
 import difflib
-import functools
 import sys
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
@@ -26,12 +25,12 @@ _NEEDED: Final = ("name", "models", "availability", "load")
 
 def families() -> dict[str, Family]:
     """The families that work, by name, in the order of their names. Raises nothing for one that does not work."""
-    return _discover(tuple(sys.path))[0]
+    return _known()[0]
 
 
 def problems() -> list[str]:
     """One sentence for each registered family that does not work."""
-    return _discover(tuple(sys.path))[1]
+    return _known()[1]
 
 
 def list_models() -> list[tuple[Family, ModelInfo]]:
@@ -117,9 +116,21 @@ def about_draft(name: str, reason: str | None) -> str:
     return f"{reason or f'{name} gives a draft'}. For a fine separation: {install}"
 
 
-@functools.lru_cache(maxsize=1)  # it reads the metadata of every package: 13 ms
-def _discover(_path: tuple[str, ...]) -> tuple[dict[str, Family], list[str]]:
-    """The families that are installed along `sys.path`, which is what `_path` is, and what is wrong with others."""
+_kept: dict[tuple[str, ...], dict[str, Family]] = {}  # by `sys.path`
+
+
+def _known() -> tuple[dict[str, Family], list[str]]:
+    """The families, and what is wrong with some; looked for once, for that reads every package's metadata: 13 ms."""
+    path = tuple(sys.path)
+    if path in _kept:
+        return _kept[path], []
+    found, wrong = _discover()
+    if not wrong:
+        _kept[path] = found
+    return found, wrong
+
+
+def _discover() -> tuple[dict[str, Family], list[str]]:
     found: dict[str, Family] = {}
     wrong: list[str] = []
     origins: dict[str, str] = {}

@@ -113,7 +113,7 @@ def _detail(session: Session, song: Song) -> dict[str, Any]:
             "receipt": f"{base}/receipt",
         }
         | ({"drums": f"{base}/drums.json"} if any(one.receipt.get("drums") for one in made) else {})
-        | ({"original": f"{base}/original.flac"} if song.upload_key and made else {}),
+        | ({"original": f"{base}/original.flac"} if song.upload_key else {}),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stemwright.studio.studio import Studio
 
 _FRESH: Final = 1.0  # seconds for which nobody looks again
@@ -24,29 +27,12 @@ class Health:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
-        self._states = {"database": "does not answer", "disk": "does not answer"}
-        self._at = -_KEPT
-        self._looking: asyncio.Future[None] | None = None
+        self._looks = {"database": _Look(self._database), "disk": _Look(self._disk)}
 
     async def states(self) -> dict[str, str]:
         """`ok`, or what is wrong, for each."""
-        age = time.monotonic() - self._at
-        if age > _FRESH and self._looking is None:
-            self._looking = asyncio.ensure_future(self._look())
-        if age > _KEPT and self._looking is not None:
-            await asyncio.wait([self._looking], timeout=_PATIENCE)
-            if time.monotonic() - self._at > _KEPT + _PATIENCE:
-                return dict.fromkeys(self._states, "does not answer")
-        return self._states
-
-    async def _look(self) -> None:
-        began, loop = time.monotonic(), asyncio.get_running_loop()
-        try:
-            database = loop.run_in_executor(_ASIDE, self._database)
-            disk = await loop.run_in_executor(_ASIDE, self._disk)
-            self._states, self._at = {"database": await database, "disk": disk}, began
-        finally:
-            self._looking = None
+        states = await asyncio.gather(*(look.state() for look in self._looks.values()))
+        return dict(zip(self._looks, states, strict=True))
 
     def _database(self) -> str:
         try:
@@ -62,3 +48,29 @@ class Health:
         except OSError as error:
             return type(error).__name__
         return "ok" if free >= self._studio.config.disk_reserve else "is full"
+
+
+class _Look:
+    """What one look says, told for a while."""
+
+    def __init__(self, look: Callable[[], str]) -> None:
+        self._look, self._state, self._at = look, "", -math.inf
+        self._looking: asyncio.Future[None] | None = None
+
+    async def state(self) -> str:
+        age = time.monotonic() - self._at
+        if age > _FRESH and self._looking is None:
+            self._looking = asyncio.ensure_future(self._again())
+        if age > _KEPT and self._looking is not None:
+            await asyncio.wait([self._looking], timeout=_PATIENCE)
+            if time.monotonic() - self._at > _KEPT + _PATIENCE:
+                return "does not answer"
+        return self._state
+
+    async def _again(self) -> None:
+        began = time.monotonic()
+        try:
+            state = await asyncio.get_running_loop().run_in_executor(_ASIDE, self._look)
+            self._state, self._at = state, began
+        finally:
+            self._looking = None

@@ -84,8 +84,9 @@ export class Feeder {
   /** Work out what is needed now, and drop what is not. */
   private look(): void {
     const { sampleRate, length } = this.song
+    const from = this.position < length ? this.position : (this.loop?.start ?? 0) // at the end, for another time
     const before = Math.max(0, this.position - CHUNK)
-    this.wanted = chunksAhead(this.position, AHEAD * sampleRate, this.loop, length)
+    this.wanted = chunksAhead(from, AHEAD * sampleRate, this.loop, length)
     const kept = new Set([...this.wanted, Math.floor(before / CHUNK)])
     for (const [number, reel] of this.reels) {
       const gone = new Set(reel.given.flatMap((given) => [...given].filter((index) => !kept.has(index))))

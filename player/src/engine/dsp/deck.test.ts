@@ -152,11 +152,12 @@ describe('playback', () => {
   it('goes through a long song of six stems and its original without a gap, in a small part of its time', () => {
     const frames = 600 * RATE
     const song = noise(20 * CHUNK, 7)
-    const long = new Deck({ sampleRate: RATE, length: frames, stems: 6, original: true })
+    const long = new Deck({ sampleRate: RATE, length: frames, stems: 6 })
+    const recording = long.mixer.record()
     const feed = (index: number) => {
       const piece = song.subarray((index % 20) * CHUNK, ((index % 20) + 1) * CHUNK)
       for (let stem = 0; stem < 6; stem++) long.mixer.side.reel.put(stem, index, [piece, piece])
-      long.mixer.original!.put(0, index, [piece, piece])
+      recording.put(0, index, [piece, piece])
     }
     ;[0, 1, 2].forEach(feed)
     long.play()
@@ -169,7 +170,7 @@ describe('playback', () => {
       if (at % CHUNK === 0) {
         feed(at / CHUNK + 2)
         long.mixer.side.reel.drop([at / CHUNK - 2])
-        long.mixer.original!.drop([at / CHUNK - 2])
+        recording.drop([at / CHUNK - 2])
       }
       long.process(left, right)
       const index = (at + 127 - LATE) % (20 * CHUNK)
@@ -187,7 +188,7 @@ describe('the original beside the stems', () => {
 
   it('is equally loud by itself where the stems are as they were', () => {
     const deck = deckOf(stems, { mix })
-    const [left] = played(deck, RATE, (done) => done === 128 * 200 && deck.mixer.setOriginal(true))
+    const [left] = played(deck, RATE, (done) => done === 128 * 200 && deck.mixer.setOriginal(true, true))
     expect(differenceDb(left.subarray(FADE), mix[0]!.subarray(FADE, left.length))).toBeLessThan(-120)
     expect(firstDifference(left.subarray(128 * 205), mix[0]!.subarray(128 * 205, left.length))).toBe(-1)
   })
@@ -195,7 +196,7 @@ describe('the original beside the stems', () => {
   it('is the sum of the stems as they are where there is no recording', () => {
     const deck = deckOf(stems)
     deck.setStems([{ ...PLAIN, gain: -60 }, { ...PLAIN, eq: { low: 6, mid: 0, high: 0 } }])
-    deck.mixer.setOriginal(true)
+    deck.mixer.setOriginal(true, false)
     const [left] = played(deck, RATE)
     const whole = mix[0]!.subarray(0, left.length)
     expect(differenceDb(left.subarray(FADE), whole.subarray(FADE))).toBeLessThan(-120)
@@ -206,7 +207,7 @@ describe('the original beside the stems', () => {
     const deck = deckOf(stems, { mix: other })
     deck.mixer.original!.drop([0, 1, 2, 3])
     const [left] = played(deck, RATE, (done) => {
-      if (done === 128 * 100) deck.mixer.setOriginal(true)
+      if (done === 128 * 100) deck.mixer.setOriginal(true, true)
       if (done === 128 * 200) load(deck.mixer.original!, [other])
     })
     const until = 128 * 200
@@ -217,7 +218,7 @@ describe('the original beside the stems', () => {
   it('is made as loud as the mix that it is compared with', () => {
     const deck = deckOf(stems, { mix })
     deck.setStems([{ ...PLAIN, gain: -6 }, { ...PLAIN, gain: -6 }])
-    const [left] = played(deck, 2 * RATE - 4096, (done) => done === 128 * 400 && deck.mixer.setOriginal(true))
+    const [left] = played(deck, 2 * RATE - 4096, (done) => done === 128 * 400 && deck.mixer.setOriginal(true, true))
     expect(levelDb(left.subarray(128 * 410)) - levelDb(mix[0]!)).toBeCloseTo(-6, 0)
   })
 })
@@ -266,6 +267,33 @@ describe('other stems of the song', () => {
     expect(deck.report().levels).toHaveLength(3)
     expect(firstDifference(left.subarray(from), one.subarray(from, left.length))).toBe(-1)
     expect(steepest(left.subarray(1000, from))).toBeLessThan(0.02)
+  })
+
+  it('are heard at once where playback stops during the cross-fade', () => {
+    const deck = deckOf([[sine(3 * RATE, 220)]])
+    const next = deck.mixer.sideOf(1)
+    played(deck, RATE, (done) => {
+      if (done === 128 * 100) {
+        deck.mixer.next = next
+        load(next.reel, [[sine(3 * RATE, 330)]])
+      }
+      if (done === 128 * 102) deck.pause()
+    })
+    expect(deck.mixer.side).toBe(next)
+  })
+
+  it('leave no trace where they go before they are heard', () => {
+    const deck = deckOf([[ramp(3 * RATE)]])
+    const [left] = played(deck, RATE, (done) => {
+      if (done === 128 * 100) {
+        deck.mixer.next = deck.mixer.sideOf(1)
+        load(deck.mixer.next.reel, [[sine(3 * RATE, 330)]])
+      }
+      if (done === 128 * 103) deck.mixer.forget()
+      if (done === 128 * 200) deck.mixer.next = deck.mixer.sideOf(1) // of which nothing comes
+    })
+    expect(deck.mixer.replacing).toBe(false)
+    expect(left[RATE - 1]! * 2 ** 21).toBe(RATE - 1)
   })
 
   it('are heard at once where playback jumps during the cross-fade', () => {

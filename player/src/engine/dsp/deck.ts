@@ -69,7 +69,7 @@ export class Deck {
 
   /** How the stems of a side are heard from now on; without one, of what is heard. */
   setStems(stems: readonly Heard[], side: Side = this.mixer.side): void {
-    this.mixer.set(side, stems, this.silent || side !== this.mixer.side ? 'at once' : 'smooth')
+    this.mixer.set(side, stems, this.silent || (side !== this.mixer.side && !this.mixer.replacing) ? 'at once' : 'smooth')
   }
 
   setVolume(gain: number): void {

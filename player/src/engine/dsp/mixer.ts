@@ -15,7 +15,6 @@ export interface MixerOptions {
   readonly sampleRate: number
   readonly length: number // samples of the song
   readonly stems: number
-  readonly original: boolean // whether the recording itself is to be had
 }
 
 /** Files that belong together, and how each is heard. */
@@ -23,6 +22,8 @@ export interface Side {
   readonly reel: Reel
   readonly strips: readonly Strip[]
 }
+
+type Pair = readonly [left: Float32Array, right: Float32Array]
 
 interface Piece {
   position: number
@@ -35,7 +36,7 @@ export class Mixer {
   next: Side | null = null // what it is to be replaced by
   position = 0 // of the next sample to be mixed
   loop: Span | null = null
-  readonly original: Reel | null // the recording; without one the original is the sum of the stems as they are
+  original: Reel | null = null // the recording; without one the original is the sum of the stems as they are
   private mixed = 0 // frames since the start, however position jumped
   private turns: { mixed: number; position: number }[] = [{ mixed: 0, position: 0 }]
   private readonly stemsGain = new Ramp(1)
@@ -44,14 +45,15 @@ export class Mixer {
   private readonly blend = new Ramp(0)
   private readonly other = [new Float32Array(QUANTUM), new Float32Array(QUANTUM)] as const
   private readonly plain = [new Float32Array(QUANTUM), new Float32Array(QUANTUM)] as const // the sum of stems as they are
+  private readonly nextPlain = [new Float32Array(QUANTUM), new Float32Array(QUANTUM)] as const
   private originalWanted = false
+  private recorded = false // there is a recording to wait for
   private originalHeard = false
   private match = 1 // gain of the original beside stems that are not as they were
 
   constructor(private readonly options: MixerOptions) {
     const { sampleRate } = options
     this.side = this.sideOf(options.stems)
-    this.original = options.original ? new Reel(1) : null
     this.loudness = { mix: new Loudness(sampleRate), original: new Loudness(sampleRate) }
   }
 
@@ -80,9 +82,16 @@ export class Mixer {
 
   /** Go over to `next` where it is at hand for `frames`: with a cross-fade, or at once. */
   replace(frames: number, how: 'fade' | 'cut'): void {
+    if (this.next && this.replacing && how === 'cut') this.replaced()
     if (!this.next || this.replacing || !this.next.reel.covers(this.position, frames, this.loop, this.length)) return
     if (how === 'fade') this.blend.to(1, this.frames(CROSSFADE))
     else this.replaced()
+  }
+
+  /** There will be no `next`. */
+  forget(): void {
+    this.next = null
+    this.blend.to(0, 0)
   }
 
   jump(position: number): void {
@@ -102,9 +111,16 @@ export class Mixer {
     if (side === this.side) this.balanceOriginal(pace)
   }
 
-  /** The original is to be heard instead of the stems, or no longer. */
-  setOriginal(on: boolean): void {
+  /** The original is to be heard instead of the stems, or no longer; `recorded`: not without the recording. */
+  setOriginal(on: boolean, recorded: boolean): void {
     this.originalWanted = on
+    this.recorded = recorded
+  }
+
+  /** The recording comes: its reel. */
+  record(): Reel {
+    this.original = new Reel(1)
+    return this.original
   }
 
   /**
@@ -114,7 +130,7 @@ export class Mixer {
   turnToOriginal(pace: 'smooth' | 'at once'): void {
     if (this.originalWanted === this.originalHeard) return
     const { position, loop, length, original } = this
-    if (this.originalWanted && original && !original.covers(position, this.frames(READY), loop, length)) return
+    if (this.originalWanted && this.recorded && !original?.covers(position, this.frames(READY), loop, length)) return
     if (this.originalWanted) this.match = matching(this.loudness.original.value, this.loudness.mix.value)
     this.originalHeard = this.originalWanted
     this.balanceOriginal(pace)
@@ -126,8 +142,8 @@ export class Mixer {
     left.fill(0, 0, frames)
     right.fill(0, 0, frames)
     this.plain.forEach((channel) => channel.fill(0, 0, frames))
-    if (this.replacing) this.pullBoth(pieces, left, right, frames)
-    else this.pullSide(this.side, pieces, left, right, frames)
+    if (this.replacing) this.pullBoth(pieces, [left, right], frames)
+    else this.pullSide(this.side, pieces, [left, right], this.plain, frames)
     this.addOriginal(pieces, left, right, frames)
     if (this.next && this.blend.settled && this.blend.value === 1) this.replaced()
   }
@@ -161,27 +177,28 @@ export class Mixer {
     this.balanceOriginal('smooth')
   }
 
-  /** Add what a side sounds like to two channels, and its stems as they are to `plain`. */
-  private pullSide(side: Side, pieces: readonly Piece[], left: Float32Array, right: Float32Array, frames: number): void {
+  /** Add what a side sounds like to two channels, and its stems as they are to two others. */
+  private pullSide(side: Side, pieces: readonly Piece[], heard: Pair, plain: Pair, frames: number): void {
     for (const [stem, strip] of side.strips.entries()) {
       fill(side.reel, stem, pieces, strip.left, strip.right, frames)
-      add(this.plain[0], this.plain[1], strip, frames)
+      add(plain, strip, frames)
       strip.run(frames)
-      add(left, right, strip, frames)
+      add(heard, strip, frames)
     }
   }
 
   /** The cross-fade from a side to the next. */
-  private pullBoth(pieces: readonly Piece[], left: Float32Array, right: Float32Array, frames: number): void {
-    const [otherLeft, otherRight] = this.other
-    this.other.forEach((channel) => channel.fill(0, 0, frames))
-    this.pullSide(this.side, pieces, left, right, frames)
-    this.plain.forEach((channel) => channel.fill(0, 0, frames)) // of the next alone
-    this.pullSide(this.next!, pieces, otherLeft, otherRight, frames)
+  private pullBoth(pieces: readonly Piece[], heard: Pair, frames: number): void {
+    const { plain, other, nextPlain } = this
+    for (const channel of [...other, ...nextPlain]) channel.fill(0, 0, frames)
+    this.pullSide(this.side, pieces, heard, plain, frames)
+    this.pullSide(this.next!, pieces, other, nextPlain, frames)
     for (let i = 0; i < frames; i++) {
       const share = this.blend.next()
-      left[i]! += (otherLeft[i]! - left[i]!) * share
-      right[i]! += (otherRight[i]! - right[i]!) * share
+      for (const side of [0, 1] as const) {
+        heard[side][i]! += (other[side][i]! - heard[side][i]!) * share
+        plain[side][i]! += (nextPlain[side][i]! - plain[side][i]!) * share
+      }
     }
   }
 
@@ -218,7 +235,7 @@ export class Mixer {
   }
 }
 
-function add(left: Float32Array, right: Float32Array, strip: Strip, frames: number): void {
+function add([left, right]: Pair, strip: Strip, frames: number): void {
   for (let i = 0; i < frames; i++) {
     left[i]! += strip.left[i]!
     right[i]! += strip.right[i]!

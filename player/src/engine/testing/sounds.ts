@@ -38,10 +38,9 @@ export function load(reel: Reel, sources: readonly Channels[], indices?: readonl
 /** A deck with all of its stems at hand. */
 export function deckOf(stems: readonly Channels[], more: Partial<MixerOptions> & { mix?: Channels } = {}): Deck {
   const length = stems[0]![0]!.length
-  const original = more.mix !== undefined
-  const deck = new Deck({ sampleRate: more.sampleRate ?? RATE, length, stems: stems.length, original })
+  const deck = new Deck({ sampleRate: more.sampleRate ?? RATE, length, stems: stems.length })
   load(deck.mixer.side.reel, stems)
-  if (more.mix) load(deck.mixer.original!, [more.mix])
+  if (more.mix) load(deck.mixer.record(), [more.mix])
   return deck
 }
 
