@@ -42,7 +42,7 @@ check: $(VENV)/all
 	$(BIN)/mypy
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src
 
-bench: $(VENV)/all debian  ## speed and memory beside the commands of others; writes docs/performance.md and benchmarks/STUDIO.md
+bench: $(VENV)/all $(VENV)/audio-separator debian  ## speed and memory beside the commands of others; writes docs/performance.md and benchmarks/STUDIO.md
 	$(BIN)/python -m benchmarks.run
 	$(BIN)/python -m benchmarks.studio
 	$(BIN)/python -m benchmarks.doors
