@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 FRESH: Final = httpx.Limits(max_keepalive_connections=0)  # a loop that was held up finds idle connections closed
 PATIENCE: Final = 600.0  # seconds for a job: twenty clients share what the machine has
-BREATH: Final = 0.5  # seconds between two visits of a client
 PROFILES: Final = """
 profiles:
   - {name: band, source_folder: ./input, strategy: fast}
@@ -66,7 +65,6 @@ class Crowd:
                     self.visits[name] += 1
                     if time.monotonic() > end:
                         return
-                    await asyncio.sleep(BREATH)
 
         async with asyncio.TaskGroup() as group:
             for number in range(self.size):

@@ -38,13 +38,9 @@ def tree(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-@pytest.mark.parametrize(
-    ("kind", "channels", "rate"),
-    [
-        *(("song", 1, 22_050), ("noise", 2, 22_050), ("sine", 1, 44_100), ("song", 2, 44_100)),
-        *(("noise", 1, 48_000), ("sine", 2, 48_000), ("song", 1, 96_000), ("noise", 2, 96_000)),
-    ],
-)
+@pytest.mark.parametrize("kind", ["sine", "noise", "song"])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("rate", [22_050, 44_100, 48_000, 96_000])
 def test_stems_add_up_to_the_mix(tmp_path: Path, kind: Any, channels: int, rate: int) -> None:
     mix = sound(kind, seconds=1.1, rate=rate, channels=channels)
     song = write_wav(tmp_path / "song.wav", mix, rate)

@@ -87,7 +87,7 @@ def _names(separation: Separation) -> list[str]:
     return [stem["name"] for stem in separation.receipt["stems"]]
 
 
-def stems_of(
+def _stems(
     session: Session,
     song_id: str,
     *,
@@ -118,6 +118,12 @@ def stems_of(
     return Stems(song=song, separation=found, files=files)
 
 
+def find_stems(studio: Studio, song_id: str, *, owner: str, separation: str | None) -> Stems:
+    """The stems of a song. Raises `JobNotFoundError`, `ConflictError`."""
+    with studio.db.session() as session:
+        return _stems(session, song_id, owner=owner, separation=separation)
+
+
 def _served(stems: Stems, file: File, token: str) -> Served:
     stem, extension = file.name.removesuffix(f".{token}"), EXTENSION.get(token, token)
     title = safe_name(stems.song.title)
@@ -133,7 +139,7 @@ def _served(stems: Stems, file: File, token: str) -> Served:
 def stored_file(studio: Studio, song_id: str, name: str, *, owner: str, separation: str | None) -> Served:
     """A file that a separation came with, such as `vocals.peaks.dat` or `receipt.json`. Raises `JobNotFoundError`."""
     with studio.db.session() as session:
-        stems = stems_of(session, song_id, owner=owner, separation=separation)
+        stems = _stems(session, song_id, owner=owner, separation=separation)
         if name not in stems.files:
             raise JobNotFoundError(f"there is no {name} of this song")
         return _served(stems, stems.files[name], name.rsplit(".", 1)[-1])
@@ -141,15 +147,14 @@ def stored_file(studio: Studio, song_id: str, name: str, *, owner: str, separati
 
 def receipt(studio: Studio, song_id: str, *, owner: str, separation: str | None) -> dict[str, Any]:
     """How the stems were made. Raises `JobNotFoundError`, `ConflictError`."""
-    with studio.db.session() as session:
-        return stems_of(session, song_id, owner=owner, separation=separation).separation.receipt
+    return find_stems(studio, song_id, owner=owner, separation=separation).separation.receipt
 
 
 def chart_file(studio: Studio, song_id: str, part: Part, *, owner: str, separation: str | None) -> Served:
     """A file of the drum chart. Raises `JobNotFoundError`, `ConflictError`, `NoChartError`."""
     name = ".".join(PARTS[part])
     with studio.db.session() as session:
-        stems = stems_of(session, song_id, owner=owner, separation=separation, having=_has_chart)
+        stems = _stems(session, song_id, owner=owner, separation=separation, having=_has_chart)
         if not _has_chart(stems.separation):
             raise NoChartError("this song has no drum chart; a job with `transcribe` makes one")
         if name not in stems.files:
@@ -235,7 +240,7 @@ async def _made_once(
 
     def look() -> tuple[Stems, Served | None]:
         with studio.db.session() as session:
-            stems = stems_of(session, song_id, owner=owner, separation=separation, having=having)
+            stems = _stems(session, song_id, owner=owner, separation=separation, having=having)
             check(stems)
             file = stems.files.get(name)
             return stems, _served(stems, file, token) if file else None
@@ -318,12 +323,7 @@ async def zipped(
 
     `only_stems` leaves out chart and receipt. Raises as `stem_file`.
     """
-
-    def look() -> Stems:
-        with studio.db.session() as session:
-            return stems_of(session, song_id, owner=owner, separation=separation)
-
-    stems = await asyncio.to_thread(look)
+    stems = await asyncio.to_thread(find_stems, studio, song_id, owner=owner, separation=separation)
     parts = [
         await stem_file(studio, song_id, name, token, owner=owner, separation=stems.separation.id)
         for name in stems.names

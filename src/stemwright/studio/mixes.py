@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from stemwright.engine.naming import safe_name
 from stemwright.errors import UnknownStemError
-from stemwright.studio.files import EXTENSION, MEDIA, Stems, ask, fetched, stems_of
+from stemwright.studio.files import EXTENSION, MEDIA, ask, fetched, find_stems
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,12 +49,7 @@ async def mixdown(
 
     Raises `JobNotFoundError`, `ConflictError`, `UnknownStemError`, `OptionError` for a region outside the song.
     """
-
-    def look() -> Stems:
-        with studio.db.session() as session:
-            return stems_of(session, song_id, owner=owner, separation=separation)
-
-    stems = await asyncio.to_thread(look)
+    stems = await asyncio.to_thread(find_stems, studio, song_id, owner=owner, separation=separation)
     if unknown := sorted(strips.keys() - {*stems.names}):
         raise UnknownStemError(f"there is no stem {unknown[0]!r}; there are: {', '.join(stems.names)}")
     folder = Path(tempfile.mkdtemp(prefix="mix-", dir=studio.incoming))
