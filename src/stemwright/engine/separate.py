@@ -7,6 +7,7 @@ import importlib
 import json
 import threading
 import time
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
@@ -303,15 +304,16 @@ class Engine:
             for spool, block in zip(spools.values(), flat.reshape(len(streams), shape.channels, -1), strict=True):
                 spool.write(block)
 
-        with open_audio(song, limits=options.limits) as stream:
+        with ExitStack() as stack:
+            for spool in spools.values():
+                stack.enter_context(closing(spool))
+            stream = stack.enter_context(open_audio(song, limits=options.limits))
             for mix, estimates in taking.run(song_blocks(stream, expected=found.digest)):
                 meter.add(mix)
                 stems = mixer.mix(mix, estimates)
                 block = np.concatenate([stems, mix[None]]) if options.stem_mp4 else stems
                 write(resampler.push(block.reshape(-1, block.shape[-1])))
-        write(resampler.finish())
-        for spool in spools.values():
-            spool.close()
+            write(resampler.finish())
         return _Separated(
             splitter=splitter,
             nodes=taking.nodes(),

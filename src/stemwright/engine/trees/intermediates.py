@@ -49,12 +49,12 @@ class Intermediates:
             with path.open("rb") as file:
                 if os.fstat(file.fileno()).st_size != left + digest.digest_size:
                     return None
-                while left and (data := file.read(min(_BLOCK, left))):
-                    digest.update(data)
-                    sound.write(np.frombuffer(data, "<f4").reshape(-1, channels).T)
-                    left -= len(data)
+                with contextlib.closing(sound):
+                    while left and (data := file.read(min(_BLOCK, left))):
+                        digest.update(data)
+                        sound.write(np.frombuffer(data, "<f4").reshape(-1, channels).T)
+                        left -= len(data)
                 whole = file.read() == digest.digest()
-            sound.close()
             if whole:
                 os.utime(path)
                 return sound

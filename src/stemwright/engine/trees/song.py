@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -186,27 +186,26 @@ class TreeSong:
     def _attempt(self, separator: Separator, made: list[Digest], run: Run, at: Callable[[float], None]) -> None:
         given = self._sounds[run.given]
         shape = self._shape if run.given == self._plan.song else given.shape(self._shape.sample_rate)
-        sounds = {sound: Sound.at(self._path(sound), channels=shape.channels) for sound in made}
-        places = {sound: separator.spec.stems.index(run.stems[sound]) for sound in made}
+        sounds = {key: Sound.at(self._path(key), channels=shape.channels) for key in made}
+        places = {key: separator.spec.stems.index(run.stems[key]) for key in made}
         unmixer = Unmixer(separator, shape, overlap=run.use.overlap, shifts=run.use.shifts, on_progress=at)
-        with closing(ahead(unmixer.run(given.blocks()))) as ready:
-            for _, estimates in ready:
-                for sound, place in places.items():
-                    sounds[sound].write(estimates[place])
-        for whole in sounds.values():
-            whole.close()
+        with ExitStack() as stack:
+            for sound in sounds.values():
+                stack.enter_context(closing(sound))
+            for _, estimates in stack.enter_context(closing(ahead(unmixer.run(given.blocks())))):
+                for key, place in places.items():
+                    sounds[key].write(estimates[place])
         self._sounds |= sounds
 
     def _write(self, key: Digest, blocks: Iterable[Samples], at: Callable[[float], None] | None = None) -> None:
         """Write a sound; `at` is told the share that is written."""
-        sound = Sound.at(self._path(key), channels=self._shape.channels)
-        for block in blocks:
-            sound.write(block)
-            if at:
-                at(min(1.0, sound.spool.frames / self._shape.frames))
-            else:
-                self._report(0.0)
-        sound.close()
+        with closing(Sound.at(self._path(key), channels=self._shape.channels)) as sound:
+            for block in blocks:
+                sound.write(block)
+                if at:
+                    at(min(1.0, sound.spool.frames / self._shape.frames))
+                else:
+                    self._report(0.0)
         self._sounds[key] = sound
 
     def _in_step(self) -> Iterator[tuple[Samples, Samples]]:
