@@ -51,10 +51,7 @@ def main() -> None:
         ("meanwhile, a thread that sleeps 50 ms wakes late by, p50, p99", percent(late), ""),
         (f"visits that ended well in {SECONDS:g} s and more", visits, "all"),
     ]
-    lines = ["# How the doors answer", "", "Written by `python -m benchmarks.doors`.", "", *about, ""]
-    lines += ["| what | measured | aim |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
-    RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(*lines, sep="\n")
+    machine.write_table(RESULTS, title="How the doors answer", about=about, rows=rows)
 
 
 def watch(server: Server, songs: Path) -> tuple[list[float], list[float], list[float], Counter[str]]:

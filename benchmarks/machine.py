@@ -29,6 +29,14 @@ def describe(*, load: float) -> list[str]:
     return lines
 
 
+def write_table(path: Path, *, title: str, about: list[str], rows: list[tuple[str, str, str]]) -> None:
+    """Write and print what the command of a module measured: rows of what, the figure and the aim."""
+    lines = [f"# {title}", "", f"Written by `python -m benchmarks.{path.stem.lower()}`.", "", *about, ""]
+    lines += ["| what | measured | aim |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(*lines, sep="\n")
+
+
 def load_average() -> float:
     """How many processes wanted to run, on average over the last minute."""
     return os.getloadavg()[0]

@@ -39,18 +39,7 @@ def main() -> None:
             rows += under_load(server, place)
             rows += pushed(server, place)
         rows += library(place)
-    lines = [
-        "# How the studio answers",
-        "",
-        "Written by `python -m benchmarks.studio`.",
-        "",
-        *about,
-        "",
-        "| what | measured | aim |",
-        "|---|---|---|",
-        *(f"| {' | '.join(row)} |" for row in rows),
-    ]
-    RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    machine.write_table(RESULTS, title="How the studio answers", about=about, rows=rows)
 
 
 def told(what: str, measured: str, aim: str) -> list[tuple[str, str, str]]:

@@ -21,6 +21,7 @@ from stemwright.engine.naming import safe_name
 from stemwright.errors import ConflictError, JobNotFoundError, NoChartError, UnknownStemError
 from stemwright.jobs.worker import file_digest
 from stemwright.library.tables import File, Separation, Song, new_id
+from stemwright.studio.aside import aside
 from stemwright.studio.songs import find_song
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ async def stem_file(
 
     async def encode(stems: Stems, folder: Path, target: Path) -> None:
         source = folder / "source.flac"
-        await asyncio.to_thread(studio.store.fetch, stems.files[f"{stem}.flac"].object_key, source)
+        await aside(studio.store.fetch, stems.files[f"{stem}.flac"].object_key, source)
         await ask(studio, stems, "transcode", source=str(source), target=str(target), format=token)
 
     def check(stems: Stems) -> None:
@@ -214,7 +215,7 @@ async def original_file(
 
     async def align(stems: Stems, folder: Path, target: Path) -> None:
         source, receipt = folder / "recording", stems.separation.receipt
-        await asyncio.to_thread(studio.store.fetch, str(stems.song.upload_key), source)
+        await aside(studio.store.fetch, str(stems.song.upload_key), source)
         of = {"digest": stems.song.pcm_digest, "gain_db": receipt["gain_db"]}
         rate = receipt["stems"][0]["sample_rate"]
         await ask(
@@ -256,7 +257,7 @@ async def _made_once(
         with working_folder(studio) as folder:
             target = folder / name
             await make(stems, folder, target)
-            await asyncio.to_thread(_keep, studio, stems, target)
+            await aside(_keep, studio, stems, target)
         return (await asyncio.to_thread(look))[1] or _gone()
 
 
@@ -301,7 +302,7 @@ async def fetched(studio: Studio, stems: Stems, folder: Path) -> dict[str, str]:
     paths = {}
     for number, (name, file) in enumerate(stems.masters().items()):
         path = folder / f"{number}.flac"
-        await asyncio.to_thread(studio.store.fetch, file.object_key, path)
+        await aside(studio.store.fetch, file.object_key, path)
         paths[name] = str(path)
     return paths
 

@@ -12,6 +12,7 @@ from stemwright.doors.mismo.config import DOOR, STAGES
 from stemwright.errors import OptionError
 from stemwright.jobs.options import AudioFormat, JobOptions, Priority
 from stemwright.studio import jobs, local, orders, tracks
+from stemwright.studio.aside import aside
 from stemwright.studio.studio import LOCAL
 from stemwright.studio.submit import Wish
 
@@ -46,7 +47,7 @@ class Desk:
     async def scan(self) -> dict[str, int]:
         """Look through the library's folders: how many tracks are new, changed and gone."""
         async with self._scanning:
-            return await asyncio.to_thread(tracks.scan, self.studio, self.config.roots, owner=LOCAL)
+            return await aside(tracks.scan, self.studio, self.config.roots, owner=LOCAL)
 
     async def analyse(
         self, path: str, *, stages: Mapping[str, bool], priority: Priority, name: str | None, facts: dict[str, Any]
@@ -68,7 +69,7 @@ class Desk:
                 return local.submit_local(self.studio, file, wish, owner=LOCAL)
 
         async with self._copying:
-            view, digest = await asyncio.to_thread(submit)
+            view, digest = await aside(submit)
         facts = {"kind": "request", "file_path": path, "stages": wanted, "digest": digest, **facts}
         return await self.clerk.place(name=name or digest, job_id=view["id"], facts=facts, owner=LOCAL)
 

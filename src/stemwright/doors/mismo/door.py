@@ -16,6 +16,7 @@ from stemwright.doors.mismo import answers, folder, routes
 from stemwright.doors.mismo.clerk import Clerk
 from stemwright.doors.mismo.desk import Desk
 from stemwright.doors.mismo.engines import Engines
+from stemwright.studio.aside import aside
 from stemwright.studio.studio import LOCAL
 from stemwright.web.common import add_routes, new_app
 
@@ -143,7 +144,7 @@ async def _look_round(desk: Desk) -> None:
             except Exception:
                 log.exception("the library could not be looked through")
         try:
-            await asyncio.to_thread(folder.sweep, studio, config, owner=LOCAL)
+            await aside(folder.sweep, studio, config, owner=LOCAL)
         except Exception:
             log.exception("the folders of jobs could not be swept")
         await asyncio.sleep(min(studio.config.sweep_seconds, config.scan or studio.config.sweep_seconds))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stemwright.disk import sync
 from stemwright.errors import ConflictError, JobNotFoundError
 from stemwright.studio import files, tracks
+from stemwright.studio.aside import aside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,13 +51,13 @@ async def make(studio: Studio, config: Config, name: str, view: Mapping[str, Any
             made = await files.stem_file(
                 studio, view["song_id"], stem, config.stem_format, owner=owner, separation=result["separation"]
             )
-            await asyncio.to_thread(_put, studio, made.object_key, making / "stems" / f"{stem}.wav")
+            await aside(_put, studio, made.object_key, making / "stems" / f"{stem}.wav")
         receipt = await asyncio.to_thread(
             files.receipt, studio, view["song_id"], owner=owner, separation=result["separation"]
         )
-        return await asyncio.to_thread(_publish, config, making, name, view, receipt)
+        return await aside(_publish, config, making, name, view, receipt)
     finally:
-        await asyncio.to_thread(shutil.rmtree, making, ignore_errors=True)
+        await aside(shutil.rmtree, making, ignore_errors=True)
 
 
 def _put(studio: Studio, key: str, path: Path) -> None:

@@ -19,6 +19,7 @@ from stemwright.doors.runpod.jobs import Jobs
 from stemwright.doors.runpod.results import ResultStore
 from stemwright.errors import JobNotFoundError
 from stemwright.storage.objects import ObjectStore
+from stemwright.studio.aside import aside
 from stemwright.studio.fetch import fetch_upload
 from stemwright.studio.files import Served
 from stemwright.web import ops, problems, uploads
@@ -64,7 +65,7 @@ def create(state: State, config: Config) -> Door:
         """Delete results that have expired."""
         while True:
             if config.keep_seconds:
-                gone = await asyncio.to_thread(store.sweep, older_than=time.time() - config.keep_seconds)
+                gone = await aside(store.sweep, older_than=time.time() - config.keep_seconds)
                 log.debug("swept", objects=gone)
             await asyncio.sleep(_SWEEP)
 

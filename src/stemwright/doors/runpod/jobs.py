@@ -13,6 +13,7 @@ from stemwright.doors.runpod.contract import Results, SeparationConfig, Separati
 from stemwright.errors import JobNotFoundError, StemwrightError
 from stemwright.jobs.options import AudioFormat, JobOptions
 from stemwright.studio import jobs
+from stemwright.studio.aside import aside
 from stemwright.studio.encoding import encode
 from stemwright.studio.files import receipt, stem_file, working_folder
 from stemwright.studio.submit import Wish, submit_upload
@@ -128,7 +129,7 @@ class Jobs:
                 token = "flac" if bits else ending
                 served = await stem_file(studio, song_id, stem, token, owner=owner, separation=separation)
                 here[name] = folder / f"{name}.{token}"
-                await asyncio.to_thread(_copy, studio, served.object_key, here[name])
+                await aside(_copy, studio, served.object_key, here[name])
             if bits:
                 files = {path: path.with_suffix(f".{ending}") for path in here.values()}
                 made = await asyncio.to_thread(receipt, studio, song_id, owner=owner, separation=separation)
@@ -136,7 +137,7 @@ class Jobs:
                 await encode(files, format=ending, bitrate=bits, timeout=limit)
                 here = {name: files[path] for name, path in here.items()}
             for name, path in here.items():
-                await asyncio.to_thread(self._store.put_file, path, f"{job_id}/{name}.{ending}")
+                await aside(self._store.put_file, path, f"{job_id}/{name}.{ending}")
         files_of = {name: f"{name}.{ending}" for name in note["stems"]}
         return {"files": files_of, "model": view["result"]["model"], "draft": view["result"]["draft"]}
 

@@ -22,6 +22,7 @@ from stemwright.engine.receipt import Receipt
 from stemwright.errors import JobNotFoundError, StemwrightError
 from stemwright.jobs.options import JobOptions, Priority
 from stemwright.studio import files, jobs
+from stemwright.studio.aside import aside
 from stemwright.studio.encoding import encode
 from stemwright.studio.submit import Wish, check_kind, submit_upload
 
@@ -74,7 +75,7 @@ class Uploads:
             elif profile.remote:
                 await asyncio.to_thread(check_kind, upload)
                 base = self._config.public_url or callback_base
-                note["worker_job"] = await asyncio.to_thread(self._hand_over, profile, upload, note["job_id"], base)
+                note["worker_job"] = await aside(self._hand_over, profile, upload, note["job_id"], base)
             else:
                 note["job_id"] = await asyncio.to_thread(self._submit, profile, upload)
         finally:
@@ -179,7 +180,7 @@ class Uploads:
             with Worker(self._stemset.worker_url or "") as worker:
                 return worker.job(note["worker_job"])
 
-        return await asyncio.to_thread(ask)
+        return await aside(ask)
 
     async def _finish(self, note: Note, view: dict[str, Any]) -> Note:
         """Put the stems into `media`: everything in a hidden folder first, which then gets its name."""
@@ -196,7 +197,7 @@ class Uploads:
             receipt = await encoded(
                 receipt, draft, profile, timeout=self._studio.config.timeout(receipt.input.duration)
             )
-            recording = await asyncio.to_thread(library.describe, draft, receipt, source)
+            recording = await aside(library.describe, draft, receipt, source)
             await asyncio.to_thread(give_name, draft, target)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -210,13 +211,13 @@ class Uploads:
                 with Worker(self._stemset.worker_url or "") as worker:
                     return worker.fetch(view, folder)
 
-            return await asyncio.to_thread(fetch)
+            return await aside(fetch)
         song, which = view["song_id"], {"owner": self._owner, "separation": view["result"]["separation"]}
         receipt = Receipt.model_validate(await asyncio.to_thread(files.receipt, self._studio, song, **which))
         for stem in receipt.stems:
             for name in (f"{stem.name}.flac", f"{stem.name}.peaks.dat"):
                 served = await asyncio.to_thread(files.stored_file, self._studio, song, name, **which)
-                await asyncio.to_thread(_copy, self._studio, served.object_key, folder / name)
+                await aside(_copy, self._studio, served.object_key, folder / name)
         return receipt
 
     def _path(self, job_id: str) -> Path:
