@@ -137,3 +137,15 @@ def test_many_jobs_share_one_look_at_the_queue(desk: Desk) -> None:
 def test_times_are_utc_to_the_millisecond() -> None:
     assert iso(1_767_225_600.25) == "2026-01-01T00:00:00.250Z"
     assert iso(None) is None
+
+
+@pytest.mark.parametrize("code", ["internal", "engine_crashed", "out_of_memory"])
+def test_what_a_process_said_last_is_for_the_log_alone(desk: Desk, code: str) -> None:
+    """It may hold paths and parts of a traceback, and every client of every door sees what is here."""
+    run = desk.run(desk.song(), status="failed", error_code=code, error_message="KeyError: '/srv/secret'")
+    error = view(desk, run)["error"]
+    assert error["code"] == code
+    assert error["message"]
+    assert "secret" not in error["message"]
+    change(desk, run, error_code="corrupt", error_message="a.wav: it is damaged")
+    assert view(desk, run)["error"] == {"code": "corrupt", "message": "a.wav: it is damaged"}
