@@ -162,7 +162,7 @@ class _Worker:
         if len(text) * 3 // 4 > limit + 2:
             raise TooLargeError(f"that is more than the {limit / 1e6:g} MB that are allowed")
         try:
-            content = base64.b64decode(text, validate=True)
+            content = base64.b64decode("".join(text.split()), validate=True)  # most tools break it into lines
         except binascii.Error:
             raise OptionError("audio: this is not base64") from None
         path = folder / safe_name(wanted.file_name, otherwise="song")
