@@ -71,6 +71,9 @@ def test_every_door_is_served_under_its_name_and_alone_on_its_port(tmp_path: Pat
                 assert own.get("/health").headers["x-request-id"]  # … but what looks after requests is before it
             inside = server.http.get(f"/doors/{name}/health").json()
             assert inside == httpx.get(f"{url}/health").json()
+            assert httpx.head(f"{url}/health").status_code == 200
+            led = server.http.get(f"/doors/{name}")  # a page's links begin at the slash
+            assert (led.status_code, led.headers["location"]) == (307, f"/doors/{name}/")
         assert server.http.get("/doors/cellar/").status_code == 404
         assert server.http.get("/doors/drumalong/../../health").status_code == 200
         metrics = server.http.get("/metrics").text
