@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -31,13 +32,16 @@ _UNTOLD: Final = {  # errors whose messages hold what a process said last
 }
 
 
-def shown(code: str, message: str) -> str:
-    """What of an error clients are told: its message, or where that is of the inside of the server, no more than that.
+_FOLDERS: Final = re.compile(r"(?<![\w.:/])/(?:[^/\s:]+/)*(?=[^/\s])")  # of a path on a disk; of a URL none
 
-    >>> shown("corrupt", "song.mp3: it is damaged"), shown("internal", "KeyError: '/srv/data'")
-    ('song.mp3: it is damaged', 'something went wrong on our side; the log says what')
+
+def shown(code: str, message: str) -> str:
+    """What of an error clients are told: its message without the server's folders; nothing of the inside of a process.
+
+    >>> shown("disk_full", "/srv/data/work/vocals.flac: the disk is full"), shown("internal", "KeyError: 'x'")
+    ('vocals.flac: the disk is full', 'something went wrong on our side; the log says what')
     """
-    return _UNTOLD.get(code, message)
+    return _UNTOLD.get(code) or _FOLDERS.sub("", message)
 
 
 def view_of(session: Session, job: Job, *, slots: Mapping[str, int]) -> dict[str, Any]:

@@ -167,7 +167,7 @@ async def _on_ours(answer: Callable[..., Response], request: Request, error: Exc
         errors = [FieldProblem(field=_FIELDS[error.code], message=error.message)]
     detail = shown(error.code, error.message)
     if detail != error.message:
-        log.error("request failed", path=request.url.path, code=error.code, reason=error.message)
+        log.warning("request failed", path=request.url.path, code=error.code, reason=error.message)
     return answer(request, error.status, code=error.code, detail=detail, errors=errors, headers=headers)
 
 

@@ -20,6 +20,7 @@ from stemwright.doors.runpod.results import ResultStore
 from stemwright.engine.naming import NameTemplate, safe_name
 from stemwright.engine.separate import Engine
 from stemwright.errors import CancelledError, OptionError, StemwrightError, TooLargeError
+from stemwright.jobs.view import shown
 from stemwright.studio.fetch import fetch_upload
 
 if TYPE_CHECKING:
@@ -89,10 +90,10 @@ def make_handler(config: WorkerConfig) -> Handler:
             async for word in worker.run(str(job.get("id", "")), wanted):
                 yield word.plain()
         except StemwrightError as error:
-            yield _failed(job, wanted, code=error.code, message=error.message)
+            yield _failed(job, wanted, code=error.code, message=shown(error.code, error.message))
         except Exception:  # the SDK would show the traceback to the client
             log.exception("a job failed")
-            yield _failed(job, wanted, code="internal", message="something went wrong on our side; the log says what")
+            yield _failed(job, wanted, code="internal", message=shown("internal", ""))
 
     return handler
 
