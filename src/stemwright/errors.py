@@ -214,6 +214,21 @@ class OutOfMemoryError(StemwrightError):
     retryable = True
 
 
+class WorkerError(StemwrightError):
+    """The remote worker cannot be reached, or does not understand."""
+
+    code = "worker_failed"
+    status = 502
+    retryable = True
+
+
+class WorkerRefusedError(StemwrightError):
+    """The remote worker refused the recording or the strategy, or has forgotten them."""
+
+    code = "worker_refused"
+    status = 400
+
+
 class CancelledError(StemwrightError):
     """The work was cancelled."""
 

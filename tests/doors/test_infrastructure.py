@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from cli.command import run
 from server import running
 from stemwright.app import doors
 from stemwright.app.doors import ByPort, run_beside
 from stemwright.doors.door import NAMES, Door
-from stemwright.web.common import WebConfig
+from stemwright.jobs.engine import EngineCrashedError
+from stemwright.web import problems
+from stemwright.web.common import WebConfig, new_app
 from stemwright.web.reception import Gate
 
 if TYPE_CHECKING:
@@ -68,6 +71,9 @@ def test_every_door_is_served_under_its_name_and_alone_on_its_port(tmp_path: Pat
                 assert own.get("/health").headers["x-request-id"]  # … but what looks after requests is before it
             inside = server.http.get(f"/doors/{name}/health").json()
             assert inside == httpx.get(f"{url}/health").json()
+            assert httpx.head(f"{url}/health").status_code == 200
+            led = server.http.get(f"/doors/{name}")  # a page's links begin at the slash
+            assert (led.status_code, led.headers["location"]) == (307, f"/doors/{name}/")
         assert server.http.get("/doors/cellar/").status_code == 404
         assert server.http.get("/doors/drumalong/../../health").status_code == 200
         metrics = server.http.get("/metrics").text
@@ -107,6 +113,26 @@ def test_limits_count_a_door_s_requests_as_the_studio_s() -> None:
     assert ask(app, "/jobs", method="POST") == 429
     assert ask(app, "/api/v1/songs") == 0
     assert [ask(app, "/doors/mismo/api") for _ in range(2)] == [0, 429]
+
+
+def test_what_a_process_said_last_is_for_the_log_alone() -> None:
+    """Of an engine that dies while a file is encoded for an answer, too."""
+    app = new_app()
+    problems.install(app)
+
+    @app.get("/drums.wav")
+    def crash() -> None:
+        raise EngineCrashedError("the engine process ended with 1: KeyError: '/srv/secret'")
+
+    async def asked() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://door") as http:
+            return await http.get("/drums.wav")
+
+    with capture_logs() as logs:
+        answer = asyncio.run(asked())
+    assert (answer.status_code, answer.json()["code"]) == (500, "engine_crashed")
+    assert "secret" not in answer.text
+    assert "secret" in str(logs)
 
 
 def test_what_runs_beside_a_door_starts_again_when_it_fails_and_ends_with_the_server(

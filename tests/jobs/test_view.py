@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event
 
 from jobs.desks import Desk, opened
-from stemwright.jobs.view import iso, view_of, views_of
+from stemwright.jobs.view import iso, shown, view_of, views_of
 from stemwright.library.tables import Job, Run, Separation
 
 if TYPE_CHECKING:
@@ -137,3 +137,24 @@ def test_many_jobs_share_one_look_at_the_queue(desk: Desk) -> None:
 def test_times_are_utc_to_the_millisecond() -> None:
     assert iso(1_767_225_600.25) == "2026-01-01T00:00:00.250Z"
     assert iso(None) is None
+
+
+@pytest.mark.parametrize("code", ["internal", "engine_crashed", "out_of_memory"])
+def test_what_a_process_said_last_is_for_the_log_alone(desk: Desk, code: str) -> None:
+    """It may hold paths and parts of a traceback, and every client of every door sees what is here."""
+    run = desk.run(desk.song(), status="failed", error_code=code, error_message="KeyError: '/srv/secret'")
+    error = view(desk, run)["error"]
+    assert error["code"] == code
+    assert error["message"]
+    assert "secret" not in error["message"]
+    change(desk, run, error_code="corrupt", error_message="a.wav: it is damaged")
+    assert view(desk, run)["error"] == {"code": "corrupt", "message": "a.wav: it is damaged"}
+
+
+def test_folders_of_the_server_are_told_to_nobody_but_addresses_are_not_touched(desk: Desk, tmp_path: Path) -> None:
+    message = f"{tmp_path}/work/vocals.flac: the disk is full"
+    run = desk.run(desk.song(), status="failed", error_code="disk_full", error_message=message)
+    assert view(desk, run)["error"] == {"code": "disk_full", "message": "vocals.flac: the disk is full"}
+    assert shown("model_unavailable", f"htdemucs is not in {tmp_path}") == f"htdemucs is not in {tmp_path.name}"
+    plain = "https://a.example/b/c, file:///etc, a/b and 3 / 4 are as they were"
+    assert shown("bad_url", plain) == plain

@@ -34,12 +34,17 @@ def studio(tmp_path: Path) -> Iterator[Studio]:
         yield studio
 
 
-@pytest.fixture
-def job(studio: Studio) -> str:
+def submitted(studio: Studio) -> str:
+    """A job for a song that is always the same."""
     path = write_wav(studio.incoming / "song", sound("noise", seconds=0.1))
     upload = Upload(path=path, name="song.wav", digest="d" * 64, size_bytes=path.stat().st_size)
     view, _ = submit_upload(studio, upload, Wish(options=JobOptions(model="sketch")), owner=ME)
     return str(view["id"])
+
+
+@pytest.fixture
+def job(studio: Studio) -> str:
+    return submitted(studio)
 
 
 def placed(studio: Studio, job: str, name: str = "n", *, door: str = "mismo", **facts: object) -> Placed:
@@ -49,10 +54,15 @@ def placed(studio: Studio, job: str, name: str = "n", *, door: str = "mismo", **
 def test_same_promise_is_made_once_until_it_is_kept(studio: Studio, job: str) -> None:
     first = placed(studio, job, url="a")
     assert placed(studio, job, url="a") == first
+    again = submitted(studio)
+    assert again != job
+    assert placed(studio, again, url="a") == first  # for a fresh job too
     other = placed(studio, job, url="b")
     assert other.id != first.id
     assert orders.tell(studio, first.id, "stems", {"status": "completed"}, last=True)
     assert placed(studio, job, url="a").id != first.id
+    jobs.cancel_job(studio, job, owner=ME)
+    assert placed(studio, again, url="b").id != other.id
     with pytest.raises(JobNotFoundError):
         placed(studio, "nobody")
 

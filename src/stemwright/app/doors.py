@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import structlog
+from starlette.responses import RedirectResponse
 
 from stemwright.app.runpod import door_config as runpod_config
 from stemwright.app.stemset import door_config as stemset_config
@@ -19,6 +20,7 @@ from stemwright.doors.stemset import door as stemset
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fastapi import FastAPI
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from stemwright.app.settings import Settings
@@ -53,6 +55,13 @@ def _mismo(state: State, settings: Settings) -> MismoConfig:
         device=jobs.device,
         slots=jobs.slots.get(jobs.queue, 0),
     )
+
+
+def mount(app: FastAPI, doors: Mapping[str, Door]) -> None:
+    """Serve all doors under `/doors/`; who leaves out the slash at the end is led there, as pages need it."""
+    for name, door in doors.items():
+        app.mount(f"/doors/{name}", door.app)
+        app.add_route(f"/doors/{name}", lambda request: RedirectResponse(f"{request.url.path}/"))
 
 
 class ByPort:

@@ -78,13 +78,12 @@ def serve(settings: Settings) -> None:
 def _server(settings: Settings, studio: Studio, executor: Executor, own: Mapping[str, socket.socket]) -> _Server:
     """The web around a studio: its API and all doors; `own` are the sockets of doors that have a port of their own."""
     with _without("aiohttp", "requests", "websocket"):
-        from stemwright.app.doors import ByPort, open_doors
+        from stemwright.app.doors import ByPort, mount, open_doors
         from stemwright.web.app import asgi, create_app
     app = create_app(studio, web_config(settings, executor=executor.is_alive))
     state: State = app.state.stemwright
     doors = open_doors(state, settings)
-    for name, door in doors.items():
-        app.mount(f"/doors/{name}", door.app)
+    mount(app, doors)
     by_port = {listener.getsockname()[1]: doors[name].app for name, listener in own.items()}
     config = uvicorn.Config(
         asgi(app, beside=lambda main: ByPort(main, by_port)),

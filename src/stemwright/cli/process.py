@@ -100,8 +100,7 @@ class _Process:
 
     def one(self, task: Task) -> bool:
         """Process one recording and say what became of it; False when no other can fare better."""
-        from stemwright.doors.stemset.worker import WorkerError
-        from stemwright.errors import OptionError, SetupError, StemwrightError
+        from stemwright.errors import OptionError, SetupError, StemwrightError, WorkerError
 
         try:
             with self._reporter.song(task.song) as on_progress:

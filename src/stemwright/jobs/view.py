@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import re
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
 from sqlalchemy import Float, bindparam, case, func, select
@@ -23,6 +24,24 @@ if TYPE_CHECKING:
 
 _LISTENING = 0.1  # seconds, about, that tempo, key and loudness take for a second of song
 STEMS_END = ".flac"  # files of a separation that are stems
+_OURS: Final = "something went wrong on our side; the log says what"
+_UNTOLD: Final = {  # errors whose messages hold what a process said last
+    "internal": _OURS,
+    "engine_crashed": _OURS,
+    "out_of_memory": "the memory of the server did not suffice",
+}
+
+
+_FOLDERS: Final = re.compile(r"(?<![\w.:/])/(?:[^/\s:]+/)*(?=[^/\s])")  # of a path on a disk; of a URL none
+
+
+def shown(code: str, message: str) -> str:
+    """What of an error clients are told: its message without the server's folders; nothing of the inside of a process.
+
+    >>> shown("disk_full", "/srv/data/work/vocals.flac: the disk is full"), shown("internal", "KeyError: 'x'")
+    ('vocals.flac: the disk is full', 'something went wrong on our side; the log says what')
+    """
+    return _UNTOLD.get(code) or _FOLDERS.sub("", message)
 
 
 def view_of(session: Session, job: Job, *, slots: Mapping[str, int]) -> dict[str, Any]:
@@ -68,7 +87,7 @@ def _view(job: Job, song_id: str | None, run: Run, made: dict[str, Separation], 
         "created_at": iso(job.created_at),
         "started_at": iso(run.started_at),
         "finished_at": iso(max(finished, job.created_at)) if finished else None,
-        "error": {"code": run.error_code, "message": run.error_message or ""}
+        "error": {"code": run.error_code, "message": shown(run.error_code, run.error_message or "")}
         if status == "failed" and run.error_code
         else None,
         "preview": _links(song_id, draft) if draft and status != "succeeded" else None,

@@ -46,7 +46,7 @@ LOCAL_NAME: Final = "song"  # of the recording in a private folder
 _LONGEST_PAUSE: Final = 60.0  # seconds between two tries
 _LISTENING: Final = 0.02  # seconds, about, that a chart takes for a second of drums
 _EVERY: Final = 0.4  # seconds between two notes of progress
-_SHARES: Final = {  # percent of a run, from … to
+SHARES: Final = {  # percent of a run, from … to
     "hashing": (0.0, 4.0),
     "preview": (4.0, 12.0),
     "reading": (12.0, 14.0),
@@ -133,9 +133,7 @@ class Worker:
                 (folder / "chart").mkdir()
                 path = folder / f"{STEM}.flac"
                 await _to_its_end(threading.Event(), self._store.fetch, drums, path)
-                made["chart"] = await self._transcribe(
-                    run_id, song, path, folder / "chart", since=_SHARES["hashing"][1]
-                )
+                made["chart"] = await self._transcribe(run_id, song, path, folder / "chart", since=SHARES["hashing"][1])
                 made["files"] = await self._stored(run_id, song, folder / "chart", new_id())
         return made
 
@@ -167,7 +165,7 @@ class Worker:
             key = self.key(song, model=receipt["model"]["name"])
             made: dict[str, Any] = {"id": name, "key": key, "receipt": receipt, "chart": None}
             if options["transcribe"]:
-                drums, since = folder / "stems" / f"{STEM}.flac", _SHARES["transcribing"][0]
+                drums, since = folder / "stems" / f"{STEM}.flac", SHARES["transcribing"][0]
                 if not drums.exists():
                     raise NoDrumStemError(no_stem([stem["name"] for stem in receipt["stems"]]))
                 made["chart"] = await self._transcribe(run_id, song, drums, drums.parent, since=since)
@@ -182,7 +180,7 @@ class Worker:
         self, run_id: str, song: dict[str, Any], drums: Path, folder: Path, *, since: float
     ) -> dict[str, Any]:
         """Make the chart of a drum stem in a folder; `since` is the percent of the run at which that begins."""
-        end, duration = _SHARES["transcribing"][1], song["duration"]
+        end, duration = SHARES["transcribing"][1], song["duration"]
 
         def place(stage: str, fraction: float | None) -> tuple[str, float, float | None]:
             done = fraction or 0.0
@@ -359,7 +357,7 @@ class _Remaining:
         self._first: tuple[float, float] | None = None  # when and where the separating began to be told
 
     def __call__(self, stage: str, fraction: float | None) -> tuple[str, float, float | None]:
-        low, high = _SHARES.get(stage, (12.0, 14.0))
+        low, high = SHARES.get(stage, (12.0, 14.0))
         percent = low + (fraction or 0.0) * (high - low)
         elapsed = time.monotonic() - self._since
         remaining = None if self._expected is None else max(0.5, self._expected - elapsed)
@@ -371,7 +369,7 @@ class _Remaining:
         elif stage == "encoding" and self._expected is None:
             remaining = 0.1 * elapsed
         if self._preview:
-            low, high = _SHARES["preview"]
+            low, high = SHARES["preview"]
             return "preview", low + percent / 100 * (high - low), None
         return stage, percent, remaining
 

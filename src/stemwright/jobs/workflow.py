@@ -148,6 +148,7 @@ async def _answer(work: Awaitable[dict[str, Any]], song: dict[str, Any]) -> dict
 
 
 async def _fail(worker: Worker, run_id: str, fault: dict[str, Any]) -> None:
+    log.warning("a run failed", extra={"run_id": run_id, "error": fault["error"], "reason": fault["message"]})
     key = await asyncio.to_thread(
         lasting, worker.runs.fail, run_id, code=fault["error"], message=fault["message"], forget_upload=fault["final"]
     )

@@ -34,14 +34,15 @@ class Placed:
 
 
 def place(studio: Studio, *, door: str, name: str, job_id: str, facts: dict[str, Any], owner: str) -> Placed:
-    """Promise to tell of a job; the same promise, while it is not kept, is not made twice.
+    """Promise to tell of a job; the same promise, while its job lives, is not made twice, though for another job.
 
     Raises `JobNotFoundError` when the job has been deleted.
     """
     with studio.db.session() as session:
-        same = select(Order).where(Order.owner == owner, Order.door == door, Order.name == name, Order.open)
+        live = Run.status.in_(LIVE), Job.cancelled_at.is_(None)
+        same = _open(door).where(Order.owner == owner, Order.name == name, *live)
         for order in session.scalars(same.order_by(Order.created_at.desc()).limit(20)):
-            if (order.job_id, order.facts) == (job_id, facts):
+            if order.facts == facts:
                 return _placed(order)
         if session.get(Job, job_id) is None:
             raise JobNotFoundError("there is no such job")

@@ -68,6 +68,7 @@ def asgi(app: FastAPI, *, beside: Callable[[ASGIApp], ASGIApp] | None = None) ->
             allow_origins=origins,
             allow_methods=["*"],
             allow_headers=["*"],
+            allow_credentials=True,  # Stemset's player asks with them; browsers want that said
             expose_headers=_EXPOSED,
         )
     return Reception(whole, app.state.metrics)

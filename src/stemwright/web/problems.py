@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from stemwright.errors import OptionError, StemwrightError
+from stemwright.jobs.view import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,12 +26,6 @@ MEDIA: Final = "application/problem+json"
 _CODES: Final = {404: "not_found", 405: "method_not_allowed"}
 _DETAILS: Final = {404: "there is nothing of that name", 405: "that cannot be done with it; see `Allow`"}
 _FIELDS: Final = {"unknown_model": "model", "unknown_stem": "stems", "bad_callback_url": "callback_url"}  # of a job
-_INTERNAL: Final = "something went wrong on our side; the log says what"
-_UNTOLD: Final = {  # errors whose messages hold what a process said last
-    "internal": _INTERNAL,
-    "engine_crashed": _INTERNAL,
-    "out_of_memory": "the memory of the server did not suffice",
-}
 log = structlog.get_logger("stemwright.web")
 
 
@@ -81,7 +76,7 @@ def problem(
 
 def body_of(error: StemwrightError) -> dict[str, Any]:
     """What a problem says, for those to whom it is pushed."""
-    return _body(error.status, code=error.code, detail=error.message)
+    return _body(error.status, code=error.code, detail=shown(error.code, error.message))
 
 
 def _body(status: int, *, code: str, detail: str, errors: Sequence[FieldProblem] | None = None) -> dict[str, Any]:
@@ -95,7 +90,7 @@ def reason_of(job: Mapping[str, Any]) -> str:
     if job["status"] == "cancelled":
         return "the job was cancelled"
     error = job["error"] or {"code": "internal", "message": ""}
-    return str(_UNTOLD.get(error["code"], error["message"]))
+    return shown(error["code"], error["message"])
 
 
 class MalformedError(StemwrightError):
@@ -150,8 +145,12 @@ def _field(fault: Any, *, skip: int = 0) -> FieldProblem:
     return FieldProblem(field=place or "body", message=str(fault["msg"]).removeprefix("Value error, "))
 
 
-def install(app: FastAPI, *, answer: Callable[..., Response] = problem) -> None:
-    """Turn every error of an app into a problem, or into what `answer`, called as `problem` is, makes of it."""
+def _as_problem(_request: Request, status: int, **what: Any) -> Response:
+    return problem(status, **what)
+
+
+def install(app: FastAPI, *, answer: Callable[..., Response] = _as_problem) -> None:
+    """Turn every error of an app into a problem, or into what `answer`, given the request too, makes of it."""
     app.add_exception_handler(StemwrightError, partial(_on_ours, answer))
     app.add_exception_handler(RequestValidationError, partial(_on_invalid, answer))
     app.add_exception_handler(HTTPException, partial(_on_http, answer))
@@ -166,31 +165,33 @@ async def _on_ours(answer: Callable[..., Response], request: Request, error: Exc
     errors = error.errors if isinstance(error, InvalidFieldsError) else None
     if errors is None and request.method == "POST" and error.code in _FIELDS:
         errors = [FieldProblem(field=_FIELDS[error.code], message=error.message)]
-    return answer(error.status, code=error.code, detail=error.message, errors=errors, headers=headers)
+    detail = shown(error.code, error.message)
+    if detail != error.message:
+        log.warning("request failed", path=request.url.path, code=error.code, reason=error.message)
+    return answer(request, error.status, code=error.code, detail=detail, errors=errors, headers=headers)
 
 
-async def _on_invalid(answer: Callable[..., Response], _request: Request, error: Exception) -> Response:
+async def _on_invalid(answer: Callable[..., Response], request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     faults = [_field(fault, skip=1 if fault["loc"][:1] == ("body",) else 0) for fault in error.errors()]
     detail = "; ".join(f"{fault.field}: {fault.message}" for fault in faults)
-    return answer(422, code="invalid", detail=detail, errors=faults)
+    return answer(request, 422, code="invalid", detail=detail, errors=faults)
 
 
-async def _on_http(answer: Callable[..., Response], _request: Request, error: Exception) -> Response:
+async def _on_http(answer: Callable[..., Response], request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    code = _CODES.get(error.status_code, "bad_request" if error.status_code < 500 else "internal")
-    return answer(
-        error.status_code, code=code, detail=_DETAILS.get(error.status_code, error.detail), headers=error.headers
-    )
+    status = error.status_code
+    code = _CODES.get(status, "bad_request" if status < 500 else "internal")
+    return answer(request, status, code=code, detail=_DETAILS.get(status, error.detail), headers=error.headers)
 
 
-async def _on_gone(answer: Callable[..., Response], _request: Request, _error: Exception) -> Response:
+async def _on_gone(answer: Callable[..., Response], request: Request, _error: Exception) -> Response:
     """The client hung up amid its request; nobody reads this."""
-    return answer(400, code="malformed", detail="the body ended early")
+    return answer(request, 400, code="malformed", detail="the body ended early")
 
 
 async def _on_unknown(answer: Callable[..., Response], request: Request, error: Exception) -> Response:
     log.error("request failed", path=request.url.path, exc_info=error)
-    return answer(500, code="internal", detail=_INTERNAL)
+    return answer(request, 500, code="internal", detail=shown("internal", ""))

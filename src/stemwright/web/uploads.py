@@ -168,9 +168,7 @@ async def received(
     """
     _, options = parse_options_header(request.headers.get("content-type", ""))
     if kind_of(request) != "multipart/form-data":
-        raise UnsupportedMediaTypeError(
-            "send multipart/form-data with the file, or for a job of a known song application/json"
-        )
+        raise UnsupportedMediaTypeError("send multipart/form-data with the file")
     announced = request.headers.get("content-length", "")
     room(int(announced) if announced.isdecimal() else 0)
     receiver = _Receiver(folder, max_bytes=max_bytes, max_files=max_files)

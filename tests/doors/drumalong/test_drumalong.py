@@ -259,7 +259,8 @@ def test_uploads_that_cannot_be_are_refused_with_a_detail(game: Game, tmp_path: 
         assert isinstance(answer.json()["detail"], str)
         assert str(tmp_path) not in answer.text
     assert game.http.post("/api/v1/process", files={"title": (None, "x")}).status_code == 422
-    assert game.http.post("/api/v1/process", content=b"RIFF").status_code == 415
+    bare = game.http.post("/api/v1/process", content=b"RIFF")
+    assert (bare.status_code, bare.json()["detail"]) == (415, "send multipart/form-data with the file")
 
 
 def test_song_that_cannot_be_read_fails_and_says_why(server: Server, game: Game, tmp_path: Path) -> None:

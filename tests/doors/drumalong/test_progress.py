@@ -6,7 +6,7 @@ from typing import Any
 
 from doors.drumalong.game import RANGES, stages
 from stemwright.doors.drumalong.progress import SPANS, Telling, stage_of, status_of
-from stemwright.jobs import worker
+from stemwright.jobs.worker import SHARES
 
 
 def job(stage: str, progress: float, *, status: str = "running", **more: Any) -> dict[str, Any]:
@@ -17,9 +17,9 @@ DONE = job("done", 100.0, status="succeeded")
 
 
 def test_every_stage_of_a_job_has_its_place_and_percent_never_leaves_the_documents_ranges() -> None:
-    assert SPANS.keys() == worker._SHARES.keys() | {"queued"}
+    assert SPANS.keys() == SHARES.keys() | {"queued"}
     last = 0
-    for stage, (low, high) in worker._SHARES.items():
+    for stage, (low, high) in SHARES.items():
         if stage == "preview":  # jobs of this door have none
             continue
         for step in range(101):

@@ -299,7 +299,9 @@ def test_unknown_job_and_unknown_path_are_404_in_the_form_of_each_server(stage: 
     assert answer.status_code == 404
     assert answer.json() == {"success": False, "error": "there is no such job", "code": "not_found"}
     assert httpx.get(f"{stage.url}/nothing").status_code == 404
-    assert httpx.get(f"{stage.url}/jobs").json() == {"detail": "Method Not Allowed", "code": "method_not_allowed"}
+    wrong = httpx.get(f"{stage.url}/jobs")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
+    assert wrong.json() == {"detail": "that cannot be done with it; see `Allow`", "code": "method_not_allowed"}
 
 
 def test_same_hash_for_another_recording_replaces_the_folder_as_a_whole(stage: Stage, app: Node) -> None:
@@ -313,6 +315,23 @@ def test_same_hash_for_another_recording_replaces_the_folder_as_a_whole(stage: S
             time.sleep(0.5)
         lengths.append(read(folder / "stems" / "vocals.wav", channels=2).shape[1])
     assert lengths == [round(SECONDS * RATE), 2 * RATE]
+
+
+def test_same_request_while_it_is_under_way_is_one_job(stage: Stage) -> None:
+    """As of an app server that was started anew and sends all of its queue again."""
+    slow = write_wav(stage.library / "again.wav", sound("song", seconds=6.0, seed=10), RATE, bits=16)
+    with listening(Receiver(status=200)) as receiver:
+        for _ in range(2):
+            answer = stage.post(track_hash="again", file_path=str(slow), callback_url=receiver.url())
+            assert (answer.status_code, answer.json()["job_id"]) == (202, "again")
+        end = time.monotonic() + 300
+        while httpx.get(f"{stage.url}/jobs/again").json()["status"] != "completed" or not receiver.got:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        time.sleep(2)
+    assert len(receiver.got) == 1
+    jobs = stage.server.http.get("/api/v1/jobs", params={"limit": 2}).json()["items"]
+    assert sorted(job["status"] for job in jobs) == ["cancelled", "succeeded"]
 
 
 def test_job_whose_hash_was_given_away_meanwhile_fails(stage: Stage) -> None:

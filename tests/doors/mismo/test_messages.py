@@ -41,9 +41,10 @@ def test_tempo_is_a_whole_number_where_it_is_one(bpm: float | None, text: str) -
 
 
 def test_what_happened_inside_the_server_is_told_to_nobody() -> None:
-    for code in ("internal", "engine_crashed"):
+    for code in ("internal", "engine_crashed", "out_of_memory"):
         told = messages.error_of(code, "OSError: /srv/data/objects is away")
-        assert told == {"code": code, "message": "it failed on the server, whose log says why"}
+        assert told.keys() == {"code", "message"}
+        assert (told["code"], "/srv" in told["message"]) == (code, False)
     assert messages.error_of("too_long", "it lasts for 2 h")["message"] == "it lasts for 2 h"
 
 
@@ -72,6 +73,11 @@ def test_job_is_completed_once_its_files_are_there() -> None:
     stems = {"delivery_mode": "path", "stems": {}}
     found = messages.job(order(), view("succeeded"), facts={}, stems=stems)
     assert (found["status"], found["results"]) == ("completed", {"stems": stems})
+
+
+def test_job_that_made_what_is_gone_is_not_called_a_success() -> None:
+    assert messages.not_done(view("succeeded"))["code"] == "not_found"
+    assert messages.not_done(view("cancelled"))["code"] == "cancelled"
 
 
 def test_examples_of_the_protocol_are_json() -> None:

@@ -104,6 +104,7 @@ def test_two_stems_are_the_vocals_and_all_the_rest_of_a_song_at_a_url(song: Path
         ({"audio": "aGk=", "audioUrl": "http://x"}, "bad_option", "give audio (base64) or audioUrl"),
         ({"audio": "no base64!"}, "bad_option", "this is not base64"),
         ({"audio": "aGVsbG8="}, "not_audio", "not an audio file"),
+        ({"audio": base64.encodebytes(b"hello" * 40).decode()}, "not_audio", "not an audio file"),  # in lines
         ({"audio": "aGk=", "config": {"modelVariant": "3stems"}}, "bad_option", "config.modelVariant"),
         ({"audio": "aGk=", "surprise": 1}, "bad_option", "surprise"),
         ({"audioUrl": "http://192.168.0.1/a"}, "bad_url", "not on the public internet"),

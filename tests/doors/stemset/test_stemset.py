@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SECRET = "whsec_" + base64.b64encode(b"between the worker and us, 32 by").decode()
 SECONDS = 3.0
+PLAYER = "https://stemset.pages.dev"
 CONFIG = """
 strategies:
   own: {{_: sketch, vocals: vocals, not_vocals: band}}
@@ -77,6 +78,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             "STEMWRIGHT_STEMSET_CONFIG": str(folder / "config.yaml"),
             "STEMWRIGHT_STEMSET_WORKER_SECRET": SECRET,
             "STEMWRIGHT_UPLOAD_MAX_BYTES": "1MB",
+            "STEMWRIGHT_HTTP_CORS_ORIGINS": PLAYER,
         }
         with running(folder / "data", **own) as server:
             yield House(server, worker, folder)
@@ -162,6 +164,18 @@ def test_recording_sent_again_is_complete_at_once_whatever_it_is_called(house: H
     assert house.get(f"/api/jobs/{again['job_id']}/status").json() == again
 
 
+def test_player_of_another_origin_asks_with_credentials_and_shows_what_it_is_told(
+    house: House, done: dict[str, Any]
+) -> None:
+    """Source 003: its `fetch` is called with `credentials: 'include'`, its pictures and stems are plain addresses."""
+    answer = house.get("/api/profiles/h4n/files", headers={"Origin": PLAYER})
+    assert answer.headers["access-control-allow-origin"] == PLAYER
+    assert answer.headers["access-control-allow-credentials"] == "true"
+    stem = next(one for one in answer.json() if one["name"] == done["output_name"])["stems"][0]
+    for url in (stem["audio_url"], stem["waveform_url"]):
+        assert house.get(url).headers["cross-origin-resource-policy"] == "cross-origin"
+
+
 def test_files_are_sent_in_part_and_not_twice(house: House, done: dict[str, Any]) -> None:
     path = f"/media/h4n/{done['output_name']}/vocals.opus"
     whole = house.get(path)
@@ -224,8 +238,9 @@ def test_only_the_worker_may_say_that_a_job_has_ended(house: House, song: Path) 
 def test_failed_job_says_why_and_is_listed(house: House, song: Path) -> None:
     broken = song.with_name("broken.wav")
     broken.write_bytes(song.read_bytes()[:44])
-    job = house.ended(house.upload("h4n", broken, name="broken.wav").json())
-    assert job["status"] == "error", job
+    for _ in range(2):  # sent again it is one recording still
+        job = house.ended(house.upload("h4n", broken, name="broken.wav").json())
+        assert job["status"] == "error", job
     assert job["error"]
     assert str(house.folder) not in job["error"]
     [listed] = [one for one in house.get("/api/profiles/h4n/files").json() if one["name"] == job["output_name"]]
@@ -277,6 +292,34 @@ def test_wrong_names_are_not_found(house: House, done: dict[str, Any]) -> None:
 def write_text(path: Path, text: str) -> Path:
     path.write_text(text)
     return path
+
+
+@pytest.mark.parametrize("what", ["the job", "the stems"])
+def test_job_whose_worker_has_forgotten_it_ends_with_an_error(house: House, tmp_path: Path, what: str) -> None:
+    (tmp_path / "config.yaml").write_text(CONFIG.format(worker=house.worker.url))
+    server = Server(
+        tmp_path / "data",
+        STEMWRIGHT_DOORS="stemset=0",
+        STEMWRIGHT_STEMSET_CONFIG=str(tmp_path / "config.yaml"),
+        STEMWRIGHT_STEMSET_WORKER_SECRET=SECRET,  # so that the worker is not asked each second
+    )
+    song = write_wav(tmp_path / "song.wav", sound("song", seconds=SECONDS, seed=80 + len(what)), bits=16)
+    try:
+        job = House(server.start(), house.worker, tmp_path).upload("gpu", song).json()
+        server.stop(9)
+        note = server.data / "stemset" / f"{job['job_id']}.json"
+        facts = json.loads(note.read_text())
+        theirs = house.worker.wait(facts["worker_job"])
+        if what == "the job":
+            note.write_text(json.dumps(facts | {"worker_job": "nothing"}))
+        else:
+            house.worker.http.delete(f"/api/v1/songs/{theirs['song_id']}").raise_for_status()
+        ended = House(server.start(), house.worker, tmp_path).ended(job)
+        assert ended["status"] == "error", ended
+        assert ended["error"]
+        assert "Traceback" not in server.log.read_text()
+    finally:
+        server.stop(9)
 
 
 def test_half_made_recordings_go_and_jobs_end_after_a_server_was_killed(house: House, tmp_path: Path) -> None:

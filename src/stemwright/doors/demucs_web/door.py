@@ -59,7 +59,7 @@ def create(state: State, config: Config) -> Door:
     return Door(app=app)
 
 
-def _error(status: int, *, code: str, detail: str, **more: Any) -> JSONResponse:
+def _error(_request: Request, status: int, *, code: str, detail: str, **more: Any) -> JSONResponse:
     """An error as Flask's servers write it; the single fields are in `detail` already."""
     content = {"error": detail, "code": code}
     return JSONResponse(content, status_code=_STATUSES.get(status, status), headers=more.get("headers"))

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, Final
 
+from stemwright.jobs.worker import SHARES
 from stemwright.library.tables import FINAL
 from stemwright.web.problems import reason_of
 
 STAGES: Final = {"hashing": 0, "separating": 10, "transcribing": 70, "saving": 90, "complete": 100}  # where each begins
+_OURS: Final = {  # what each of theirs but the last consists of, in the order of the work
+    "hashing": ("hashing",),
+    "separating": ("reading", "separating", "encoding"),
+    "transcribing": ("transcribing",),  # a chart for stems that were there begins before its share
+    "saving": ("saving",),
+}
+_ENDS: Final = dict(pairwise(STAGES.values()))  # where each ends, by where it begins
 SPANS: Final = {  # of our stages: theirs, and which percent of a run are which of theirs
-    "queued": ("hashing", (0, 0), (0, 0)),
-    "hashing": ("hashing", (0, 4), (0, 10)),
-    "preview": ("separating", (4, 12), (10, 10)),
-    "reading": ("separating", (12, 95), (10, 70)),
-    "separating": ("separating", (12, 95), (10, 70)),
-    "encoding": ("separating", (12, 95), (10, 70)),
-    "transcribing": ("transcribing", (95, 98), (70, 90)),  # a chart for stems that were there begins before 95
-    "saving": ("saving", (98, 100), (90, 100)),
+    "queued": ("hashing", (0.0, 0.0), (0, 0)),
+    "preview": ("separating", SHARES["preview"], (10, 10)),
+} | {
+    ours: (theirs, (SHARES[parts[0]][0], SHARES[parts[-1]][1]), (STAGES[theirs], _ENDS[STAGES[theirs]]))
+    for theirs, parts in _OURS.items()
+    for ours in parts
 }
 _STATUSES: Final = {"queued": "pending", "running": "processing", "succeeded": "complete"}
 _DOING: Final = {

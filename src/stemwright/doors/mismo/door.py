@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from fastapi import WebSocket  # noqa: TC002  (FastAPI reads signatures)
+from starlette.responses import JSONResponse
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from stemwright.doors.door import Door
-from stemwright.doors.mismo import answers, folder, routes
+from stemwright.doors.mismo import folder, routes
 from stemwright.doors.mismo.clerk import Clerk
 from stemwright.doors.mismo.desk import Desk
 from stemwright.doors.mismo.engines import Engines
 from stemwright.studio.aside import aside
 from stemwright.studio.studio import LOCAL
+from stemwright.web import problems
 from stemwright.web.common import add_routes, new_app
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
     from websockets.asyncio.client import ClientConnection
 
     from stemwright.doors.mismo.config import Config
@@ -41,7 +44,7 @@ def create(state: State, config: Config) -> Door:
     engines.joined = lambda: clerk.wake(everything=True)
     app = new_app(openapi_url=None)
     app.state.stemwright, app.state.mismo = state, desk
-    answers.install(app)
+    problems.install(app, answer=_error)
     add_routes(app, routes.router)
 
     async def socket(connection: WebSocket) -> None:
@@ -58,6 +61,16 @@ def create(state: State, config: Config) -> Door:
                 beside.create_task(_call(config.engine_url, engines, config))
 
     return Door(app=app, run=run)
+
+
+def _error(request: Request, status: int, *, code: str, detail: str, **more: Any) -> JSONResponse:
+    """An error in the form of the server whose path was asked; the single fields are in `detail` already."""
+    path = request.url.path.removeprefix(request.scope.get("root_path", ""))
+    if path.startswith("/api/"):
+        content = {"success": False, "error": detail, "code": code}
+    else:
+        content = {"detail": detail, "code": code}
+    return JSONResponse(content, status_code=status, headers=more.get("headers"))
 
 
 async def _serve(connection: WebSocket, engines: Engines, config: Config) -> None:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from stemwright.doors.mismo.config import STAGES
-from stemwright.jobs.view import iso
+from stemwright.jobs.view import iso, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,6 @@ _PITCHES: Final = {"C": 0, "C#": 1, "Db": 1, "D": 2, "D#": 3, "Eb": 3, "E": 4, "
     "Bb": 10,
     "B": 11,
 }
-_OURS: Final = {"internal", "engine_crashed"}  # errors whose texts speak of the inside of the server
 _STATUS: Final = {"queued": "queued", "running": "processing", "succeeded": "completed"}
 
 
@@ -72,12 +71,14 @@ def characteristics(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def error_of(code: str, message: str) -> dict[str, str]:
     """An error as clients see it; what happened inside is for the log."""
-    return {"code": code, "message": "it failed on the server, whose log says why" if code in _OURS else message}
+    return {"code": code, "message": shown(code, message)}
 
 
 def not_done(view: Mapping[str, Any]) -> dict[str, str]:
-    """The error of a job that ended without one of its own."""
-    return error_of(view["status"], f"the analysis was {view['status']}")
+    """The error of a job that ended without one of its own: it was cancelled, or all that it made is gone."""
+    if view["status"] == "cancelled":
+        return error_of("cancelled", "the analysis was cancelled")
+    return error_of("not_found", "the recording is no longer here")
 
 
 def said(error: StemwrightError) -> dict[str, str]:

@@ -91,7 +91,7 @@ async def get_job(request: Request, job_id: str) -> dict[str, Any]:
     return await _desk(request).job(job_id[:128])
 
 
-@router.get("/health")
+@router.api_route("/health", methods=["GET", "HEAD"])
 async def health(request: Request) -> JSONResponse:
     """Whether work can be done."""
     desk = _desk(request)

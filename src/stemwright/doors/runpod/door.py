@@ -29,8 +29,6 @@ from stemwright.web.problems import FieldProblem, InvalidFieldsError
 from stemwright.web.ranges import serve
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from stemwright.doors.runpod.config import Config
     from stemwright.web.common import State
 
@@ -72,17 +70,10 @@ def create(state: State, config: Config) -> Door:
     return Door(app=app, run=run)
 
 
-def _error(
-    status: int,
-    *,
-    code: str,
-    detail: str,
-    errors: Any = None,  # noqa: ARG001
-    headers: Mapping[str, str] | None = None,
-) -> JSONResponse:
-    """An error as Node's servers write it; `errors` are in `detail` already."""
+def _error(_request: Request, status: int, *, code: str, detail: str, **more: Any) -> JSONResponse:
+    """An error as Node's servers write it; the single fields are in `detail` already."""
     content = {"error": detail, "code": code}
-    return JSONResponse(content, status_code=_STATUSES.get(status, status), headers=dict(headers or {}))
+    return JSONResponse(content, status_code=_STATUSES.get(status, status), headers=more.get("headers"))
 
 
 def _jobs(request: Request) -> Jobs:

@@ -20,6 +20,7 @@ from stemwright.doors.runpod.results import ResultStore
 from stemwright.engine.naming import NameTemplate, safe_name
 from stemwright.engine.separate import Engine
 from stemwright.errors import CancelledError, OptionError, StemwrightError, TooLargeError
+from stemwright.jobs.view import shown
 from stemwright.studio.fetch import fetch_upload
 
 if TYPE_CHECKING:
@@ -89,10 +90,10 @@ def make_handler(config: WorkerConfig) -> Handler:
             async for word in worker.run(str(job.get("id", "")), wanted):
                 yield word.plain()
         except StemwrightError as error:
-            yield _failed(job, wanted, code=error.code, message=error.message)
+            yield _failed(job, wanted, code=error.code, message=shown(error.code, error.message))
         except Exception:  # the SDK would show the traceback to the client
             log.exception("a job failed")
-            yield _failed(job, wanted, code="internal", message="something went wrong on our side; the log says what")
+            yield _failed(job, wanted, code="internal", message=shown("internal", ""))
 
     return handler
 
@@ -162,7 +163,7 @@ class _Worker:
         if len(text) * 3 // 4 > limit + 2:
             raise TooLargeError(f"that is more than the {limit / 1e6:g} MB that are allowed")
         try:
-            content = base64.b64decode(text, validate=True)
+            content = base64.b64decode("".join(text.split()), validate=True)  # most tools break it into lines
         except binascii.Error:
             raise OptionError("audio: this is not base64") from None
         path = folder / safe_name(wanted.file_name, otherwise="song")

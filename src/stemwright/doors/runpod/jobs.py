@@ -12,11 +12,13 @@ import structlog
 from stemwright.doors.runpod.contract import Results, SeparationConfig, SeparationJob, model_of, stems_of
 from stemwright.errors import JobNotFoundError, StemwrightError
 from stemwright.jobs.options import AudioFormat, JobOptions
+from stemwright.jobs.view import shown
 from stemwright.studio import jobs
 from stemwright.studio.aside import aside
 from stemwright.studio.encoding import encode
 from stemwright.studio.files import receipt, stem_file, working_folder
 from stemwright.studio.submit import Wish, submit_upload
+from stemwright.web.problems import reason_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,8 +97,8 @@ class Jobs:
         """The note of a job that was not done yet, as it is now."""
         view = await asyncio.to_thread(jobs.get_job, self._studio, job_id, owner=owner)
         if view["status"] in {"failed", "cancelled"}:
-            error = view["error"] or {"code": "cancelled", "message": "the job was cancelled"}
-            return await self._failed(job_id, note, code=error["code"], message=error["message"])
+            code = view["error"]["code"] if view["error"] else "cancelled"
+            return await self._failed(job_id, note, code=code, message=reason_of(view))
         if view["status"] == "succeeded" and job_id not in self._publishing:
             task = asyncio.create_task(self._publish(job_id, note, view, owner=owner))
             self._publishing[job_id] = task
@@ -113,7 +115,7 @@ class Jobs:
         except StemwrightError as error:
             log.warning("results could not be stored", job_id=job_id, code=error.code)
             if not error.retryable:
-                await self._failed(job_id, note, code=error.code, message=error.message)
+                await self._failed(job_id, note, code=error.code, message=shown(error.code, error.message))
         except Exception:
             log.exception("results could not be stored", job_id=job_id)
         else:

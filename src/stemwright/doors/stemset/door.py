@@ -19,13 +19,11 @@ from stemwright.studio.files import Served
 from stemwright.studio.studio import LOCAL
 from stemwright.web import ops, problems, uploads
 from stemwright.web.bodies import pieces
-from stemwright.web.common import TheStudio, add_routes, new_app
+from stemwright.web.common import TheStudio, add_routes, new_app, state_of
 from stemwright.web.problems import FieldProblem, InvalidFieldsError
 from stemwright.web.ranges import serve
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from stemwright.doors.stemset.config import DoorConfig, Profile, Stemset
     from stemwright.doors.stemset.media import Recording
     from stemwright.web.common import State
@@ -84,19 +82,11 @@ def create(state: State, config: DoorConfig) -> Door:
     return Door(app=app, run=app.state.uploads.run if config.stemset else None)
 
 
-def _error(
-    status: int,
-    *,
-    code: str,
-    detail: str,
-    errors: Any = None,  # noqa: ARG001
-    headers: Mapping[str, str] | None = None,
-) -> JSONResponse:
-    """An error as Litestar writes it; `errors` are in `detail` already."""
+def _error(_request: Request, status: int, *, code: str, detail: str, **more: Any) -> JSONResponse:
+    """An error as Litestar writes it; the single fields are in `detail` already."""
     status = _STATUSES.get(status, status)
-    return JSONResponse(
-        {"status_code": status, "detail": detail, "code": code}, status_code=status, headers=dict(headers or {})
-    )
+    content = {"status_code": status, "detail": detail, "code": code}
+    return JSONResponse(content, status_code=status, headers=more.get("headers"))
 
 
 def _stemset(request: Request) -> Stemset:
@@ -128,7 +118,10 @@ def _file(request: Request, recording: Recording, name: str) -> Response:
         media_type=_MEDIA.get(path.suffix, "application/octet-stream"),
         file_name=f"{recording.name} - {name}",
     )
-    return serve(request, request.app.state.objects, file)
+    answer = serve(request, request.app.state.objects, file)
+    if state_of(request).config.cors_origins:  # a player elsewhere shows pictures and plays stems by their addresses
+        answer.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    return answer
 
 
 @auth.get("/auth/status")

@@ -17,14 +17,16 @@ import structlog
 
 from stemwright.doors.stemset import media as library
 from stemwright.doors.stemset.media import Media, Source
-from stemwright.doors.stemset.worker import Worker, WorkerError
+from stemwright.doors.stemset.worker import Worker
 from stemwright.engine.receipt import Receipt
-from stemwright.errors import JobNotFoundError, StemwrightError
+from stemwright.errors import JobNotFoundError, StemwrightError, WorkerError
 from stemwright.jobs.options import JobOptions, Priority
+from stemwright.jobs.view import shown
 from stemwright.studio import files, jobs
 from stemwright.studio.aside import aside
 from stemwright.studio.encoding import encode
 from stemwright.studio.submit import Wish, check_kind, submit_upload
+from stemwright.web.problems import reason_of
 
 if TYPE_CHECKING:
     from stemwright.doors.stemset.config import DoorConfig, Profile, Stemset
@@ -52,8 +54,8 @@ class Uploads:
     async def submit(self, profile: Profile, upload: Upload, *, callback_base: str) -> Note:
         """The job of an upload; one that was processed before is complete at once.
 
-        Raises what `submit_upload` raises, `WorkerError`, `RefusedError`, `OptionError` for a strategy that jobs do
-        not know.
+        Raises what `submit_upload` raises, `WorkerError`, `WorkerRefusedError`, `OptionError` for a strategy that
+        jobs do not know.
         """
         source = Source(digest=upload.digest, file_name=upload.name, strategy=profile.strategy)
         note: Note = {
@@ -110,9 +112,11 @@ class Uploads:
         self._asked.pop(job_id, None)
 
     def under_way(self, profile: str) -> list[Note]:
-        """The jobs of a profile that have not ended well, newest first."""
+        """The jobs of a profile that have not ended well, newest first; of those for one recording the last."""
         notes = [note for note in self._notes() if note["profile_name"] == profile and note["status"] != "complete"]
-        return sorted(notes, key=lambda note: note["created_at"], reverse=True)
+        notes.sort(key=lambda note: note["created_at"])
+        last = {note["output_name"]: note for note in notes}
+        return sorted(last.values(), key=lambda note: note["created_at"], reverse=True)
 
     async def run(self) -> None:
         """Finish what is done, whether anybody asks or not; forget what ended long ago."""
@@ -158,13 +162,12 @@ class Uploads:
             if view is None or view["status"] in {"queued", "running"}:
                 return {}
             if view["status"] != "succeeded":
-                error = view["error"] or {"message": "the job was cancelled"}
-                return {"status": "error", "error": error["message"]}
+                return {"status": "error", "error": reason_of(view)}
             return await self._finish(note, view)
         except WorkerError:
             raise
         except StemwrightError as error:
-            return {"status": "error", "error": error.message}
+            return {"status": "error", "error": shown(error.code, error.message)}
 
     async def _view(self, note: Note) -> dict[str, Any] | None:
         """The job behind a note; None for a remote one that is not to be asked yet."""
@@ -188,6 +191,8 @@ class Uploads:
         source = Source(digest=note["file_hash"], file_name=note["filename"], strategy=note["strategy"])
         if there := await asyncio.to_thread(self._media.of_digest, profile.name, source.digest):
             return {"status": "complete", "output_name": there.name, "stems": list(there.facts["stems"])}
+        if view["result"] is None:
+            raise JobNotFoundError("the stems are no longer here; upload the recording again")
         target = self._media.place(profile.name, source)
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=target.parent))

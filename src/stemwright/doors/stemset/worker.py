@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from pydantic import ValidationError
 
 from stemwright.engine.receipt import Receipt
-from stemwright.errors import StemwrightError
+from stemwright.errors import StemwrightError, WorkerError, WorkerRefusedError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,23 +20,8 @@ _STEM: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
 _TIMEOUT: Final = 60.0  # seconds without a byte
 
 
-class WorkerError(StemwrightError):
-    """The remote worker cannot be reached, or refuses."""
-
-    code = "worker_failed"
-    status = 502
-    retryable = True
-
-
-class RefusedError(StemwrightError):
-    """The remote worker refused the recording or the strategy."""
-
-    code = "worker_refused"
-    status = 400
-
-
 class Worker:
-    """A client of it. Every method raises `WorkerError`."""
+    """A client of it. Every method raises `WorkerError`, and `WorkerRefusedError` for what was forgotten there."""
 
     def __init__(self, url: str) -> None:
         import httpx
@@ -50,7 +35,7 @@ class Worker:
         self._http.close()
 
     def submit(self, song: Path, *, name: str, strategy: str, callback_url: str | None = None) -> dict[str, Any]:
-        """Hand a recording over: the job there. Raises `RefusedError` when it wants none of it."""
+        """Hand a recording over: the job there. Raises `WorkerRefusedError` when it wants none of it."""
         fields = {"strategy": strategy, "format": "flac", "analysis": "false"}
         if callback_url:
             fields["callback_url"] = callback_url
@@ -84,7 +69,8 @@ class Worker:
         try:
             with self._http.stream("GET", url) as answer, path.open("wb") as file:
                 if answer.status_code != 200:
-                    raise WorkerError(f"the remote worker answered {answer.status_code} for a stem")
+                    answer.read()
+                    raise _fault(answer)
                 for piece in answer.iter_bytes(1 << 20):
                     file.write(piece)
         except httpx.HTTPError as error:
@@ -99,12 +85,17 @@ class Worker:
             raise WorkerError(f"the remote worker cannot be reached: {type(error).__name__}") from error
         if answer.is_success:
             return answer
-        kind = RefusedError if answer.status_code in {413, 415, 422} else WorkerError
-        raise kind(f"the remote worker answered {answer.status_code}: {_detail(answer)}")
+        raise _fault(answer)
 
 
-def _detail(answer: httpx.Response) -> str:
+def _fault(answer: httpx.Response) -> StemwrightError:
+    """What an answer of the worker that is none means; by its `code`: a proxy before it may answer 404 too."""
     try:
-        return str(answer.json()["detail"])[:300]
-    except (json.JSONDecodeError, KeyError, TypeError):
-        return answer.reason_phrase
+        said = answer.json()
+        detail, code = str(said["detail"])[:300], said.get("code")
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+        detail, code = answer.reason_phrase, None
+    refused = answer.status_code in {413, 415, 422} or code == "not_found"
+    return (WorkerRefusedError if refused else WorkerError)(
+        f"the remote worker answered {answer.status_code}: {detail}"
+    )
