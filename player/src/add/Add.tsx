@@ -3,6 +3,7 @@
 import { ArrowLeft, AudioLines, FolderOpen, Layers, Music4, X } from 'lucide-react'
 import { useRef, type ReactNode } from 'react'
 import { bytes, count } from '../lib/format'
+import { useTitle } from '../lib/route'
 import { useStore } from '../lib/store'
 import { Link } from '../ui/Link'
 import { Button } from '../ui/controls'
@@ -19,6 +20,7 @@ const WAYS: readonly { way: Way; title: string; text: string; icon: typeof Layer
 ]
 
 export function Add() {
+  useTitle('Add music')
   const { way, files, refused } = useStore(staged)
   return (
     <div className="mx-auto max-w-3xl px-4 pt-2 pb-24 sm:px-8">

@@ -7,6 +7,7 @@ import { errorOf } from '../api/client'
 import { useJobs, useSongs, type Sort } from '../api/queries'
 import { count } from '../lib/format'
 import { recall, remember } from '../lib/memory'
+import { useTitle } from '../lib/route'
 import { useStore } from '../lib/store'
 import { Link } from '../ui/Link'
 import { Button, look } from '../ui/controls'
@@ -24,6 +25,7 @@ const SORTS: readonly (readonly [Sort, string])[] = [
 ]
 
 export function Library() {
+  useTitle('Your songs')
   const [search, setSearch] = useState('')
   const [sort, setSort] = useState<Sort>(() => recall<Sort>('sort') ?? '-created_at')
   const wanted = useDeferredValue(search.trim())

@@ -6,6 +6,7 @@ import { ApiError, advice, errorOf, sentence, type Job, type SongDetail } from '
 import { useChart, useJobs, useSong } from '../api/queries'
 import { failedJobOf, liveJobOf, progressOf, stageOf } from '../library/jobs'
 import { SeparateAgain } from '../library/SongDialogs'
+import { useTitle } from '../lib/route'
 import { Link } from '../ui/Link'
 import { Button, Progress } from '../ui/controls'
 import { Desk, FRAME } from './Desk'
@@ -16,6 +17,7 @@ import { sourceOf } from './source'
 export default function SongView({ id }: { id: string }) {
   const song = useSong(id)
   const { data: jobs = [] } = useJobs()
+  useTitle(song.data?.title ?? '')
   if (song.isError) return <Gone error={errorOf(song.error)} onRetry={() => void song.refetch()} />
   if (!song.data) return <div className="h-dvh" />
   return <Opened key={id} song={song.data} job={liveJobOf(jobs, id)} failed={failedJobOf(jobs, id, [])} />

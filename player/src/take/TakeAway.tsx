@@ -174,6 +174,7 @@ function ReceiptText({ song }: { song: SongDetail }) {
   const { source } = useMix()
   const { data } = useReceipt(song.id, source.separation)
   if (!data) return null
+  const loudness = listed(source.stems.flatMap(({ name, lufs }) => (lufs === null ? [] : `${label(name)} ${signed(Math.round(lufs))} LUFS`)))
   return (
     <Part title="How it was made">
       {receiptWords(data).map((sentence) => (
@@ -182,8 +183,7 @@ function ReceiptText({ song }: { song: SongDetail }) {
         </p>
       ))}
       <p className="mt-2 text-sm text-faint">
-        {listed(source.stems.map((stem) => `${label(stem.name)} ${stem.lufs === null ? '–' : `${signed(Math.round(stem.lufs))} LUFS`}`))}
-        {'. '}
+        {loudness && `Loudness: ${loudness}. `}
         <a className="underline underline-offset-4 hover:text-ink" href={`${API}/songs/${song.id}/receipt?separation=${source.separation}`} download={`${song.title} - receipt.json`}>
           The whole receipt
         </a>
