@@ -74,12 +74,12 @@ function DropZone({ way }: { way: Way }) {
   }
   return (
     <div className="mt-4 flex flex-col items-center gap-4 rounded-card border border-dashed border-strong px-6 py-9 text-center">
-      <p className="text-soft">{PROMPTS[way]}, or</p>
+      <p className="text-soft pointer-coarse:hidden">{PROMPTS[way]}, or</p>
       <div className="flex flex-wrap justify-center gap-2">
         <Button kind="solid" onClick={() => files.current?.click()}>
           Choose files
         </Button>
-        <Button kind="outline" onClick={() => folder.current?.click()}>
+        <Button kind="outline" className="pointer-coarse:hidden" onClick={() => folder.current?.click()}>
           <FolderOpen size={17} aria-hidden /> Choose a folder
         </Button>
       </div>

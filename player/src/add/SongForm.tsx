@@ -5,7 +5,7 @@ import { useEffect, useState } from 'react'
 import { useWays } from '../api/queries'
 import { clock, count } from '../lib/format'
 import { go } from '../lib/route'
-import { Button, Switch } from '../ui/controls'
+import { Button, Select, Switch } from '../ui/controls'
 import { FIELD, FileRow, Section } from './Add'
 import { lengthOf } from './files'
 import { clearStage } from './staged'
@@ -21,6 +21,15 @@ export interface Options {
   readonly format: string
 }
 
+const FORMATS = [
+  ['flac', '16 bits: enough to listen'],
+  ['flac24', '24 bits: to work on'],
+] as const
+const PRIORITIES = [
+  ['high', 'Before the others'],
+  ['normal', 'As it comes'],
+  ['low', 'When nothing else waits'],
+] as const
 const START: Options = { chart: true, preview: true, priority: 'normal', format: 'flac' }
 
 /** The form fields of a job. A chart needs a drum stem, and a draft first needs something finer after it. */
@@ -114,20 +123,13 @@ function Advanced({ way, options, onChange }: { way: Way; options: Options; onCh
           disabled={draft}
           onChange={(preview) => onChange({ ...options, preview })}
         />
-        <label className="block text-sm">
+        <label className="grid gap-1 text-sm">
           Resolution
-          <select className={`${FIELD} mt-1`} value={options.format} onChange={(event) => onChange({ ...options, format: event.target.value })}>
-            <option value="flac">16 bits: enough to listen</option>
-            <option value="flac24">24 bits: to work on</option>
-          </select>
+          <Select className={FIELD} value={options.format} options={FORMATS} onChange={(format) => onChange({ ...options, format })} />
         </label>
-        <label className="block text-sm">
-          Turn
-          <select className={`${FIELD} mt-1`} value={options.priority} onChange={(event) => onChange({ ...options, priority: event.target.value })}>
-            <option value="high">Before the others</option>
-            <option value="normal">As it comes</option>
-            <option value="low">When nothing else waits</option>
-          </select>
+        <label className="grid gap-1 text-sm">
+          Place in the queue
+          <Select className={FIELD} value={options.priority} options={PRIORITIES} onChange={(priority) => onChange({ ...options, priority })} />
         </label>
       </div>
     </details>

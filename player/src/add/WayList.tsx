@@ -28,7 +28,7 @@ export function WayList({ ways, chosen, onChoose, seconds }: Props) {
           <input type="search" aria-label="Search ways" placeholder={`Search ${ways.length} ways, by name or by stem`} value={search} onChange={(event) => setSearch(event.target.value)} className={`${FIELD} pl-9`} />
         </div>
       )}
-      <div role="radiogroup" aria-label="How fine?" className={`overflow-x-hidden rounded-card border border-line bg-surface ${all ? 'h-104 overflow-y-auto overscroll-contain' : ''}`}>
+      <div role="radiogroup" aria-label="How fine?" className={`rounded-card border border-line bg-surface ${all ? 'h-104 overflow-y-auto overscroll-contain' : 'overflow-hidden'}`}>
         {shown.map((way) => (
           <WayRow key={way.strategy} way={way} chosen={way === chosen} onChoose={onChoose} seconds={seconds} />
         ))}

@@ -4,7 +4,7 @@ import { useEffect, useEffectEvent, useLayoutEffect, useRef, useState, type Poin
 import { usePeaksTogether } from '../api/queries'
 import type { Region } from '../engine/types'
 import { clock } from '../lib/format'
-import { before, ordered, snapped, type Grid } from '../lib/snap'
+import { before, fit, type Grid } from '../lib/snap'
 import { momentAt, Scrub } from './Scrub'
 import { useMix } from './mixer'
 import { Waveform } from './Waveform'
@@ -150,11 +150,15 @@ function Window({ view, duration }: { view: View; duration: number }) {
   return <div className="absolute inset-y-0 rounded-lg border border-soft bg-ink/5" style={{ left: `${left}%`, right: `${right}%` }} />
 }
 
-function LoopShade({ view, loop }: { view: View; loop: Region | null }) {
+function LoopShade({ view, loop, grips = false }: { view: View; loop: Region | null; grips?: boolean }) {
   if (!loop) return null
   const part = (time: number) => ((time - view.start) / view.span) * 100
   const edges = { left: `${part(loop.start)}%`, width: `${part(loop.end) - part(loop.start)}%` }
-  return <div data-testid="loop" className="absolute inset-y-0 border-x border-ink/60 bg-ink/8" style={edges} />
+  return (
+    <div data-testid="loop" className="absolute inset-y-0 border-x border-ink/60 bg-ink/8" style={edges}>
+      {grips && ['-left-1.5', '-right-1.5'].map((side) => <span key={side} className={`absolute inset-y-2 w-3 cursor-ew-resize rounded-full border-[3.5px] border-transparent bg-ink bg-clip-padding ${side}`} />)}
+    </div>
+  )
 }
 
 const ROOM = 84 // CSS pixels for a time on the ruler
@@ -168,7 +172,7 @@ function Ruler({ view, width, grid, bars, snap }: { view: View; width: number; g
   const { duration } = engine
   const { step, times } = ticks(view, Math.max(2, width / ROOM))
   const share = (time: number) => `${((time - view.start) / view.span) * 100}%`
-  const setLoop = (region: Region) => engine.setLoop(snap ? snapped(region, grid, duration) : ordered(region, duration))
+  const setLoop = (region: Region) => engine.setLoop(fit(region, grid, snap, duration))
 
   const begin = (event: PointerEvent<HTMLDivElement>) => {
     if (event.button !== 0) return
@@ -214,7 +218,7 @@ function Ruler({ view, width, grid, bars, snap }: { view: View; width: number; g
             {clock(time, step < 1)}
           </span>
         ))}
-        <LoopShade view={view} loop={state.loop} />
+        <LoopShade view={view} loop={state.loop} grips />
       </div>
     </div>
   )
