@@ -1,12 +1,12 @@
 /** The page: what is always there, and the view in it. */
 
 import { Monitor, Moon, Sun } from 'lucide-react'
-import { Suspense, lazy, useEffect } from 'react'
+import { Suspense, lazy, useEffect, useRef } from 'react'
 import { Add } from './add/Add'
 import { DropAnywhere } from './add/DropAnywhere'
 import { connected, listen } from './api/live'
 import { Library } from './library/Library'
-import { useRoute } from './lib/route'
+import { useRoute, useTitle, type Route } from './lib/route'
 import { useStore } from './lib/store'
 import { choose, useChoice, type Choice } from './lib/theme'
 import { Link } from './ui/Link'
@@ -17,11 +17,12 @@ const SongView = lazy(() => import('./song/SongView'))
 
 export function App() {
   const route = useRoute()
+  const main = useArrival(route)
   useEffect(listen, [])
   return (
     <>
       {route.view !== 'song' && <Header />}
-      <main id="main" tabIndex={-1} className="outline-none">
+      <main ref={main} tabIndex={-1} className="outline-none">
         {route.view === 'library' && <Library />}
         {route.view === 'add' && <Add />}
         {route.view === 'song' && (
@@ -36,6 +37,17 @@ export function App() {
       <Notes />
     </>
   )
+}
+
+/** Takes the keyboard, and with it a screen reader, to a view that was just opened. */
+function useArrival(route: Route) {
+  const main = useRef<HTMLElement>(null)
+  const before = useRef(route.view)
+  useEffect(() => {
+    if (before.current !== route.view) main.current?.focus({ preventScroll: true })
+    before.current = route.view
+  }, [route.view])
+  return main
 }
 
 function Header() {
@@ -95,6 +107,7 @@ function Offline() {
 }
 
 function Nowhere() {
+  useTitle('Nothing here')
   return (
     <div className="mx-auto max-w-6xl px-4 py-24 sm:px-8">
       <h1 className="text-2xl font-semibold tracking-tight">There is nothing here</h1>

@@ -86,6 +86,21 @@ def passes(page: Page, second: float) -> None:
     )
 
 
+def in_sight(page: Page) -> list[str]:
+    """The times on the ruler."""
+    return page.get_by_test_id("ruler").locator("span").filter(has_text=":").all_text_contents()
+
+
+def painted(canvas: Locator) -> bool:
+    """Whether anything is drawn away from a canvas's middle line."""
+    return bool(
+        canvas.evaluate(
+            "(box) => { const pen = box.getContext('2d');"
+            " return pen.getImageData(0, 0, box.width, box.height * 0.4).data.some((one) => one > 0) }"
+        )
+    )
+
+
 def row(page: Page, title: str) -> Locator:
     return page.get_by_role("list", name="Songs").get_by_role("listitem").filter(has_text=title)
 
@@ -127,6 +142,37 @@ def test_stems_are_added_as_one_song_under_names_that_can_be_changed(page: Page,
     row(page, "Mine").get_by_role("link").click()
     for name in ("Vocals", "Drums"):
         expect(page.get_by_role("region", name=name)).to_be_visible()
+    overview = page.get_by_role("slider", name="Position in the song").locator("canvas")
+    page.wait_for_timeout(500)
+    assert painted(overview)
+
+
+def test_stems_of_one_kind_are_called_as_their_files_are(page: Page, folder: Path) -> None:
+    names = ("Night - 01 Lead Vox.wav", "Night - 02 Backing Vox.wav", "Night - 03 Bass DI.wav")
+    for name in names:
+        write_wav(folder / name, sound("sine", seconds=1, seed=len(name)), bits=16)
+    page.goto("/add")
+    page.get_by_text("Stems I already have").click()
+    page.get_by_test_id("files").set_input_files([folder / name for name in names])
+    for name, stem in zip(names, ("lead_vox", "backing_vox", "bass"), strict=True):
+        expect(page.get_by_label(f"Name of the stem in {name}")).to_have_value(stem)
+
+
+def test_any_way_is_found_by_its_name_or_its_stems(page: Page, folder: Path) -> None:
+    song = write_wav(folder / "Any.wav", sound("sine", seconds=1), bits=16)
+    page.goto("/add")
+    page.get_by_test_id("files").set_input_files(song)
+    ways = page.get_by_role("radiogroup", name="How fine?").get_by_role("radio")
+    expect(ways).to_have_count(4)
+    page.get_by_role("button", name="Karaoke, drums only, and every model").click()
+    search = page.get_by_label("Search ways")
+    search.fill("piano guitar")
+    expect(page.get_by_role("radio", name=re.compile("^Six stems"))).to_be_attached()
+    expect(page.get_by_role("radio", name=re.compile("^Draft"))).to_have_count(0)
+    search.fill("theremin")
+    expect(page.get_by_text("No way like that.")).to_be_visible()
+    page.get_by_role("button", name="Fewer ways").click()
+    expect(ways).to_have_count(4)
 
 
 def test_midi_goes_to_a_song_of_the_library(page: Page, ready: str, folder: Path) -> None:
@@ -175,7 +221,7 @@ def test_bad_file_is_refused_with_what_to_do(page: Page, folder: Path) -> None:
     page.get_by_test_id("files").set_input_files(bad)
     page.get_by_role("button", name="Take it apart").click()
     alert = page.get_by_role("alert")
-    expect(alert).to_contain_text("words.mp3")
+    expect(alert).to_contain_text("words.mp3Not an audio file.")
     expect(alert).to_contain_text("Choose a WAV, FLAC, MP3")
     page.get_by_role("button", name="Put words.mp3 away").click()
     expect(alert).to_have_count(0)
@@ -223,6 +269,46 @@ def test_song_is_sought_soloed_looped_and_slowed(page: Page, ready: str) -> None
     expect(page.get_by_test_id("loop")).to_have_count(0)
 
 
+def test_loop_is_set_from_here_to_here_on_the_beat(page: Page, ready: str) -> None:
+    opened(page, ready)
+    expect(page.get_by_text("Drum chart")).to_be_visible()
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("a")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("b")
+    page.get_by_role("button", name="Take away").click()
+    said = page.get_by_text(re.compile(r"^0:0\d\.\d to 0:0\d\.\d$")).text_content() or ""
+    start, end = (float(time.split(":")[1]) for time in said.split(" to "))
+    assert abs(start - 1) <= 0.3  # beats are 0.5 s apart
+    assert abs(end - 6) <= 0.3
+
+
+def test_who_looks_elsewhere_stays_there_and_the_playhead_is_followed_once_it_is_in_sight(
+    page: Page, ready: str
+) -> None:
+    opened(page, ready)
+    for _ in range(2):
+        page.keyboard.press("+")
+    ruler, playhead = page.get_by_test_id("ruler"), page.get_by_test_id("playhead")
+    expect(ruler).to_contain_text("0:01.8")
+    first = ruler.text_content() or ""
+    page.keyboard.press("ArrowRight")  # out of sight, though nothing plays
+    expect(ruler).not_to_have_text(first)
+    expect(playhead).to_be_visible()
+    page.keyboard.press("Home")
+    expect(ruler).to_have_text(first)
+    box = ruler.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60)
+    page.mouse.wheel(box["width"] * 2, 0)
+    expect(playhead).to_be_hidden()
+    there = ruler.text_content() or ""
+    page.get_by_role("button", name="Play", exact=True).click()
+    passes(page, 0.5)
+    expect(playhead).to_be_hidden()
+    expect(ruler).to_have_text(there)
+
+
 def test_mix_is_remembered_and_the_original_is_heard_without_losing_it(page: Page, ready: str) -> None:
     opened(page, ready)
     fader = page.get_by_role("slider", name="Volume of Bass")
@@ -255,6 +341,15 @@ def test_drums_are_heard_as_midi_in_the_place_of_their_stem(page: Page, ready: s
 def test_address_of_a_song_that_is_not_there_says_so(page: Page) -> None:
     page.goto("/songs/nothing")
     expect(page.get_by_text("This song is not here")).to_be_visible()
+
+
+def test_tab_is_named_after_the_view_and_the_keyboard_goes_to_it(page: Page, ready: str) -> None:
+    page.goto("/")
+    expect(page).to_have_title("Your songs · Stemwright")
+    row(page, "Short Song").get_by_role("link").press("Enter")
+    expect(page).to_have_url(re.compile(ready))
+    expect(page).to_have_title("Short Song · Stemwright")
+    expect(page.get_by_role("main")).to_be_focused()
 
 
 # Taking away
@@ -331,6 +426,19 @@ def test_progress_goes_on_after_a_reload_and_after_the_studio_was_restarted(
     expect(bar).to_have_count(0)
 
 
+def test_song_that_is_being_taken_apart_is_left_alone_or_cancelled_from_its_own_page(
+    page: Page, studio: Studio, folder: Path
+) -> None:
+    path = write_wav(folder / "Halfway.wav", sound("song", seconds=4, seed=8), bits=16)
+    studio.arm("executor.saving")
+    song = studio.submit(path)["song_id"]
+    page.goto(f"/songs/{song}")
+    expect(page.get_by_text("You can leave this page: the work goes on.")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Not taken apart yet")).to_be_visible()
+    studio.release("executor.saving")
+
+
 def test_song_is_searched_renamed_and_deleted(page: Page, studio: Studio, folder: Path) -> None:
     path = write_wav(folder / "Passing.wav", sound("sine", seconds=1, seed=4), bits=16)
     studio.wait(studio.submit(path, analysis="false")["id"])
@@ -389,4 +497,37 @@ def test_phone_has_no_sideways_scroll_and_nothing_moves_while_it_loads(
         page.wait_for_timeout(1500)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         assert page.evaluate("window.shifts") < 0.02, path
+    context.close()
+
+
+def test_two_fingers_zoom_around_what_is_between_them(browser: Browser, studio: Studio, ready: str) -> None:
+    context = browser.new_context(
+        base_url=studio.url, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+    )
+    page = context.new_page()
+    opened(page, ready)
+    box = page.get_by_role("region", name="Vocals").locator("canvas").bounding_box()
+    assert box
+    touch = context.new_cdp_session(page)
+
+    def fingers(kind: str, *shares: float) -> None:
+        points = [
+            {"x": box["x"] + share * box["width"], "y": box["y"] + 30, "id": number}
+            for number, share in enumerate(shares)
+        ]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    before = in_sight(page)
+    fingers("touchStart", 0.4)
+    fingers("touchStart", 0.4, 0.6)
+    for step in range(1, 9):
+        fingers("touchMove", 0.4 - 0.05 * step, 0.6 + 0.05 * step)
+    fingers("touchEnd")
+    page.wait_for_timeout(300)
+    seen = in_sight(page)
+    assert seen != before
+    first, last = (float(time.split(":")[1]) for time in (seen[0], seen[-1]))
+    assert first >= SECONDS * 0.4 - 0.1  # what lay under the fingers lies at the edges now
+    assert last <= SECONDS * 0.6 + 0.1
+    assert position(page) == 0  # and the playhead stays where it was
     context.close()

@@ -3,6 +3,7 @@
 import { ArrowLeft, AudioLines, FolderOpen, Layers, Music4, X } from 'lucide-react'
 import { useRef, type ReactNode } from 'react'
 import { bytes, count } from '../lib/format'
+import { useTitle } from '../lib/route'
 import { useStore } from '../lib/store'
 import { Link } from '../ui/Link'
 import { Button } from '../ui/controls'
@@ -19,6 +20,7 @@ const WAYS: readonly { way: Way; title: string; text: string; icon: typeof Layer
 ]
 
 export function Add() {
+  useTitle('Add music')
   const { way, files, refused } = useStore(staged)
   return (
     <div className="mx-auto max-w-3xl px-4 pt-2 pb-24 sm:px-8">
@@ -72,12 +74,12 @@ function DropZone({ way }: { way: Way }) {
   }
   return (
     <div className="mt-4 flex flex-col items-center gap-4 rounded-card border border-dashed border-strong px-6 py-9 text-center">
-      <p className="text-soft">{PROMPTS[way]}, or</p>
+      <p className="text-soft pointer-coarse:hidden">{PROMPTS[way]}, or</p>
       <div className="flex flex-wrap justify-center gap-2">
         <Button kind="solid" onClick={() => files.current?.click()}>
           Choose files
         </Button>
-        <Button kind="outline" onClick={() => folder.current?.click()}>
+        <Button kind="outline" className="pointer-coarse:hidden" onClick={() => folder.current?.click()}>
           <FolderOpen size={17} aria-hidden /> Choose a folder
         </Button>
       </div>

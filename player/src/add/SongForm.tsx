@@ -1,20 +1,18 @@
 /** Songs to take apart: which way, and with what beside. */
 
-import { ChevronRight, Download, TriangleAlert } from 'lucide-react'
+import { ChevronRight } from 'lucide-react'
 import { useEffect, useState } from 'react'
 import { useWays } from '../api/queries'
-import { clock, count, label } from '../lib/format'
+import { clock, count } from '../lib/format'
 import { go } from '../lib/route'
-import { colourOf } from '../lib/roles'
-import { Button, Switch } from '../ui/controls'
+import { Button, Select, Switch } from '../ui/controls'
 import { FIELD, FileRow, Section } from './Add'
 import { lengthOf } from './files'
 import { clearStage } from './staged'
 import { sendSong } from './uploads'
-import { defaultWay, needOf, timeOf, type Way } from './ways'
+import { WayList } from './WayList'
+import { defaultWay, USUAL_LENGTH, type Way } from './ways'
 
-const USUAL = 210 // seconds of a song whose length is not known
-const MAIN = 4 // ways that are in sight
 
 export interface Options {
   readonly chart: boolean
@@ -23,6 +21,15 @@ export interface Options {
   readonly format: string
 }
 
+const FORMATS = [
+  ['flac', '16 bits: enough to listen'],
+  ['flac24', '24 bits: to work on'],
+] as const
+const PRIORITIES = [
+  ['high', 'Before the others'],
+  ['normal', 'As it comes'],
+  ['low', 'When nothing else waits'],
+] as const
 const START: Options = { chart: true, preview: true, priority: 'normal', format: 'flac' }
 
 /** The form fields of a job. A chart needs a drum stem, and a draft first needs something finer after it. */
@@ -43,7 +50,7 @@ export function SongForm({ files }: { files: readonly File[] }) {
   const lengths = useLengths(files)
   const way = ways.find((one) => one.strategy === chosen) ?? defaultWay(ways)
   if (files.length === 0 || !way) return null
-  const seconds = files.reduce((sum, file) => sum + (lengths.get(file) ?? USUAL), 0)
+  const seconds = files.reduce((sum, file) => sum + (lengths.get(file) ?? USUAL_LENGTH), 0)
   const start = () => {
     for (const file of files) sendSong(file, fieldsOf(way, options))
     clearStage()
@@ -93,76 +100,6 @@ function useLengths(files: readonly File[]): ReadonlyMap<File, number | null> {
   return lengths
 }
 
-interface WayListProps {
-  ways: readonly Way[]
-  chosen: Way
-  onChoose: (strategy: string) => void
-  seconds: number
-}
-
-function WayList({ ways, chosen, onChoose, seconds }: WayListProps) {
-  const [all, setAll] = useState(false)
-  const shown = all ? ways : ways.filter((way, at) => at < MAIN || way === chosen)
-  return (
-    <>
-      <div role="radiogroup" aria-label="How fine?" className="overflow-hidden rounded-card border border-line bg-surface">
-        {shown.map((way) => (
-          <WayRow key={way.strategy} way={way} chosen={way === chosen} onChoose={onChoose} seconds={seconds} />
-        ))}
-      </div>
-      <button
-        type="button"
-        aria-expanded={all}
-        onClick={() => setAll(!all)}
-        className="mt-2 inline-flex h-9 items-center gap-1.5 rounded-full pr-3 text-sm text-soft hover:text-ink"
-      >
-        <ChevronRight size={16} aria-hidden className={`transition-transform ${all ? 'rotate-90' : ''}`} />
-        {all ? 'Fewer ways' : 'Karaoke, drums only, and every model'}
-      </button>
-    </>
-  )
-}
-
-function WayRow({ way, chosen, onChoose, seconds }: { way: Way; chosen: boolean; onChoose: (strategy: string) => void; seconds: number }) {
-  const need = needOf(way)
-  const time = timeOf(way, seconds)
-  return (
-    <label className="flex cursor-pointer items-start gap-4 border-b border-line px-4 py-3.5 transition-colors last:border-b-0 hover:bg-raised has-checked:bg-raised has-focus-visible:outline-2 has-focus-visible:-outline-offset-2 has-focus-visible:outline-ink">
-      <input type="radio" name="way-of-separating" value={way.strategy} checked={chosen} onChange={() => onChoose(way.strategy)} className="mt-1.5 size-4 shrink-0 accent-ink" />
-      <span className="min-w-0 grow">
-        <span className="flex flex-wrap items-baseline gap-x-3 gap-y-0.5">
-          <span className="font-medium">{way.title}</span>
-          <Stems names={way.stems} />
-        </span>
-        <span className="block text-sm text-soft">{way.gives}</span>
-        <span className="tabular flex flex-wrap items-center gap-x-3 text-sm text-faint">
-          <span title={way.pace === null ? 'Not measured on this machine yet' : 'As measured on this machine'}>
-            {time.charAt(0).toUpperCase() + time.slice(1)} {way.pace === null ? 'on a usual laptop' : 'here'}
-          </span>
-          {need && (
-            <span className={`inline-flex items-center gap-1.5 ${way.state === 'missing' ? 'text-warn' : ''}`}>
-              {way.state === 'missing' ? <TriangleAlert size={13} aria-hidden /> : <Download size={13} aria-hidden />} {need}
-            </span>
-          )}
-        </span>
-      </span>
-    </label>
-  )
-}
-
-function Stems({ names }: { names: readonly string[] }) {
-  return (
-    <span className="flex flex-wrap items-center gap-x-2.5 text-sm text-faint">
-      {names.map((name) => (
-        <span key={name} className="inline-flex items-center gap-1.5">
-          <span className="size-2 rounded-full" style={{ background: colourOf(name) }} />
-          {label(name).toLowerCase()}
-        </span>
-      ))}
-    </span>
-  )
-}
-
 function Advanced({ way, options, onChange }: { way: Way; options: Options; onChange: (options: Options) => void }) {
   const drums = way.stems.includes('drums')
   const { draft } = way
@@ -186,20 +123,13 @@ function Advanced({ way, options, onChange }: { way: Way; options: Options; onCh
           disabled={draft}
           onChange={(preview) => onChange({ ...options, preview })}
         />
-        <label className="block text-sm">
+        <label className="grid gap-1 text-sm">
           Resolution
-          <select className={`${FIELD} mt-1`} value={options.format} onChange={(event) => onChange({ ...options, format: event.target.value })}>
-            <option value="flac">16 bits: enough to listen</option>
-            <option value="flac24">24 bits: to work on</option>
-          </select>
+          <Select className={FIELD} value={options.format} options={FORMATS} onChange={(format) => onChange({ ...options, format })} />
         </label>
-        <label className="block text-sm">
-          Turn
-          <select className={`${FIELD} mt-1`} value={options.priority} onChange={(event) => onChange({ ...options, priority: event.target.value })}>
-            <option value="high">Before the others</option>
-            <option value="normal">As it comes</option>
-            <option value="low">When nothing else waits</option>
-          </select>
+        <label className="grid gap-1 text-sm">
+          Place in the queue
+          <Select className={FIELD} value={options.priority} options={PRIORITIES} onChange={(priority) => onChange({ ...options, priority })} />
         </label>
       </div>
     </details>

@@ -1,7 +1,7 @@
 /** Stems that one has: one song, each file named as its stem is. */
 
 import { useState } from 'react'
-import { colourOf, stemOfFile } from '../lib/roles'
+import { colourOf, stemOfFile, wordsOfFile } from '../lib/roles'
 import { count } from '../lib/format'
 import { go } from '../lib/route'
 import { Button } from '../ui/controls'
@@ -23,13 +23,15 @@ export function faultOf(names: readonly string[]): string | null {
   return plain.length > MOST ? `One song can have ${MOST} files at most.` : null
 }
 
-/** First names for stems: guessed from their files, told apart by a number. */
+/** First names for stems: guessed from their files; where several would be called the same, in the files' own words, told apart by a number. */
 export function firstNames(files: readonly File[]): string[] {
+  const guesses = files.map((file) => stemOfFile(file.name))
   const names: string[] = []
-  for (const file of files) {
-    const guess = stemOfFile(file.name)
-    let [name, number] = [guess, 2]
-    while (names.includes(name)) [name, number] = [`${guess}_${number}`, number + 1]
+  for (const [at, file] of files.entries()) {
+    const guess = guesses[at] ?? ''
+    const first = guesses.indexOf(guess) === guesses.lastIndexOf(guess) ? guess : wordsOfFile(file.name)
+    let [name, number] = [first, 2]
+    while (names.includes(name)) [name, number] = [`${first}_${number}`, number + 1]
     names.push(name)
   }
   return names

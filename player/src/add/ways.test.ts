@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Model, Strategy } from '../api/client'
-import { defaultWay, needOf, timeOf, waysOf } from './ways'
+import { defaultWay, needOf, timeOf, waysFor, waysOf } from './ways'
 
 const model = (name: string, more: Partial<Model> = {}): Model => ({
   name,
@@ -39,6 +39,16 @@ describe('the ways of a studio', () => {
   it('are drafts where all their models give one', () => {
     expect(ways.map((way) => way.draft)).toEqual([true, false, false, true, false])
   })
+})
+
+it('puts models that are here first, and finds them by name and stem', () => {
+  const many = [model('a.pth', { availability: 'missing' }), model('b_Karaoke.pth', { availability: 'download', stems: ['no_vocals'] }), model('c.ckpt')]
+  const ways = waysOf([strategy('fast', sketched)], { default: 'c.ckpt', items: many })
+  expect(ways.map((way) => way.title)).toEqual(['Draft', 'c.ckpt', 'b_Karaoke.pth', 'a.pth'])
+  expect(waysFor(ways, 'karaoke').map((way) => way.title)).toEqual(['b_Karaoke.pth'])
+  expect(waysFor(ways, 'PTH no vocals').map((way) => way.title)).toEqual(['b_Karaoke.pth'])
+  expect(waysFor(ways, '')).toEqual(ways)
+  expect(waysFor(ways, 'theremin')).toEqual([])
 })
 
 it('says what a way needs', () => {

@@ -27,7 +27,9 @@ const PRESETS: Readonly<Record<string, readonly [title: string, gives: string, u
 }
 const USUAL: Readonly<Record<string, number>> = { sketch: 0.1, spleeter: 0.2, demucs: 0.9 }
 
-/** All ways that the studio offers: presets first, then its own strategies, then single models. */
+const BY_STATE: readonly Way['state'][] = ['ready', 'download', 'missing']
+
+/** All ways that the studio offers: presets first, then its own strategies, then single models, those that are here before the others. */
 export function waysOf(strategies: readonly Strategy[], models: ModelList): Way[] {
   const drafts = new Set(models.items.filter((one) => one.draft).map((one) => one.name))
   const order = Object.keys(PRESETS)
@@ -46,7 +48,7 @@ export function waysOf(strategies: readonly Strategy[], models: ModelList): Way[
       usual: USUAL[one.family] ?? 1,
     }),
   )
-  return [...trees, ...single]
+  return [...trees, ...single.toSorted((a, b) => BY_STATE.indexOf(a.state) - BY_STATE.indexOf(b.state))]
 }
 
 function common(strategy: string, title: string, gives: string, one: { stems: string[]; seconds_per_second: number | null }) {
@@ -55,12 +57,23 @@ function common(strategy: string, title: string, gives: string, one: { stems: st
 
 const said = (summary: string): string => (summary ? `${summary.charAt(0).toUpperCase()}${summary.slice(1)}.` : '')
 
+/** The ways that have all words of a search in their names or stems. */
+export function waysFor(ways: readonly Way[], search: string): Way[] {
+  const words = search.toLowerCase().split(/\s+/)
+  return ways.filter((way) => {
+    const text = [way.title, way.gives, ...way.stems.map((stem) => stem.replaceAll('_', ' '))].join(' ').toLowerCase()
+    return words.every((word) => text.includes(word))
+  })
+}
+
 /** What must be had before a way can be gone, in a few words; empty where nothing must. */
 export function needOf(way: Way): string {
   if (way.state === 'missing') return 'Not installed here: see “Models” in the README'
   if (way.state === 'ready') return ''
   return way.download ? `Downloads ${bytes(way.download)} once` : 'Downloads its weights once'
 }
+
+export const USUAL_LENGTH = 210 // seconds of a song whose length is not known
 
 /** How long a way takes for some seconds of song, in words. */
 export function timeOf(way: Way, seconds: number): string {

@@ -113,11 +113,20 @@ function problemOf(status: number, text: string): ApiError {
   }
 }
 
-/** A message as a sentence: the API writes them without a capital and a full stop. */
+const BLAMED = /^([^:]+\.\w{1,5}): (.+)$/s
+
+/** A message as a sentence: the API writes them without a capital and a full stop. A file that it begins with keeps its name. */
 export function sentence(text: string): string {
   const trimmed = text.trim()
   if (!trimmed) return ''
-  return `${trimmed.charAt(0).toUpperCase()}${trimmed.slice(1)}${/[.!?…]$/.test(trimmed) ? '' : '.'}`
+  const first = BLAMED.test(trimmed) ? trimmed.charAt(0) : trimmed.charAt(0).toUpperCase()
+  return `${first}${trimmed.slice(1)}${/[.!?…]$/.test(trimmed) ? '' : '.'}`
+}
+
+/** A message in two: the file that it blames, empty where it names none, and the rest as a sentence. */
+export function blamed(message: string): { file: string; text: string } {
+  const [, file = '', text = message] = BLAMED.exec(message) ?? []
+  return { file, text: sentence(text) }
 }
 
 /** An error of any kind as an `ApiError`. */

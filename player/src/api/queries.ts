@@ -1,8 +1,8 @@
 /** What is asked of the studio, and kept fresh. */
 
-import { QueryClient, keepPreviousData, queryOptions, useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import { QueryClient, keepPreviousData, queryOptions, useInfiniteQuery, useMutation, useQueries, useQuery, useQueryClient, type UseQueryResult } from '@tanstack/react-query'
 import { waysOf, type Way } from '../add/ways'
-import { readPeaks } from '../lib/peaks'
+import { readPeaks, together, type Peaks } from '../lib/peaks'
 import { readChart } from '../drums/chart'
 import { API, ApiError, answered, request, send, type Job, type JobPage, type ModelList, type SongDetail, type SongPage, type StrategyList } from './client'
 
@@ -80,6 +80,16 @@ export function usePeaks(url: string) {
   return useQuery({ ...peaksQuery(url), placeholderData: keepPreviousData })
 }
 
+/** The overview of several together, once all of them are here. */
+export function usePeaksTogether(urls: readonly string[]): Peaks | undefined {
+  return useQueries({ queries: urls.map(peaksQuery), combine: blended })
+}
+
+function blended(results: readonly UseQueryResult<Peaks>[]): Peaks | undefined {
+  const all = results.flatMap(({ data }) => data ?? [])
+  return all.length === results.length ? together(all) : undefined
+}
+
 export function useChart(url: string | undefined) {
   return useQuery({
     queryKey: ['chart', url],
@@ -93,6 +103,7 @@ export function useChart(url: string | undefined) {
 /** What the page reads of a receipt; imported stems have no more than some of it. */
 export interface Receipt {
   readonly model: { readonly name: string; readonly draft: boolean }
+  readonly nodes?: readonly { readonly model: string }[] // of a strategy, whose name stands in `model`
   readonly device?: string
   readonly elapsed?: number
   readonly gain_db: number

@@ -7,7 +7,7 @@ import { useTheme } from '../lib/theme'
 import { Segments } from '../ui/controls'
 import { useMix } from '../song/mixer'
 import type { View } from '../song/view'
-import { shape, within, type Chart } from './chart'
+import { shape, shortLane, within, type Chart } from './chart'
 import { Drummer } from './drummer'
 
 const LANE = 16 // CSS pixels
@@ -33,9 +33,13 @@ export function Lanes({ chart, stem, view, width }: Props) {
           Drum chart
         </button>
         <span className="tabular">
-          {count(chart.onsets.length, 'stroke')}
-          {chart.draft && ' · a draft'}
-          {chart.draft && <span className="max-sm:hidden">: some are missed or misplaced</span>}
+          {chart.onsets.length === 0 ? 'no strokes were found' : count(chart.onsets.length, 'stroke')}
+          {chart.draft && chart.onsets.length > 0 && (
+            <>
+              {' · a draft'}
+              <span className="max-sm:hidden">: some are missed or misplaced</span>
+            </>
+          )}
         </span>
         <HearKit chart={chart} stem={stem} />
       </div>
@@ -43,12 +47,18 @@ export function Lanes({ chart, stem, view, width }: Props) {
         <div className="relative">
           <Strokes chart={chart} view={view} width={width} />
           <ul aria-label="Strokes on each lane" className="pointer-events-none absolute inset-y-0 left-0 z-10 lg:right-full lg:left-auto lg:pr-5">
-            {ORDER.map((lane) => (
-              <li key={lane} style={{ height: LANE }} className="flex items-center text-[11px] leading-none whitespace-nowrap text-faint lg:justify-end">
-                <span className="max-lg:rounded-r max-lg:bg-canvas/80 max-lg:pr-1.5">{label(chart.lanes.find((one) => one.lane === lane)?.type ?? '')}</span>
-                <span className="sr-only">: {count(chart.onsets.filter((stroke) => stroke.lane === lane).length, 'stroke')}</span>
-              </li>
-            ))}
+            {ORDER.map((lane) => {
+              const type = chart.lanes.find((one) => one.lane === lane)?.type ?? ''
+              return (
+                <li key={lane} style={{ height: LANE }} className="flex items-center text-[11px] leading-none whitespace-nowrap text-faint lg:justify-end">
+                  <span aria-hidden className="rounded-r bg-canvas/80 pr-1 lg:hidden">
+                    {shortLane(type)}
+                  </span>
+                  <span className="max-lg:sr-only">{label(type)}</span>
+                  <span className="sr-only">: {count(chart.onsets.filter((stroke) => stroke.lane === lane).length, 'stroke')}</span>
+                </li>
+              )
+            })}
           </ul>
         </div>
       )}

@@ -18,6 +18,11 @@ export interface Chart {
   readonly onsets: readonly Stroke[]
 }
 
+const SHORT: Readonly<Record<string, string>> = { kick: 'K', snare: 'S', hi_hat: 'HH', high_tom: 'T1', mid_tom: 'T2', floor_tom: 'T3', crash: 'C', ride: 'R' }
+
+/** A lane's name as drummers write it where there is little room. */
+export const shortLane = (type: string): string => SHORT[type] ?? type.slice(0, 2).toUpperCase()
+
 /** Reads `drums.json`; strokes come out in the order of their times. */
 export function readChart(json: unknown): Chart {
   const chart = json as Chart

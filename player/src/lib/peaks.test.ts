@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { columnsOf, readPeaks } from './peaks'
+import { columnsOf, readPeaks, together } from './peaks'
 
 interface Dat {
   version?: number
@@ -76,4 +76,18 @@ describe('columnsOf', () => {
     expect([columns[1], columns[7]]).toEqual([0, 0])
     expect(columns[3]).toBeGreaterThan(0)
   })
+})
+
+describe('together', () => {
+  const half = Array.from({ length: 8192 }, (_, at) => (at < 4096 ? [-32767, 32767] : [0, 0])).flat() // loud, then silent
+  const one = readPeaks(dat({ values: half.map((value) => value * 0.6) }))
+  const other = readPeaks(dat({ perPixel: 20, values: half.slice(0, 8192).map((value) => value * 0.8) })) // loud throughout, and as long
+
+  it('adds overviews up as unrelated sounds do, whatever their steps', () => {
+    const both = together([one, other])
+    const columns = both && columnsOf(both, 0, 81.92, 2)
+    expect([...(columns ?? [])].map((value) => Number(value.toFixed(3)))).toEqual([-1, 1, -0.8, 0.8])
+    expect(both?.highest).toBeCloseTo(1, 4)
+  })
+  it('is nothing where there are none', () => expect(together([])).toBeUndefined())
 })

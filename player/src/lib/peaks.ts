@@ -37,6 +37,20 @@ export function readPeaks(buffer: ArrayBuffer): Peaks {
   return { sampleRate, levels, highest: values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) }
 }
 
+const COLUMNS = 2048 // of an overview of several
+
+/** Several overviews as one: the magnitudes of unrelated sounds, the root of the sum of their squares. */
+export function together(all: readonly Peaks[]): Peaks | undefined {
+  const [first] = all
+  if (!first) return undefined
+  const seconds = Math.max(...all.map(({ levels: [finest], sampleRate }) => (finest ? (finest.length * finest.samplesPerPixel) / sampleRate : 0)))
+  const values = new Float32Array(2 * COLUMNS)
+  for (const peaks of all) for (const [at, value] of columnsOf(peaks, 0, seconds, COLUMNS).entries()) values[at] = (values[at] ?? 0) + value * value
+  for (const [at, value] of values.entries()) values[at] = Math.sqrt(value) * (at % 2 ? 1 : -1)
+  const level = { samplesPerPixel: (seconds * first.sampleRate) / COLUMNS, length: COLUMNS, values }
+  return { sampleRate: first.sampleRate, levels: [level], highest: values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) }
+}
+
 function joined(raw: Int8Array | Int16Array, length: number, channels: number, full: number): Float32Array {
   const values = new Float32Array(2 * length)
   for (let pixel = 0; pixel < length; pixel += 1) {

@@ -16,6 +16,8 @@ it.each([
   ['vox.flac', 'vocals'],
   ['Bassment Jaxx - Synth Pad.wav', 'synth_pad'],
   ['no_vocals.mp3', 'no_vocals'],
+  ['Night Drive - 08 FX riser.wav', 'fx_riser'],
+  ['3_4 Time - 12.wav', '12'],
   ['ピアノ.wav', 'ピアノ'],
   ['.wav', 'other'],
 ])('calls the stem of %s %s', (file, stem) => expect(stemOfFile(file)).toBe(stem))

@@ -23,9 +23,18 @@ export const colourOf = (name: string): string => `var(--role-${roleOf(name)})`
 
 /** What a recording's stem is called, guessed from its file's name: `My Song - 03 Drums (24bit).wav` → `drums`. */
 export function stemOfFile(file: string): string {
+  const role = roleOf(partOf(file))
+  return role === 'other' || role === 'rest' ? wordsOfFile(file) : role
+}
+
+/** The same in the file's own words: `My Song - 03 Kick In.wav` → `kick_in`. */
+export function wordsOfFile(file: string): string {
+  const words = partOf(file).toLowerCase().replaceAll(/[^\p{L}\p{N}]+/gu, '_').replaceAll(/^_+|_+$/g, '')
+  return words.replace(/^\d{1,2}_(?=\p{L})/u, '').slice(0, 40) || 'other'
+}
+
+/** The end of a file's name, where stems are told apart. */
+function partOf(file: string): string {
   const base = file.replace(/\.[^.]+$/, '')
-  const role = roleOf(base.split(/\s-\s|__/).at(-1) ?? base)
-  if (role !== 'other' && role !== 'rest') return role
-  const last = (base.split(/\s-\s|__/).at(-1) ?? base).toLowerCase()
-  return last.replaceAll(/[^\p{L}\p{N}]+/gu, '_').replaceAll(/^_+|_+$/g, '').slice(0, 40) || 'other'
+  return base.split(/\s-\s|__/).at(-1) ?? base
 }

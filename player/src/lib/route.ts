@@ -1,5 +1,6 @@
 /** Where in the page one is: `/`, `/add`, `/songs/ID`. */
 
+import { useEffect } from 'react'
 import { createStore, useStore } from './store'
 
 export type Route = { view: 'library' } | { view: 'add' } | { view: 'song'; id: string } | { view: 'nowhere' }
@@ -23,4 +24,11 @@ export function go(to: string): void {
 
 export function useRoute(): Route {
   return routeOf(useStore(path))
+}
+
+/** Names the browser's tab after what is shown. */
+export function useTitle(name: string): void {
+  useEffect(() => {
+    document.title = name ? `${name} · Stemwright` : 'Stemwright'
+  }, [name])
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { before, firstLoop, nearest, ordered, snapped } from './snap'
+import { before, edged, firstLoop, nearest, ordered, snapped } from './snap'
 
 const beats = Array.from({ length: 40 }, (_, at) => at / 2) // 120 a minute, to 19.5 s
 const known = { beats, period: 0.5 }
@@ -32,6 +32,19 @@ describe('snapped', () => {
 it('keeps a region inside the song', () => {
   expect(ordered({ start: -4, end: 99 }, 20)).toEqual({ start: 0, end: 20 })
   expect(ordered({ start: 30, end: 40 }, 20)).toEqual({ start: 19.95, end: 20 })
+})
+
+describe('edged', () => {
+  it('moves one end and leaves the other', () => {
+    expect(edged('start', 3, { start: 1, end: 9 }, known, 20)).toEqual({ start: 3, end: 9 })
+    expect(edged('end', 3, { start: 1, end: 9 }, known, 20)).toEqual({ start: 1, end: 3 })
+  })
+  it('is four bars long where there is no other end, or it would be on the wrong side', () => {
+    expect(edged('start', 3, null, known, 20)).toEqual({ start: 3, end: 11 })
+    expect(edged('start', 10, { start: 1, end: 9 }, known, 20)).toEqual({ start: 10, end: 18 })
+    expect(edged('end', 12, null, known, 20)).toEqual({ start: 4, end: 12 })
+    expect(edged('end', 3, { start: 4, end: 9 }, known, 20)).toEqual({ start: 0, end: 3 })
+  })
 })
 
 describe('firstLoop', () => {

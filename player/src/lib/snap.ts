@@ -42,11 +42,22 @@ export function snapped(region: Region, grid: Grid, duration: number): Region {
   return ordered({ start: tidy.start, end: tidy.start + beats * grid.period }, duration)
 }
 
+/** A region as it is to be looped: on whole beats where it snaps, within the song in any case. */
+export const fit = (region: Region, grid: Grid, snap: boolean, duration: number): Region => (snap ? snapped(region, grid, duration) : ordered(region, duration))
+
 /** A region within the song, its ends in order and apart. */
 export function ordered({ start, end }: Region, duration: number): Region {
   const [low, high] = [Math.min(start, end), Math.max(start, end)]
   const from = Math.min(Math.max(0, low), Math.max(0, duration - SHORTEST))
   return { start: from, end: Math.min(duration, Math.max(high, from + SHORTEST)) }
+}
+
+/** A loop with its start, or its end, at `position`; the other end stays where it can, else it lies four bars away. */
+export function edged(edge: 'start' | 'end', position: number, loop: Region | null, grid: Grid, duration: number): Region {
+  const length = firstLoop(position, grid, duration)
+  const reach = length.end - length.start
+  if (edge === 'start') return { start: position, end: loop && loop.end > position ? loop.end : Math.min(duration, position + reach) }
+  return { start: loop && loop.start < position ? loop.start : Math.max(0, position - reach), end: position }
 }
 
 /** A loop to begin with: four bars from the bar that `position` is in, or eight seconds where no beat is known. */

@@ -7,9 +7,10 @@ import { errorOf } from '../api/client'
 import { useJobs, useSongs, type Sort } from '../api/queries'
 import { count } from '../lib/format'
 import { recall, remember } from '../lib/memory'
+import { useTitle } from '../lib/route'
 import { useStore } from '../lib/store'
 import { Link } from '../ui/Link'
-import { Button, look } from '../ui/controls'
+import { Button, look, Select } from '../ui/controls'
 import { SongRow } from './SongRow'
 import { Trouble, UploadRow } from './UploadRow'
 import { away } from './away'
@@ -24,6 +25,7 @@ const SORTS: readonly (readonly [Sort, string])[] = [
 ]
 
 export function Library() {
+  useTitle('Your songs')
   const [search, setSearch] = useState('')
   const [sort, setSort] = useState<Sort>(() => recall<Sort>('sort') ?? '-created_at')
   const wanted = useDeferredValue(search.trim())
@@ -102,18 +104,13 @@ function Tools({ search, onSearch, sort, onSort }: ToolsProps) {
           className="h-10 w-full rounded-full border border-line bg-surface pr-4 pl-10 hover:border-strong"
         />
       </div>
-      <select
+      <Select
         aria-label="Order"
         value={sort}
-        onChange={(event) => onSort(event.target.value as Sort)}
+        options={SORTS}
+        onChange={(next) => onSort(next as Sort)}
         className="h-10 rounded-full border border-line bg-surface px-4 text-soft hover:border-strong"
-      >
-        {SORTS.map(([value, text]) => (
-          <option key={value} value={value}>
-            {text}
-          </option>
-        ))}
-      </select>
+      />
     </div>
   )
 }
@@ -134,11 +131,13 @@ function Welcome() {
         ))}
       </svg>
       <h1 className="mt-8 text-4xl font-semibold tracking-tight text-balance">Take a song apart</h1>
-      <p className="mt-3 max-w-md text-lg text-soft text-balance">Drop a song anywhere on this page. Voice, drums, bass and the rest come out, ready to mix and to take away.</p>
+      <p className="mt-3 max-w-md text-lg text-soft text-balance">
+        <span className="pointer-coarse:hidden">Drop a song anywhere on this page. </span>Voice, drums, bass and the rest come out, ready to mix and to take away.
+      </p>
       <Link to="/add" className={`${look({ kind: 'solid' })} mt-8`}>
         <Plus size={18} aria-hidden /> Add music
       </Link>
-      <p className="mt-6 text-sm text-faint">Everything stays on this machine.</p>
+      <p className="mt-6 text-sm text-faint">Nothing leaves your studio.</p>
     </div>
   )
 }

@@ -2,7 +2,8 @@
 
 import { useState } from 'react'
 import { FIELD } from '../add/Add'
-import { needOf, timeOf } from '../add/ways'
+import { WayList } from '../add/WayList'
+import { defaultWay, USUAL_LENGTH } from '../add/ways'
 import { errorOf, type Song } from '../api/client'
 import { useJobActions, useSongActions, useWays } from '../api/queries'
 import { Button } from '../ui/controls'
@@ -52,7 +53,7 @@ function RenameForm({ song, onClose }: { song: Song; onClose: () => void }) {
 
 export function SeparateAgain({ song, open, onClose }: Props) {
   return (
-    <Dialog open={open} onClose={onClose} title={`Take “${song.title}” apart`}>
+    <Dialog open={open} onClose={onClose} title={`Take “${song.title}” apart`} wide>
       <AgainForm song={song} onClose={onClose} />
     </Dialog>
   )
@@ -61,36 +62,20 @@ export function SeparateAgain({ song, open, onClose }: Props) {
 function AgainForm({ song, onClose }: { song: Song; onClose: () => void }) {
   const ways = useWays()
   const { create } = useJobActions()
-  const [strategy, setStrategy] = useState('balanced')
-  const way = ways.find((one) => one.strategy === strategy) ?? ways[0]
+  const [chosen, setChosen] = useState<string | null>(null)
+  const way = ways.find((one) => one.strategy === chosen) ?? defaultWay(ways)
   if (!way) return null
-  const need = needOf(way)
   const body = { song_id: song.id, strategy: way.strategy, preview: song.model === null && !way.draft, transcribe: way.stems.includes('drums') }
   return (
-    <div className="grid gap-4">
-      <label className="text-sm">
-        Way
-        <select className={`${FIELD} mt-1`} value={way.strategy} onChange={(event) => setStrategy(event.target.value)}>
-          {ways.map((one) => (
-            <option key={one.strategy} value={one.strategy}>
-              {one.title}
-            </option>
-          ))}
-        </select>
-      </label>
-      <p className="text-sm text-soft">
-        {way.gives} It takes {timeOf(way, song.duration ?? 210)}.{need && <span className="text-warn"> {need}.</span>}
-      </p>
-      {create.error && <p className="text-sm text-bad">{errorOf(create.error).message}</p>}
-      <Button
-        kind="solid"
-        className="justify-self-end"
-        disabled={create.isPending || way.state === 'missing'}
-        onClick={() => create.mutate(body, { onSuccess: onClose })}
-      >
-        Take it apart
-      </Button>
-    </div>
+    <>
+      <WayList ways={ways} chosen={way} onChoose={setChosen} seconds={song.duration ?? USUAL_LENGTH} />
+      {create.error && <p className="mt-3 text-sm text-bad">{errorOf(create.error).message}</p>}
+      <div className="mt-4 flex justify-end">
+        <Button kind="solid" disabled={create.isPending || way.state === 'missing'} onClick={() => create.mutate(body, { onSuccess: onClose })}>
+          Take it apart
+        </Button>
+      </div>
+    </>
   )
 }
 

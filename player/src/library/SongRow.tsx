@@ -1,6 +1,6 @@
 /** A song in the library. */
 
-import { Ellipsis, Pencil, RotateCw, Scissors, Trash2, X } from 'lucide-react'
+import { AudioLines, Ellipsis, Pencil, RotateCw, Trash2, X } from 'lucide-react'
 import { useState } from 'react'
 import { advice, errorOf, sentence, type Job, type Song } from '../api/client'
 import { useJobActions } from '../api/queries'
@@ -49,11 +49,13 @@ export function SongRow({ song, job, failed }: { song: Song; job: Job | undefine
             </span>
           </p>}
       </div>
-      <dl className="tabular hidden shrink-0 text-right text-sm text-soft sm:flex">
-        <Fact name="Tempo" value={bpm && `${bpm} BPM`} width="w-20" />
-        <Fact name="Key" value={key} width="w-14" title={keyName} />
-        <Fact name="Length" value={song.duration ? clock(song.duration) : ''} width="w-16" />
-      </dl>
+      {!job && !failed && (
+        <dl className="tabular hidden shrink-0 text-right text-sm text-soft sm:flex">
+          <Fact name="Tempo" value={bpm && `${bpm} BPM`} width="w-20" />
+          <Fact name="Key" value={key} width="w-14" title={keyName} />
+          <Fact name="Length" value={song.duration ? clock(song.duration) : ''} width="w-16" />
+        </dl>
+      )}
       <Actions song={song} job={job} failed={failed} onOpen={setOpen} />
       <RenameSong song={song} open={open === 'rename'} onClose={() => setOpen(null)} />
       <SeparateAgain song={song} open={open === 'again'} onClose={() => setOpen(null)} />
@@ -83,9 +85,20 @@ export function Badge({ text }: { text: string }) {
 function Running({ job, title }: { job: Job; title: string }) {
   return (
     <>
-      <p className="tabular truncate text-sm text-faint">{[stageOf(job), progressOf(job)].filter(Boolean).join(' · ')}</p>
+      <Stage job={job} />
       <Progress label={`${stageOf(job)}: ${title}`} value={job.status === 'queued' ? 0 : job.progress} className="mt-1.5 max-w-xl" />
     </>
+  )
+}
+
+/** What a job does; how far it is stays in sight where there is little room. */
+export function Stage({ job }: { job: Job }) {
+  const progress = progressOf(job)
+  return (
+    <p className="tabular flex text-sm text-faint">
+      <span className="truncate">{stageOf(job)}</span>
+      {progress && <span className="shrink-0 whitespace-pre"> · {progress}</span>}
+    </p>
   )
 }
 
@@ -98,7 +111,7 @@ function Failed({ job }: { job: Job }) {
   )
 }
 
-const complain = (error: unknown): void => say(errorOf(error).message, { bad: true })
+export const complain = (error: unknown): void => say(errorOf(error).message, { bad: true })
 
 interface ActionsProps {
   song: Song
@@ -111,10 +124,10 @@ function Actions({ song, job, failed, onOpen }: ActionsProps) {
   const { cancel, retry } = useJobActions()
   const idle = song.model === null && song.kind === 'recording' && !job && !failed
   const items = [
-    { text: 'Open', icon: <Scissors size={16} aria-hidden />, onSelect: () => go(`/songs/${song.id}`) },
+    { text: 'Open', icon: <AudioLines size={16} aria-hidden />, onSelect: () => go(`/songs/${song.id}`) },
     { text: 'Rename', icon: <Pencil size={16} aria-hidden />, onSelect: () => onOpen('rename') },
     ...(song.kind === 'recording' ? [{ text: 'Separate again', icon: <RotateCw size={16} aria-hidden />, onSelect: () => onOpen('again') }] : []),
-    { text: 'Delete', icon: <Trash2 size={16} aria-hidden />, onSelect: () => onOpen('delete'), bad: true, disabled: Boolean(job) },
+    { text: job ? 'Delete: cancel it first' : 'Delete', icon: <Trash2 size={16} aria-hidden />, onSelect: () => onOpen('delete'), bad: true, disabled: Boolean(job) },
   ]
   return (
     <div className="relative flex shrink-0 items-center gap-1">

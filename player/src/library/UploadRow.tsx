@@ -1,7 +1,7 @@
 /** What is on its way to the library, and what did not make it. */
 
 import { RotateCw, TriangleAlert, Upload as UploadIcon, X } from 'lucide-react'
-import { advice, sentence, type Job } from '../api/client'
+import { advice, blamed, type Job } from '../api/client'
 import { drop, sendAgain, type Upload } from '../add/uploads'
 import { Button, Progress } from '../ui/controls'
 import { putAway } from './away'
@@ -10,11 +10,12 @@ const ROW = 'flex items-center gap-4 border-t border-line py-3 min-h-19'
 
 export function UploadRow({ upload }: { upload: Upload }) {
   const { id, name, status, sent, error } = upload
-  if (error)
+  if (error) {
+    const { file, text } = blamed(error.message)
     return (
       <li className={ROW}>
         <Sign />
-        <Words title={name} message={error.message} code={error.code} />
+        <Words title={name} message={file === name ? text : error.message} code={error.code} />
         {(error.status < 400 || error.status === 429 || error.status >= 500) && (
           <Button kind="outline" size="small" onClick={() => sendAgain(id)}>
             <RotateCw size={14} aria-hidden /> Try again
@@ -23,6 +24,7 @@ export function UploadRow({ upload }: { upload: Upload }) {
         <Away name={name} onClick={() => drop(id)} />
       </li>
     )
+  }
   const percent = Math.floor(sent * 100)
   return (
     <li className={ROW}>
@@ -41,11 +43,12 @@ export function UploadRow({ upload }: { upload: Upload }) {
 
 /** A job whose upload was no song. */
 export function Trouble({ job }: { job: Job }) {
+  const { file, text } = blamed(job.error?.message ?? '')
   return (
     <li className={ROW}>
       <Sign />
-      <Words title="A file could not be used" message={sentence(job.error?.message ?? '')} code={job.error?.code ?? ''} />
-      <Away name="this" onClick={() => putAway(job.id)} />
+      <Words title={file || 'A file could not be used'} message={text} code={job.error?.code ?? ''} />
+      <Away name={file || 'this'} onClick={() => putAway(job.id)} />
     </li>
   )
 }

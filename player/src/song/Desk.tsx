@@ -44,7 +44,7 @@ export function Desk({ song, job, engine, source, chart }: Props) {
   const scale = useScale(source)
   const height = trackHeight(source.stems.length, chart !== undefined)
   const drums = source.stems.find((stem) => roleOf(stem.name) === 'drums')?.name
-  useShortcuts({ mixer, grid, view, onView, chosen, onChoose: setChosen, onHelp: () => setOpen('help') })
+  useShortcuts({ mixer, grid, snap, view, onView, chosen, onChoose: setChosen, onHelp: () => setOpen('help') })
   return (
     <MixerContext value={mixer}>
       <div className={FRAME}>

@@ -1,13 +1,14 @@
 /** What song this is, and what can be done with it as a whole. */
 
-import { ArrowLeft, Download, Ellipsis, Keyboard, Pencil, RotateCcw, RotateCw, Trash2 } from 'lucide-react'
+import { ArrowLeft, Download, Ellipsis, Keyboard, Pencil, RotateCcw, RotateCw, Trash2, X } from 'lucide-react'
 import { useState } from 'react'
 import type { Job, SongDetail } from '../api/client'
+import { useJobActions } from '../api/queries'
 import { ThemeSwitch } from '../App'
 import { Cover } from '../library/Cover'
 import { DeleteSong, RenameSong, SeparateAgain } from '../library/SongDialogs'
-import { Badge, factsOf } from '../library/SongRow'
-import { progressOf, stageOf } from '../library/jobs'
+import { Badge, complain, factsOf, Stage } from '../library/SongRow'
+import { stageOf } from '../library/jobs'
 import { clock } from '../lib/format'
 import { go } from '../lib/route'
 import { Link } from '../ui/Link'
@@ -27,15 +28,18 @@ type Open = 'rename' | 'again' | 'delete' | null
 
 export function SongHeader({ song, job, draft = false, onTake, onReset, onHelp }: Props) {
   const [open, setOpen] = useState<Open>(null)
-  const { bpm, keyName } = factsOf(song)
-  const facts = [song.artist, bpm && `${bpm} BPM`, keyName, song.duration && clock(song.duration)].filter(Boolean)
+  const { cancel } = useJobActions()
+  const { bpm, key } = factsOf(song)
+  const facts = [song.artist, bpm && `${bpm} BPM`, key, song.duration && clock(song.duration)].filter(Boolean)
   const close = () => setOpen(null)
   const items = [
-    ...(onReset ? [{ text: 'Mix as it was', icon: <RotateCcw size={16} aria-hidden />, onSelect: onReset }] : []),
-    ...(onHelp ? [{ text: 'Keyboard', icon: <Keyboard size={16} aria-hidden />, onSelect: onHelp }] : []),
+    ...(onReset ? [{ text: 'Reset the mix', icon: <RotateCcw size={16} aria-hidden />, onSelect: onReset }] : []),
+    ...(onHelp ? [{ text: 'Keyboard shortcuts', icon: <Keyboard size={16} aria-hidden />, onSelect: onHelp }] : []),
     ...(song.kind === 'recording' ? [{ text: 'Separate again', icon: <RotateCw size={16} aria-hidden />, onSelect: () => setOpen('again') }] : []),
     { text: 'Rename', icon: <Pencil size={16} aria-hidden />, onSelect: () => setOpen('rename') },
-    { text: 'Delete', icon: <Trash2 size={16} aria-hidden />, onSelect: () => setOpen('delete'), bad: true, disabled: Boolean(job) },
+    job
+      ? { text: 'Cancel the separation', icon: <X size={16} aria-hidden />, onSelect: () => cancel.mutate(job.id, { onError: complain }), bad: true }
+      : { text: 'Delete', icon: <Trash2 size={16} aria-hidden />, onSelect: () => setOpen('delete'), bad: true },
   ]
   return (
     <header className="flex min-h-20 items-center gap-3 sm:gap-4">
@@ -48,7 +52,7 @@ export function SongHeader({ song, job, draft = false, onTake, onReset, onHelp }
           <h1 className="truncate text-lg font-semibold tracking-tight sm:text-xl">{song.title}</h1>
           {draft && <Badge text="Draft" />}
         </div>
-        {job ? <UnderWay job={job} /> : <p className="tabular truncate text-sm text-faint">{facts.join(' · ')}</p>}
+        {job && onTake ? <UnderWay job={job} /> : <p className="tabular truncate text-sm text-faint">{facts.join(' · ')}</p>}
       </div>
       {onTake && (
         <Button kind="solid" onClick={onTake} aria-label="Take away" className="shrink-0 max-sm:size-10 max-sm:px-0!">
@@ -78,10 +82,8 @@ export function SongHeader({ song, job, draft = false, onTake, onReset, onHelp }
 function UnderWay({ job }: { job: Job }) {
   return (
     <div className="flex items-center gap-3 text-sm text-faint">
-      <span className="tabular truncate">
-        {job.preview ? 'Playing a draft. ' : ''}
-        {[stageOf(job), progressOf(job)].filter(Boolean).join(' · ')}
-      </span>
+      {job.preview && <span className="max-sm:hidden">Playing a draft.</span>}
+      <Stage job={job} />
       <Progress label={stageOf(job)} value={job.status === 'queued' ? 0 : job.progress} className="w-28 shrink-0 max-sm:hidden" />
     </div>
   )

@@ -3,9 +3,11 @@
 import { ArrowLeft } from 'lucide-react'
 import { useState } from 'react'
 import { ApiError, advice, errorOf, sentence, type Job, type SongDetail } from '../api/client'
-import { useChart, useJobs, useSong } from '../api/queries'
+import { useChart, useJobActions, useJobs, useSong } from '../api/queries'
 import { failedJobOf, liveJobOf, progressOf, stageOf } from '../library/jobs'
 import { SeparateAgain } from '../library/SongDialogs'
+import { complain } from '../library/SongRow'
+import { useTitle } from '../lib/route'
 import { Link } from '../ui/Link'
 import { Button, Progress } from '../ui/controls'
 import { Desk, FRAME } from './Desk'
@@ -16,6 +18,7 @@ import { sourceOf } from './source'
 export default function SongView({ id }: { id: string }) {
   const song = useSong(id)
   const { data: jobs = [] } = useJobs()
+  useTitle(song.data?.title ?? '')
   if (song.isError) return <Gone error={errorOf(song.error)} onRetry={() => void song.refetch()} />
   if (!song.data) return <div className="h-dvh" />
   return <Opened key={id} song={song.data} job={liveJobOf(jobs, id)} failed={failedJobOf(jobs, id, [])} />
@@ -56,12 +59,17 @@ function Middle({ children }: { children: React.ReactNode }) {
 /** A song that has no stems yet. */
 function Waiting({ song, job, failed }: { song: SongDetail; job: Job | undefined; failed: Job | undefined }) {
   const [open, setOpen] = useState(false)
+  const { cancel } = useJobActions()
   if (job)
     return (
       <Middle>
         <p className="text-xl font-semibold tracking-tight">{stageOf(job)}</p>
         <Progress label={stageOf(job)} value={job.status === 'queued' ? 0 : job.progress} className="w-72" />
         <p className="tabular h-6 text-faint">{progressOf(job)}</p>
+        <p className="text-soft">You can leave this page: the work goes on.</p>
+        <Button kind="outline" onClick={() => cancel.mutate(job.id, { onError: complain })} disabled={cancel.isPending}>
+          Cancel
+        </Button>
       </Middle>
     )
   return (
@@ -85,7 +93,7 @@ function Waiting({ song, job, failed }: { song: SongDetail; job: Job | undefined
 function Gone({ error, onRetry }: { error: ApiError; onRetry: () => void }) {
   return (
     <Middle>
-      <p className="text-xl font-semibold tracking-tight">{error.status === 404 ? 'This song is not here' : error.message}</p>
+      <h1 className="text-xl font-semibold tracking-tight">{error.status === 404 ? 'This song is not here' : error.message}</h1>
       <p className="text-soft">{error.status === 404 ? 'It was deleted, or the address is wrong.' : advice(error.code)}</p>
       {error.status !== 404 && (
         <Button kind="outline" onClick={onRetry}>

@@ -1,13 +1,14 @@
 /** The song in time: an overview, a ruler, the stems' waveforms, one playhead over all, and the loop. */
 
 import { useEffect, useEffectEvent, useLayoutEffect, useRef, useState, type PointerEvent, type ReactNode, type RefObject } from 'react'
-import { usePeaks } from '../api/queries'
+import { usePeaksTogether } from '../api/queries'
 import type { Region } from '../engine/types'
 import { clock } from '../lib/format'
-import { before, ordered, snapped, type Grid } from '../lib/snap'
+import { before, fit, type Grid } from '../lib/snap'
+import { momentAt, Scrub } from './Scrub'
 import { useMix } from './mixer'
 import { Waveform } from './Waveform'
-import { fitted, following, ticks, zoomed, type View } from './view'
+import { fitted, following, shows, ticks, zoomed, type View } from './view'
 
 interface Props {
   view: View
@@ -27,10 +28,11 @@ export function Timeline({ view, onView, grid, bars, snap, children }: Props) {
 
   useEffect(() => {
     let turned = view
+    let seen = shows(view, engine.position()) // who has looked elsewhere stays there
     return frames.add((position) => {
-      const playing = engine.state.status === 'playing'
-      const next = playing ? following(turned, position, engine.duration) : turned
+      const next = seen ? following(turned, position, engine.duration) : turned
       if (next !== turned) onView((turned = next))
+      seen = shows(turned, position)
       const at = ((position - turned.start) / turned.span) * width
       if (!head.current) return
       head.current.style.transform = `translateX(${at}px)`
@@ -43,7 +45,9 @@ export function Timeline({ view, onView, grid, bars, snap, children }: Props) {
       <Overview view={view} onView={onView} />
       <Ruler view={view} width={width} grid={grid} bars={bars} snap={snap} />
       <div className="relative">
-        <Scrub view={view}>{children(width)}</Scrub>
+        <Scrub view={view} onView={onView}>
+          {children(width)}
+        </Scrub>
         <div ref={lane} className="pointer-events-none absolute inset-y-0 right-0 left-0 overflow-hidden lg:left-(--head)">
           <LoopShade view={view} loop={state.loop} />
           <div ref={head} data-testid="playhead" className="absolute inset-y-0 left-0 w-px bg-ink">
@@ -88,49 +92,10 @@ function useWheel(lane: RefObject<HTMLElement | null>, view: View, onView: (view
   }, [lane])
 }
 
-/** The moment under a pointer. */
-function momentAt(event: PointerEvent, box: Element, view: View): number {
-  const area = box.getBoundingClientRect()
-  return view.start + ((event.clientX - area.left) / area.width) * view.span
-}
-
-const SLOP = 8 // CSS pixels that a finger moves before it means to scrub
-
-/** A click or a drag on any waveform goes there; a finger may also scroll the page, so it does so as it lifts or drags. */
-function Scrub({ view, children }: { view: View; children: ReactNode }) {
-  const { seek } = useMix()
-  const held = useRef<{ wave: Element; x: number; scrubs: boolean } | null>(null)
-  const drop = () => (held.current = null)
-  return (
-    <div
-      onPointerDown={(event) => {
-        const wave = event.button === 0 ? (event.target as Element).closest('[data-wave]') : null
-        if (!wave) return
-        held.current = { wave, x: event.clientX, scrubs: event.pointerType !== 'touch' }
-        event.currentTarget.setPointerCapture(event.pointerId)
-        if (held.current.scrubs) seek(momentAt(event, wave, view))
-      }}
-      onPointerMove={(event) => {
-        const now = held.current
-        if (!now) return
-        now.scrubs ||= Math.abs(event.clientX - now.x) > SLOP
-        if (now.scrubs) seek(momentAt(event, now.wave, view))
-      }}
-      onPointerUp={(event) => {
-        if (held.current && !held.current.scrubs) seek(momentAt(event, held.current.wave, view))
-        drop()
-      }}
-      onPointerCancel={drop}
-    >
-      {children}
-    </div>
-  )
-}
-
 /** The whole song, small: where one is in it, and what is in sight. */
 function Overview({ view, onView }: { view: View; onView: (view: View) => void }) {
   const { engine, frames, source, state, seek } = useMix()
-  const { data: peaks } = usePeaks(source.mixPeaks)
+  const peaks = usePeaksTogether(source.stems.map((stem) => stem.peaks))
   const box = useRef<HTMLDivElement>(null)
   const head = useRef<HTMLDivElement>(null)
   const down = useRef(false)
@@ -148,7 +113,7 @@ function Overview({ view, onView }: { view: View; onView: (view: View) => void }
     })
   }, [frames, duration, width])
   const reach = (event: PointerEvent<HTMLDivElement>) => {
-    const at = momentAt(event, event.currentTarget, all)
+    const at = momentAt(event.clientX, event.currentTarget, all)
     seek(at)
     if (view.span < duration) onView(fitted({ start: at - view.span / 2, span: view.span }, duration))
   }
@@ -185,11 +150,15 @@ function Window({ view, duration }: { view: View; duration: number }) {
   return <div className="absolute inset-y-0 rounded-lg border border-soft bg-ink/5" style={{ left: `${left}%`, right: `${right}%` }} />
 }
 
-function LoopShade({ view, loop }: { view: View; loop: Region | null }) {
+function LoopShade({ view, loop, grips = false }: { view: View; loop: Region | null; grips?: boolean }) {
   if (!loop) return null
   const part = (time: number) => ((time - view.start) / view.span) * 100
   const edges = { left: `${part(loop.start)}%`, width: `${part(loop.end) - part(loop.start)}%` }
-  return <div data-testid="loop" className="absolute inset-y-0 border-x border-ink/60 bg-ink/8" style={edges} />
+  return (
+    <div data-testid="loop" className="absolute inset-y-0 border-x border-ink/60 bg-ink/8" style={edges}>
+      {grips && ['-left-1.5', '-right-1.5'].map((side) => <span key={side} className={`absolute inset-y-2 w-3 cursor-ew-resize rounded-full border-[3.5px] border-transparent bg-ink bg-clip-padding ${side}`} />)}
+    </div>
+  )
 }
 
 const ROOM = 84 // CSS pixels for a time on the ruler
@@ -203,11 +172,11 @@ function Ruler({ view, width, grid, bars, snap }: { view: View; width: number; g
   const { duration } = engine
   const { step, times } = ticks(view, Math.max(2, width / ROOM))
   const share = (time: number) => `${((time - view.start) / view.span) * 100}%`
-  const setLoop = (region: Region) => engine.setLoop(snap ? snapped(region, grid, duration) : ordered(region, duration))
+  const setLoop = (region: Region) => engine.setLoop(fit(region, grid, snap, duration))
 
   const begin = (event: PointerEvent<HTMLDivElement>) => {
     if (event.button !== 0) return
-    const at = momentAt(event, event.currentTarget, view)
+    const at = momentAt(event.clientX, event.currentTarget, view)
     const edge = ((event.pointerType === 'mouse' ? 6 : 18) / Math.max(1, width)) * view.span
     const { loop } = state
     event.currentTarget.setPointerCapture(event.pointerId)
@@ -218,7 +187,7 @@ function Ruler({ view, width, grid, bars, snap }: { view: View; width: number; g
   const move = (event: PointerEvent<HTMLDivElement>) => {
     const now = drag.current
     if (!now) return
-    const at = momentAt(event, event.currentTarget, view)
+    const at = momentAt(event.clientX, event.currentTarget, view)
     if (now.kind !== 'new') setLoop({ start: now.other, end: at })
     else if (now.moved || Math.abs(at - now.from) > (5 / Math.max(1, width)) * view.span) {
       now.moved = true
@@ -249,7 +218,7 @@ function Ruler({ view, width, grid, bars, snap }: { view: View; width: number; g
             {clock(time, step < 1)}
           </span>
         ))}
-        <LoopShade view={view} loop={state.loop} />
+        <LoopShade view={view} loop={state.loop} grips />
       </div>
     </div>
   )

@@ -32,7 +32,7 @@ export function Transport({ view, onView, grid, snap, onSnap }: Props) {
   const zoom = (factor: number) => onView(zoomed(view, factor, engine.position(), engine.duration))
   const known = grid.beats.length > 0 || grid.period !== null
   return (
-    <div className="fixed inset-x-0 bottom-0 z-30 border-t border-line bg-surface/95 pb-[env(safe-area-inset-bottom)] backdrop-blur-md">
+    <div className="fixed inset-x-0 bottom-0 z-30 border-t border-line bg-canvas/95 pb-[env(safe-area-inset-bottom)] backdrop-blur-md">
       <div className="mx-auto flex h-18 max-w-[110rem] items-center gap-1 px-3 sm:gap-2 sm:px-6">
         <Key aria-label="Back to the start" title="Back to the start (Home)" className="max-sm:hidden" onClick={() => mixer.seek(state.loop?.start ?? 0)}>
           <SkipBack size={19} aria-hidden fill="currentColor" />
@@ -81,7 +81,7 @@ export function Transport({ view, onView, grid, snap, onSnap }: Props) {
               <Maximize2 size={16} aria-hidden />
             </Key>
           </div>
-          <Tempo />
+          <Tempo period={grid.period} />
           <Volume />
         </div>
       </div>
@@ -107,7 +107,7 @@ function Time({ buffering }: { buffering: boolean }) {
 }
 
 /** Speed and pitch. */
-function Tempo() {
+function Tempo({ period }: { period: number | null }) {
   const { engine, state } = useMix()
   const { speed, pitch } = state
   const changed = speed !== 1 || pitch !== 0
@@ -125,7 +125,7 @@ function Tempo() {
   return (
     <Popover trigger={trigger} label="Speed and pitch">
       <div className="w-64">
-        <Line name="Speed" value={`${percent} %`} />
+        <Line name="Speed" value={period === null ? `${percent} %` : `${percent} % · ${Math.round((60 / period) * speed)} BPM`} />
         <Slider label="Speed" value={speed} onChange={(value) => engine.setSpeed(value)} min={0.5} max={1.5} step={0.01} rest={1} origin={1} text={`${percent} percent`} />
         <Line name="Pitch" value={pitch === 0 ? 'as it is' : `${tones} semitone${Math.abs(pitch) === 1 ? '' : 's'}`} />
         <Slider label="Pitch" value={pitch} onChange={(value) => engine.setPitch(Math.round(value))} min={-12} max={12} step={1} rest={0} origin={0} text={`${tones} semitones`} />

@@ -2,7 +2,7 @@
 
 import { useEffect, useEffectEvent } from 'react'
 import { SILENT } from '../lib/format'
-import type { Grid } from '../lib/snap'
+import { edged, fit, type Grid } from '../lib/snap'
 import { toggleLoop } from './Transport'
 import type { Mixer } from './mixer'
 import { whole, zoomed, type View } from './view'
@@ -15,6 +15,7 @@ export const KEYS: readonly (readonly [string, string])[] = [
   ['1 – 8', 'Solo a stem; with Shift mute it'],
   ['M', 'Mute the stem that was touched last'],
   ['L', 'Loop four bars from here, or no loop'],
+  ['A B', 'Loop from here, to here'],
   ['O', 'Original, your mix'],
   ['+ − F', 'Zoom in, out, the whole song'],
   ['?', 'This list'],
@@ -23,6 +24,7 @@ export const KEYS: readonly (readonly [string, string])[] = [
 interface Desk {
   readonly mixer: Mixer
   readonly grid: Grid
+  readonly snap: boolean
   readonly view: View
   readonly onView: (view: View) => void
   readonly chosen: string
@@ -39,6 +41,11 @@ function taken(event: KeyboardEvent): boolean {
   return event.key === ' ' && focus?.closest('button, a, summary, label') != null
 }
 
+function setEdge({ mixer, grid, snap }: Desk, edge: 'start' | 'end'): void {
+  const { engine, state } = mixer
+  engine.setLoop(fit(edged(edge, engine.position(), state.loop, grid, engine.duration), grid, snap, engine.duration))
+}
+
 const ACTIONS: Readonly<Record<string, (desk: Desk, event: KeyboardEvent) => void>> = {
   ' ': ({ mixer }) => mixer.toggle(),
   ArrowLeft: ({ mixer }, { shiftKey }) => mixer.seek(mixer.engine.position() - (shiftKey ? 1 : 5)),
@@ -48,6 +55,8 @@ const ACTIONS: Readonly<Record<string, (desk: Desk, event: KeyboardEvent) => voi
   Home: ({ mixer }) => mixer.seek(mixer.state.loop?.start ?? 0),
   m: ({ mixer, chosen }) => mixer.setStem(chosen, { mute: !mixer.state.stems[chosen]?.mute }),
   l: ({ mixer, grid }) => toggleLoop(mixer, grid),
+  a: (desk) => setEdge(desk, 'start'),
+  b: (desk) => setEdge(desk, 'end'),
   o: ({ mixer }) => mixer.compare(mixer.state.original === 'off'),
   '+': ({ mixer, view, onView }) => onView(zoomed(view, 2, mixer.engine.position(), mixer.engine.duration)),
   '=': ({ mixer, view, onView }) => onView(zoomed(view, 2, mixer.engine.position(), mixer.engine.duration)),

@@ -1,6 +1,6 @@
 /** Which stems of a song are played: the song's present ones, else the draft of a job that is under way. */
 
-import { API, type Job, type SongDetail } from '../api/client'
+import type { Job, SongDetail } from '../api/client'
 import type { StemSource } from '../engine/types'
 
 export interface PlayedStem extends StemSource {
@@ -14,7 +14,6 @@ export interface Source {
   readonly draft: boolean
   readonly stems: readonly PlayedStem[]
   readonly original: StemSource | null // the recording, where it is still here
-  readonly mixPeaks: string
   readonly chart: string | undefined
 }
 
@@ -23,7 +22,7 @@ export function sourceOf(song: SongDetail, job: Job | undefined): Source | null 
   if (made) {
     const chart = [made, ...song.separations.toReversed()].find((one) => one.drums)?.drums?.chart
     const stems = made.stems.map((stem) => stemOf(stem.name, stem.url, stem.peaks, stem.loudness.integrated_lufs))
-    return { separation: made.id, model: made.model, draft: made.draft, stems, original: originalOf(song, made.id), mixPeaks: mixOf(song.id, made.id), chart }
+    return { separation: made.id, model: made.model, draft: made.draft, stems, original: originalOf(song, made.id), chart }
   }
   const preview = job?.preview
   if (!preview) return null
@@ -34,7 +33,6 @@ export function sourceOf(song: SongDetail, job: Job | undefined): Source | null 
     draft: true,
     stems,
     original: originalOf(song, preview.separation),
-    mixPeaks: mixOf(song.id, preview.separation),
     chart: undefined,
   }
 }
@@ -49,5 +47,3 @@ function originalOf(song: SongDetail, separation: string): StemSource | null {
   const url = song.links['original']
   return url === undefined ? null : sourceAt('original', `${url}?separation=${separation}`)
 }
-
-const mixOf = (song: string, separation: string): string => `${API}/songs/${song}/peaks/mix.dat?separation=${separation}`

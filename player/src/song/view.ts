@@ -15,16 +15,27 @@ export function fitted({ start, span }: View, duration: number): View {
   return { start: Math.min(Math.max(0, start), duration - wide), span: wide }
 }
 
-/** Closer by `factor` (below 1: farther) around a moment, which stays where it is on the screen. */
+/** Whether a moment is in sight. */
+export const shows = ({ start, span }: View, at: number): boolean => at >= start && at <= start + span
+
+/** Closer by `factor` (below 1: farther) around a moment, which stays where it is on the screen; around the middle where it is out of sight. */
 export function zoomed(view: View, factor: number, at: number, duration: number): View {
   const span = Math.min(duration, Math.max(CLOSEST, view.span / factor))
-  const part = (at - view.start) / view.span
-  return fitted({ start: at - part * span, span }, duration)
+  const part = shows(view, at) ? (at - view.start) / view.span : 0.5
+  return fitted({ start: view.start + part * (view.span - span), span }, duration)
 }
 
-/** The view that shows a moment that plays: the same while it is in sight, else turned like a page. */
+/** The view of two fingers: under each, at its share of the width, lies the moment that it took hold of. */
+export function pinched(moments: readonly [number, number], shares: readonly [number, number], duration: number): View {
+  const [one, other] = moments
+  const apart = (shares[1] - shares[0]) / (other - one)
+  const span = apart > 0 ? Math.min(duration, Math.max(CLOSEST, 1 / apart)) : duration
+  return fitted({ start: (one + other) / 2 - ((shares[0] + shares[1]) / 2) * span, span }, duration)
+}
+
+/** The view that shows a moment: the same while it is in sight, else turned like a page. */
 export function following(view: View, at: number, duration: number): View {
-  if (view.span >= duration || (at >= view.start && at <= view.start + view.span)) return view
+  if (view.span >= duration || shows(view, at)) return view
   return fitted({ start: at - 0.05 * view.span, span: view.span }, duration)
 }
 

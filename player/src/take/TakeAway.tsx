@@ -9,7 +9,7 @@ import { clock, count, decibels, label, listed, signed } from '../lib/format'
 import { recall, remember } from '../lib/memory'
 import { colourOf } from '../lib/roles'
 import { useMix } from '../song/mixer'
-import { Button, Switch, look } from '../ui/controls'
+import { Button, Select, Switch, look } from '../ui/controls'
 import { Dialog, say } from '../ui/surfaces'
 import { FORMATS, endingOf, mixQuery, mixWords, unsaid } from './mix'
 import { receiptWords } from './receipt'
@@ -25,13 +25,7 @@ export function TakeAway({ song, open, onClose }: { song: SongDetail; open: bool
     <Dialog open={open} onClose={onClose} title="Take away" wide>
       <label className="flex items-center justify-between gap-4 text-sm">
         Format
-        <select className={`${FIELD} max-w-60`} value={format} onChange={(event) => choose(event.target.value)}>
-          {FORMATS.map(([value, text]) => (
-            <option key={value} value={value}>
-              {text}
-            </option>
-          ))}
-        </select>
+        <Select className={`${FIELD} sm:w-60`} value={format} options={FORMATS} onChange={choose} />
       </label>
       <Stems song={song} format={format} />
       <ThisMix song={song} format={format} />
@@ -174,6 +168,7 @@ function ReceiptText({ song }: { song: SongDetail }) {
   const { source } = useMix()
   const { data } = useReceipt(song.id, source.separation)
   if (!data) return null
+  const loudness = listed(source.stems.flatMap(({ name, lufs }) => (lufs === null ? [] : `${label(name)} ${signed(Math.round(lufs))} LUFS`)))
   return (
     <Part title="How it was made">
       {receiptWords(data).map((sentence) => (
@@ -182,8 +177,7 @@ function ReceiptText({ song }: { song: SongDetail }) {
         </p>
       ))}
       <p className="mt-2 text-sm text-faint">
-        {listed(source.stems.map((stem) => `${label(stem.name)} ${stem.lufs === null ? '–' : `${signed(Math.round(stem.lufs))} LUFS`}`))}
-        {'. '}
+        {loudness && `Loudness: ${loudness}. `}
         <a className="underline underline-offset-4 hover:text-ink" href={`${API}/songs/${song.id}/receipt?separation=${source.separation}`} download={`${song.title} - receipt.json`}>
           The whole receipt
         </a>

@@ -21,3 +21,13 @@ it('says what was turned down and what to beware of', () => {
 it('says of imported stems that nothing was separated', () => {
   expect(receiptWords({ model: { name: 'imported', draft: false }, gain_db: 0, residual_db: null, warnings: [] })).toEqual(['These stems were imported; nothing was separated.'])
 })
+
+it('names the models of a strategy, and calls nothing what nobody can hear', () => {
+  const nodes = [{ model: 'htdemucs_ft' }, { model: 'hdemucs_mmi' }, { model: 'htdemucs_ft' }]
+  const warnings = [{ code: 'draft', message: 'best gives a draft' }]
+  expect(receiptWords({ ...receipt, model: { name: 'best', draft: true }, nodes, residual_db: -151.3, residual_added_to: null, warnings })).toEqual([
+    'Separated by htdemucs_ft and hdemucs_mmi on cpu in 2:10.',
+    'The stems add up to the song.',
+    'This is a draft.',
+  ])
+})

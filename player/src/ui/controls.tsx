@@ -2,6 +2,7 @@
 
 import { Slider as BaseSlider } from '@base-ui/react/slider'
 import { Switch as BaseSwitch } from '@base-ui/react/switch'
+import { ChevronDown } from 'lucide-react'
 import type { ComponentProps, CSSProperties, MouseEvent, ReactNode } from 'react'
 
 const KINDS = {
@@ -117,6 +118,27 @@ export function Slider(props: SliderProps) {
         </BaseSlider.Track>
       </BaseSlider.Control>
     </BaseSlider.Root>
+  )
+}
+
+interface SelectProps extends Omit<ComponentProps<'select'>, 'onChange'> {
+  options: readonly (readonly [value: string, text: string])[]
+  onChange: (value: string) => void
+}
+
+/** One of some choices, folded away. */
+export function Select({ options, onChange, className = '', ...rest }: SelectProps) {
+  return (
+    <span className="relative inline-flex">
+      <select onChange={(event) => onChange(event.target.value)} className={`appearance-none truncate pr-10! ${className}`} {...rest}>
+        {options.map(([value, text]) => (
+          <option key={value} value={value}>
+            {text}
+          </option>
+        ))}
+      </select>
+      <ChevronDown size={16} aria-hidden className="pointer-events-none absolute top-1/2 right-3.5 -translate-y-1/2 text-faint" />
+    </span>
   )
 }
 
