@@ -122,6 +122,8 @@ class DemucsFamily:
 
         torch.backends.mha.set_fastpath_enabled(False)  # it keeps whole attention matrices: a fifth of the time
         device = device_.resolve_device(options.device)
+        if device == "cpu":
+            device_.keep_freed_memory()
         bag = _find(name, options.repo)
         digest = weights_.digest_and_check(bag)
         members = _load_members(bag, options.stems)
@@ -143,6 +145,11 @@ class DemucsFamily:
         if options.segment is not None:
             members = tuple(replace(member, centred=not _is_transformer(member.network)) for member in members)
         device_.or_out_of_memory(lambda: [member.network.to(device) for member in members], device)
+        if device == "cpu":
+            from stemwright.separators._demucs_quick import quicken
+
+            for member in members:
+                quicken(member.network)
         return DemucsSeparator(
             spec=spec,
             device=device,
