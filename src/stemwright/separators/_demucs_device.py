@@ -94,8 +94,8 @@ def or_out_of_memory(work: Callable[[], _T], device: str) -> _T:
 def keep_freed_memory() -> None:
     """Let the allocator use freed memory again, instead of fetching each large block anew, page by page.
 
-    A chunk's hundreds of blocks of 4 to 100 MB are else mapped and unmapped each: a fifth of the time. What is kept goes
-    back with `malloc_trim`. Linux with glibc only; elsewhere it does nothing. Source: mallopt(3).
+    Hundreds of blocks of 4 to 100 MB, which a chunk takes, are else mapped and unmapped each: a fifth of the time. What
+    is kept goes back by `malloc_trim`. Linux with glibc only; elsewhere it does nothing. Source: mallopt(3).
     """
     if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)

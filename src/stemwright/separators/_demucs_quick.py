@@ -1,9 +1,9 @@
 """The heaviest layers of htdemucs for a CPU: the same numbers but for rounding, in less time.
 
-Demucs computes a layer over the whole chunk, operation after operation, so that each reads and writes tens of megabytes.
+Demucs computes a layer over the whole chunk, operation by operation, so that each reads and writes tens of megabytes.
 Here a layer is computed for a few frequencies at once, all operations of it, while the numbers are in the processor's
 cache. With frequencies before channels in memory, convolutions are products of matrices that lie there as they are
-needed, overlapping, so nothing is copied for them.
+needed, overlapping, so that nothing is copied for them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BLOCK: Final = 1 << 20  # values of the widest intermediate result that are computed at once
+_FEWEST: Final = 8  # channels: with fewer, and short chunks, nothing is gained
 _TILE: Final = 4  # frequencies that one application of the matrices below gives
 # Winograd's F(4, 3): a convolution by three taps takes six products for four results instead of twelve.
 # Source: Lavin and Gray, "Fast algorithms for convolutional neural networks", 2015.
@@ -45,11 +46,14 @@ _WINOGRAD_OUT: Final = (
 )
 
 
+@torch.no_grad()
 def quicken(network: Any) -> None:
-    """Replace the layers of an HTDemucs, if it is built as published; else it stays as it is.
+    """Replace the layers of an HTDemucs, if it is built as the published ones are; else it stays as it is.
 
     For float32 on the CPU, in inference mode only.
     """
+    if network.channels < _FEWEST:
+        return
     encoders, decoders = [*network.encoder, *network.tencoder], [*network.decoder, *network.tdecoder]
     if not all(_is_usual(layer, taps=1) for layer in encoders) or not all(
         _is_usual(layer, taps=3) for layer in decoders
@@ -58,6 +62,10 @@ def quicken(network: Any) -> None:
     for layer in [*encoders, *decoders]:
         if layer.dconv:
             layer.dconv = _Residual(layer.dconv)
+    if transformer := network.crosstransformer:
+        for layer in [*transformer.layers, *transformer.layers_t]:
+            if layer.activation is functional.gelu:
+                layer.activation = torch.ops.aten.gelu_
     network.encoder = nn.ModuleList([_Encoder(layer) for layer in network.encoder])
     network.decoder = nn.ModuleList([_Decoder(layer) for layer in network.decoder])
 
@@ -117,7 +125,7 @@ class _Branch:
 
     def _narrow(self, y: torch.Tensor) -> torch.Tensor:
         size, shift = self._hidden, self._dilation
-        before, here, after = torch.bmm(self._taps.expand(len(y), -1, -1), y).split(size, dim=1)
+        before, here, after = torch.split(torch.bmm(self._taps.expand(len(y), -1, -1), y), size, dim=1)
         hidden = here + self._bias
         hidden[..., shift:] += before[..., :-shift]
         hidden[..., :-shift] += after[..., shift:]
@@ -206,7 +214,7 @@ class _Decoder(nn.Module):
             y = self._rewritten(x, skip, part)
             if self._residual:
                 self._residual(y)
-            first, second = torch.bmm(self._conv.expand(len(y), -1, -1), y).split(steps, dim=1)
+            first, second = torch.split(torch.bmm(self._conv.expand(len(y), -1, -1), y), steps, dim=1)
             first[1:] += second[:-1]
             first[0] += carry
             carry = second[-1].clone()
