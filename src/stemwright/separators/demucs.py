@@ -122,6 +122,8 @@ class DemucsFamily:
 
         torch.backends.mha.set_fastpath_enabled(False)  # it keeps whole attention matrices: a fifth of the time
         device = device_.resolve_device(options.device)
+        if device == "cpu":
+            device_.keep_freed_memory()
         bag = _find(name, options.repo)
         digest = weights_.digest_and_check(bag)
         members = _load_members(bag, options.stems)
@@ -143,6 +145,8 @@ class DemucsFamily:
         if options.segment is not None:
             members = tuple(replace(member, centred=not _is_transformer(member.network)) for member in members)
         device_.or_out_of_memory(lambda: [member.network.to(device) for member in members], device)
+        if device == "cpu":
+            _quicken(members)
         return DemucsSeparator(
             spec=spec,
             device=device,
@@ -316,6 +320,14 @@ def _load_members(bag: Bag, stems: tuple[StemName, ...] | None) -> tuple[_Member
         if not sum(member.weights[index] for member in members):
             raise errors.WeightsError(f"the bag gives no weight to {first.sources[index]}")
     return tuple(members)
+
+
+def _quicken(members: Sequence[_Member]) -> None:
+    from stemwright.separators._demucs_quick import quicken
+
+    for member in members:
+        if _is_transformer(member.network):
+            quicken(member.network)
 
 
 def _kind(network: Network) -> tuple[tuple[StemName, ...], SampleRate, int]:
