@@ -42,10 +42,11 @@ check: $(VENV)/all
 	$(BIN)/mypy
 	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src
 
-bench: $(VENV)/all $(VENV)/audio-separator debian  ## speed and memory beside the commands of others; writes docs/performance.md and benchmarks/STUDIO.md
+bench: $(VENV)/all $(VENV)/audio-separator debian player  ## speed and memory beside the commands of others; writes docs/performance.md and benchmarks/*.md
 	$(BIN)/python -m benchmarks.run
 	$(BIN)/python -m benchmarks.studio
 	$(BIN)/python -m benchmarks.doors
+	$(BIN)/python -m benchmarks.player
 
 parity: $(VENV)/all  ## our Spleeter beside the real one, in an environment of its own; writes benchmarks/SPLEETER.md
 	$(BIN)/python -m benchmarks.spleeter_parity
