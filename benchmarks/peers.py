@@ -34,6 +34,7 @@ class Peer:
     theirs: Callable[[int, Path], list[str | Path]]
     ours: Callable[[int, Path], list[str | Path]]
     environment: Mapping[str, str] = field(default_factory=dict)
+    slowness: int = 1  # times as long as demucs takes, about
 
     def commands(self) -> dict[str, Callable[[int, Path], list[str | Path]]]:
         """Both, theirs first."""
@@ -116,7 +117,7 @@ PEERS: Final = (
     Peer(
         name="demucs",
         what="htdemucs of the published size with random weights, overlap 0.25, no shifts",
-        lengths=(10, 60, 300),
+        lengths=(10, 60, 180),
         prepare=lambda: None,
         theirs=_demucs,
         ours=_as_demucs,
@@ -133,7 +134,8 @@ PEERS: Final = (
     Peer(
         name="audio-separator",
         what="a Mel-Band RoFormer of the published size with random weights; Stemwright runs it by the same package",
-        lengths=(10,),  # it takes eleven times as long as the music
+        lengths=(10,),
+        slowness=11,
         prepare=_prepare_audio_separator,
         theirs=_audio_separator,
         ours=_as_audio_separator,

@@ -14,7 +14,7 @@ from benchmarks.report import Results, markdown
 _log = logging.getLogger("benchmarks")
 PAGE = HERE.parent / "docs" / "performance.md"
 _LENGTHS = (10, 60, 180, 300)  # seconds
-_BUDGET = 150  # seconds of music a length and command: three rounds of a short song, one of a long one
+_BUDGET = 180  # seconds of music a length and command: three rounds of a short song, one of a long one
 _QUICK = (10,)
 _LONG = (600, 3600)
 _CHECKED = 10  # seconds of music whose estimates are compared
@@ -41,7 +41,10 @@ def main() -> None:
             for seconds in _lengths_of(asked, peer.lengths):
                 _prepare(seconds)
                 results.duels[peer, seconds] = contest.run(
-                    peer.commands(), seconds=seconds, rounds=_rounds(asked, seconds), environment=peer.environment
+                    peer.commands(),
+                    seconds=seconds,
+                    rounds=_rounds(asked, seconds * peer.slowness),
+                    environment=peer.environment,
                 )
             if peer.name == "demucs":
                 _log.info("comparing the estimates")
@@ -91,7 +94,7 @@ def _lengths_of(asked: argparse.Namespace, usual: tuple[int, ...]) -> tuple[int,
 
 
 def _rounds(asked: argparse.Namespace, seconds: int) -> int:
-    """How often."""
+    """How often something is run that takes as long as demucs does for so many seconds of music."""
     return int(asked.rounds or (1 if asked.quick else max(1, min(3, _BUDGET // seconds))))
 
 

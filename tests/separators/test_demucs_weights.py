@@ -290,11 +290,11 @@ print(json.dumps(answer | {"seconds": time.monotonic() - began, "after": FAMILY.
 """
 
 
-def ask_a_hub(endpoint: str, cache: Path) -> dict[str, Any]:
-    """What a fresh process with an empty cache gets from a hub (the library reads its address when it starts)."""
+def ask_a_hub(endpoint: str, cache: Path, *, script: str = ASK) -> dict[str, Any]:
+    """What a fresh process with this cache gets from a hub (the library reads its address when it starts)."""
     environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(cache), "NO_PROXY": "*"}
     environment.pop("HF_HUB_OFFLINE", None)
-    command = [sys.executable, "-c", ASK]
+    command = [sys.executable, "-c", script]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
     answer: dict[str, Any] = json.loads(result.stdout)
     return answer
@@ -343,15 +343,41 @@ class Hub(SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-def test_weights_come_from_the_hub_into_its_cache(hub_files: Path, tmp_path: Path) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Hub, directory=str(hub_files))) as server:
+@contextmanager
+def hub_of(files: Path) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Hub, directory=str(files))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            answer = ask_a_hub(f"http://127.0.0.1:{server.server_port}", tmp_path)
+            yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()
+
+
+def test_weights_come_from_the_hub_into_its_cache(hub_files: Path, tmp_path: Path) -> None:
+    with hub_of(hub_files) as endpoint:
+        answer = ask_a_hub(endpoint, tmp_path)
     assert answer["before"] == "download"
     assert answer["digest"] == load("htdemucs", hub_files).spec.weights_digest
     assert answer["after"] == "ready"
+
+
+PULL_AGAIN = """
+import json
+from stemwright.separators.demucs import FAMILY
+
+FAMILY.pull("htdemucs", again=True)
+print(json.dumps({"state": FAMILY.availability("htdemucs")}))
+"""
+
+
+def test_pulled_again_damaged_weights_are_replaced(hub_files: Path, tmp_path: Path) -> None:
+    with hub_of(hub_files) as endpoint:
+        ask_a_hub(endpoint, tmp_path)
+        [damaged] = {path.resolve() for path in tmp_path.rglob("*.safetensors")}
+        whole = damaged.read_bytes()
+        damaged.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        assert ask_a_hub(endpoint, tmp_path, script=PULL_AGAIN)["state"] == "ready"
+    [new] = {path.resolve() for path in tmp_path.rglob("*.safetensors")}
+    assert new.read_bytes() == whole

@@ -95,8 +95,8 @@ def find_in_cache(name: str, *, hub: str) -> Bag | None:
         return None
 
 
-def download(name: str, *, hub: str) -> Bag:
-    """The bag from the Hugging Face hub, into its cache.
+def download(name: str, *, hub: str, again: bool = False) -> Bag:
+    """The bag from the Hugging Face hub, into its cache; `again` what is there too, which stays until the new is whole.
 
     Raises `ModelUnavailableError` when the hub cannot be had (after seconds: the library's own retries would take
     half a minute a file), `WeightsError` when the bag's definition makes no sense.
@@ -112,10 +112,11 @@ def download(name: str, *, hub: str) -> Bag:
     )
     try:
         get_hf_file_metadata(hf_hub_url(hub, f"{name}.yaml"), timeout=_PROBE_SECONDS)  # one try
-        return _read_bag(
-            Path(hf_hub_download(hub, f"{name}.yaml")),  # nosec B615: data only, its digest is in the receipt
-            lambda signature: Path(hf_hub_download(hub, f"{signature}.safetensors")),  # nosec B615: likewise
-        )
+
+        def get(file: str) -> Path:
+            return Path(hf_hub_download(hub, file, force_download=again))  # nosec B615: data, digest in the receipt
+
+        return _read_bag(get(f"{name}.yaml"), lambda signature: get(f"{signature}.safetensors"))
     except failures as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelUnavailableError(

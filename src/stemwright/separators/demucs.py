@@ -104,12 +104,12 @@ class DemucsFamily:
         return "download" if name in _MODELS and not offline else "missing"
 
     def pull(self, name: str, /, *, on_progress: OnProgress | None = None, again: bool = False) -> None:  # noqa: ARG002
-        """Download what `load` needs; the hub's library shows its own progress, and checks what it has itself.
+        """Download what `load` needs; the hub's library shows its own progress.
 
         Raises `UnknownModelError`, `ModelUnavailableError`, `WeightsError`.
         """
         _require_packages(name)
-        _find(name, None)
+        _find(name, None, again=again)
 
     def load(self, name: str, /, options: LoadOptions) -> DemucsSeparator:
         """Load a model, from `options.repo` or else from the hub's cache or the hub.
@@ -269,20 +269,20 @@ def _require_packages(name: str) -> None:
         )
 
 
-def _find(name: str, repo: Path | None) -> Bag:
+def _find(name: str, repo: Path | None, *, again: bool = False) -> Bag:
     if repo is not None:
         return weights_.find_in_folder(name, folder=repo)
     if name not in _MODELS:
         raise errors.UnknownModelError(f"Demucs has no model {name!r}; it has: {', '.join(_MODELS)}")
     hub = _MODELS[name].source
-    if bag := weights_.find_in_cache(name, hub=hub):
+    if not again and (bag := weights_.find_in_cache(name, hub=hub)):
         return bag
     if current().offline:
         raise errors.ModelUnavailableError(
             f"the weights of {name} are not on this machine, and Stemwright is offline; when connected:"
             f" stemwright models pull {name}"
         )
-    return weights_.download(name, hub=hub)
+    return weights_.download(name, hub=hub, again=again)
 
 
 def _local_info(name: str, repo: Path, stems: tuple[StemName, ...]) -> ModelInfo:
