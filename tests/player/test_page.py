@@ -504,9 +504,7 @@ def test_phone_has_no_sideways_scroll_and_nothing_moves_while_it_loads(
     context.close()
 
 
-def test_failure_leaves_room_for_the_song_on_a_phone(
-    browser: Browser, studio: Studio, ready: str, folder: Path
-) -> None:
+def test_failure_leaves_room_for_the_song_on_a_phone(browser: Browser, studio: Studio, ready: str) -> None:
     context = browser.new_context(base_url=studio.url, viewport={"width": 390, "height": 844})
     page = context.new_page()
     [job] = studio.http.get("/api/v1/jobs", params={"song_id": ready}).json()["items"]
