@@ -125,6 +125,10 @@ def test_song_is_added_with_its_progress_in_sight_then_played(page: Page, folder
     passes(page, 0.5)
     page.keyboard.press("Space")
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    page.goto("/add")
+    page.get_by_test_id("files").set_input_files(first)
+    page.get_by_role("button", name="Take it apart").click()
+    expect(page.get_by_text("“First Song.wav” is here already, made in this way.")).to_be_visible()
 
 
 def test_stems_are_added_as_one_song_under_names_that_can_be_changed(page: Page, folder: Path) -> None:
@@ -497,6 +501,25 @@ def test_phone_has_no_sideways_scroll_and_nothing_moves_while_it_loads(
         page.wait_for_timeout(1500)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         assert page.evaluate("window.shifts") < 0.02, path
+    context.close()
+
+
+def test_failure_leaves_room_for_the_song_on_a_phone(browser: Browser, studio: Studio, ready: str) -> None:
+    context = browser.new_context(base_url=studio.url, viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    [job] = studio.http.get("/api/v1/jobs", params={"song_id": ready}).json()["items"]
+    message = f"https://example.org/{'models/' * 12}weights.pth could not be fetched"
+    failed = {**job, "status": "failed", "result": None, "error": {"code": "model_unavailable", "message": message}}
+    page.route("**/api/v1/jobs?*", lambda route: route.fulfill(json={"items": [failed], "total": 1}))
+    page.goto("/")
+    alert = row(page, "Short Song").get_by_role("alert")
+    expect(alert).to_contain_text("Choose another way of separating")
+    expect(row(page, "Short Song").get_by_role("button", name="Try again")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for text, least in ((alert, 300), (row(page, "Short Song").get_by_role("link"), 70)):
+        box = text.bounding_box()
+        assert box
+        assert box["width"] >= least
     context.close()
 
 

@@ -3,6 +3,7 @@
 import { API, ApiError, errorOf, upload, type Job, type SongDetail } from '../api/client'
 import { refresh, tellJob } from '../api/queries'
 import { createStore } from '../lib/store'
+import { say } from '../ui/surfaces'
 
 export interface Upload {
   readonly id: number
@@ -90,7 +91,10 @@ async function transfer(id: number): Promise<void> {
   try {
     const onProgress = (sent: number) => change(id, { sent })
     const made = await upload<Job | SongDetail>(parcel.path, parcel.form, { onProgress, signal: stop.signal })
-    if ('progress' in made) tellJob(made)
+    if ('progress' in made) {
+      tellJob(made)
+      if (made.cached) say(`“${parcel.name}” is here already, made in this way.`)
+    } else say(`“${parcel.name}” is here.`)
     refresh()
     forget(id)
   } catch (error) {

@@ -32,7 +32,7 @@ export function Lanes({ chart, stem, view, width }: Props) {
           <ChevronDown size={16} aria-hidden className={`transition-transform ${open ? '' : '-rotate-90'}`} />
           Drum chart
         </button>
-        <span className="tabular">
+        <span className="tabular max-sm:order-1 max-sm:basis-full max-sm:pb-1 max-sm:pl-5.5">
           {chart.onsets.length === 0 ? 'no strokes were found' : count(chart.onsets.length, 'stroke')}
           {chart.draft && chart.onsets.length > 0 && (
             <>

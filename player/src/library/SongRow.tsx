@@ -32,9 +32,9 @@ export function SongRow({ song, job, failed }: { song: Song; job: Job | undefine
   const { bpm, key, keyName } = factsOf(song)
   const playable = song.model !== null || Boolean(job?.preview)
   return (
-    <li className="group relative flex min-h-19 items-center gap-4 py-3">
+    <li className="group relative flex min-h-19 flex-wrap items-center gap-x-4 gap-y-1.5 py-3">
       <Cover song={song.id} title={song.title} ready={song.model !== null} className="size-12" />
-      <div className="min-w-0 grow">
+      <div className="min-w-0 grow basis-0">
         <div className="flex items-baseline gap-2">
           <Link to={`/songs/${song.id}`} className="truncate font-medium after:absolute after:inset-0 after:-mx-3 after:rounded-xl after:transition-colors group-hover:after:bg-ink/4">
             {song.title}
@@ -42,7 +42,7 @@ export function SongRow({ song, job, failed }: { song: Song; job: Job | undefine
           {song.draft && !job && song.kind === 'recording' && <Badge text="Draft" />}
           {job?.preview && <Badge text="Draft ready" />}
         </div>
-        {job ? <Running job={job} title={song.title} /> : failed ? <Failed job={failed} /> : <p className="truncate text-sm text-faint">
+        {job ? <Running job={job} title={song.title} /> : <p className="truncate text-sm text-faint">
             {lineOf(song, playable)}
             <span aria-hidden className="tabular sm:hidden">
               {[bpm, key, song.duration && clock(song.duration)].filter(Boolean).map((fact) => ` · ${fact}`)}
@@ -57,6 +57,7 @@ export function SongRow({ song, job, failed }: { song: Song; job: Job | undefine
         </dl>
       )}
       <Actions song={song} job={job} failed={failed} onOpen={setOpen} />
+      {failed && <Failed job={failed} />}
       <RenameSong song={song} open={open === 'rename'} onClose={() => setOpen(null)} />
       <SeparateAgain song={song} open={open === 'again'} onClose={() => setOpen(null)} />
       <DeleteSong song={song} open={open === 'delete'} onClose={() => setOpen(null)} onDeleted={() => setOpen(null)} />
@@ -105,7 +106,7 @@ export function Stage({ job }: { job: Job }) {
 function Failed({ job }: { job: Job }) {
   const code = job.error?.code ?? ''
   return (
-    <p role="alert" className="text-sm text-bad">
+    <p role="alert" className="basis-full text-sm wrap-anywhere text-bad sm:pl-16">
       {sentence(job.error?.message ?? 'It failed')} <span className="text-soft">{advice(code)}</span>
     </p>
   )
@@ -139,7 +140,7 @@ function Actions({ song, job, failed, onOpen }: ActionsProps) {
       {failed && (
         <>
           <Button kind="outline" size="small" onClick={() => retry.mutate(failed.id, { onError: complain })} disabled={retry.isPending}>
-            <RotateCw size={14} aria-hidden /> Try again
+            <RotateCw size={14} aria-hidden /> <span className="max-sm:sr-only">Try again</span>
           </Button>
           <Button size="small" onClick={() => putAway(failed.id)} aria-label={`Put the failure of ${song.title} away`}>
             <X size={15} aria-hidden />

@@ -65,7 +65,7 @@ function Words({ title, message, code }: { title: string; message: string; code:
   return (
     <div role="alert" className="min-w-0 grow">
       <p className="truncate font-medium">{title}</p>
-      <p className="text-sm text-bad">{message}</p>
+      <p className="text-sm wrap-anywhere text-bad">{message}</p>
       {advice(code) && <p className="text-sm text-soft">{advice(code)}</p>}
     </div>
   )

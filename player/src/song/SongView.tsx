@@ -76,7 +76,7 @@ function Waiting({ song, job, failed }: { song: SongDetail; job: Job | undefined
     <Middle>
       <p className="text-xl font-semibold tracking-tight">{failed ? 'It could not be taken apart' : 'Not taken apart yet'}</p>
       {failed?.error && (
-        <p className="text-soft">
+        <p className="wrap-anywhere text-soft">
           {sentence(failed.error.message)} {advice(failed.error.code)}
         </p>
       )}

@@ -114,8 +114,9 @@ function Tempo({ period }: { period: number | null }) {
   const percent = Math.round(speed * 100)
   const tones = `${pitch > 0 ? '+' : pitch < 0 ? '−' : ''}${Math.abs(pitch)}`
   const trigger = (
-    <Button title="Speed and pitch" className="px-3!">
+    <Button title="Speed and pitch" className="relative px-3!">
       <Gauge size={18} aria-hidden />
+      {changed && <span aria-hidden className="absolute top-1.5 right-1.5 size-1.5 rounded-full bg-ink sm:hidden" />}
       <span className="sr-only">Speed and pitch: </span>
       <span className="tabular text-sm max-sm:sr-only">
         {percent} %{pitch !== 0 && ` · ${tones}`}

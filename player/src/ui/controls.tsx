@@ -190,7 +190,7 @@ export function Segments<T extends string>(props: {
             onChange(name)
             release(event)
           }}
-          className="h-7 rounded-full px-3 text-soft transition-colors hover:text-ink aria-pressed:bg-raised aria-pressed:font-medium aria-pressed:text-ink aria-pressed:shadow-sm"
+          className="h-7 rounded-full px-3 text-soft pointer-coarse:h-9 transition-colors hover:text-ink aria-pressed:bg-raised aria-pressed:font-medium aria-pressed:text-ink aria-pressed:shadow-sm"
         >
           {text}
         </button>
