@@ -34,8 +34,6 @@ export function Lanes({ chart, stem, view, width }: Props) {
         </button>
         <span className="tabular">
           {count(chart.onsets.length, 'stroke')}
-          {chart.draft && ' · a draft'}
-          {chart.draft && <span className="max-sm:hidden">: some are missed or misplaced</span>}
         </span>
         <HearKit chart={chart} stem={stem} />
       </div>
