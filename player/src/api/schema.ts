@@ -627,11 +627,6 @@ export interface components {
             onsets: number;
             /** Bpm */
             bpm: number | null;
-            /**
-             * Draft
-             * @description Strokes may be missed, invented or on a wrong lane.
-             */
-            draft: boolean;
         };
         /**
          * Fault

@@ -34,12 +34,6 @@ export function Lanes({ chart, stem, view, width }: Props) {
         </button>
         <span className="tabular max-sm:order-1 max-sm:basis-full max-sm:pb-1 max-sm:pl-5.5">
           {chart.onsets.length === 0 ? 'no strokes were found' : count(chart.onsets.length, 'stroke')}
-          {chart.draft && chart.onsets.length > 0 && (
-            <>
-              {' · a draft'}
-              <span className="max-sm:hidden">: some are missed or misplaced</span>
-            </>
-          )}
         </span>
         <HearKit chart={chart} stem={stem} />
       </div>

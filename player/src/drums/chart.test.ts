@@ -12,7 +12,7 @@ const stroke = (time: number, more: Partial<Stroke> = {}): Stroke => ({
 })
 
 it('orders strokes by time', () => {
-  const chart = readChart({ onsets: [stroke(2), stroke(1)], beats: [], bars: [], lanes: [], bpm: null, draft: true })
+  const chart = readChart({ onsets: [stroke(2), stroke(1)], beats: [], bars: [], lanes: [], bpm: null })
   expect(chart.onsets.map((one) => one.time)).toEqual([1, 2])
 })
 

@@ -10,7 +10,6 @@ export interface Stroke {
 }
 
 export interface Chart {
-  readonly draft: boolean
   readonly bpm: number | null
   readonly beats: readonly number[]
   readonly bars: readonly number[]

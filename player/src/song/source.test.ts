@@ -11,7 +11,7 @@ const separation = (id: string, names: string[], drums = false): Separation => (
   residual_db: null,
   warnings: [],
   stems: names.map((name) => ({ name, loudness: { integrated_lufs: -20, true_peak_dbtp: -3 }, url: `/s/${name}.flac?separation=${id}`, peaks: `/p/${name}.dat` })),
-  drums: drums ? { chart: `/chart/${id}`, midi: '', midi_quantised: null, picture: '', onsets: 1, bpm: null, draft: true } : null,
+  drums: drums ? { chart: `/chart/${id}`, midi: '', midi_quantised: null, picture: '', onsets: 1, bpm: null } : null,
 })
 const song = (present: string | null, ...separations: Separation[]) => ({ id: 'x', separation: present, separations, links: {} }) as unknown as SongDetail
 const preview = { preview: { separation: 'd', model: 'sketch', draft: true, stems: { vocals: '/s/vocals.flac?separation=d' }, peaks: { vocals: '/p' } } } as unknown as Job

@@ -88,7 +88,7 @@ def _chart(
     if drums_only:
         notices += damage
     try:
-        return heard, _write(heard, folder, title=song.stem, png=png), notices + heard.notices()
+        return heard, _write(heard, folder, title=song.stem, png=png), notices
     except OSError as error:
         raise as_output_error(error) from error
 
@@ -167,7 +167,6 @@ def _record(song: Path, chart: Chart, files: dict[str, Path], notices: tuple[Not
         "onsets": len(chart.strokes),
         "bpm": round(chart.beats.bpm, 2) if chart.beats else None,
         "duration": round(chart.duration, 4),
-        "draft": chart.draft,
         "warnings": [{"code": notice.code, "message": notice.message} for notice in notices],
     }
 

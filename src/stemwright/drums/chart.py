@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from stemwright.types import Digest, Seconds
 
 VERSION: Final = 1  # of the JSON
-DRAFT: Final = True  # as long as training/drums/RESULTS.md is below the bounds of a chart that can be relied on
-ABOUT_DRAFT: Final = "the drum chart is a draft: strokes are missed, invented or on a wrong lane; toms above all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +42,12 @@ class Chart:
     strokes: tuple[Stroke, ...]
     beats: Beats | None = None
     weights_digest: Digest = ""
-    draft: bool = DRAFT
 
     def as_json(self) -> dict[str, Any]:
         """The chart as plain values: seconds to 0.1 ms, what is not clear as null."""
         beats = self.beats
         return {
             "version": VERSION,
-            "draft": self.draft,
             "model": {"name": "drums", "weights_digest": self.weights_digest},
             "duration": round(self.duration, 4),
             "bpm": round(beats.bpm, 2) if beats else None,

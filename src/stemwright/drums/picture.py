@@ -141,8 +141,6 @@ def _surroundings(chart: Chart, *, title: str, height: int) -> _Line:
     facts = [f"{beats.bpm:.1f} BPM" if beats else "no clear tempo", f"{count} strokes" if count else "no drums heard"]
     if any(stroke.note in _HOLLOW for stroke in chart.strokes):
         facts.append("hollow: open hi-hat, bell")
-    if chart.draft:
-        facts.append("a draft")
     size = f'width="{_WIDTH}" height="{height}"'
     return [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" {size} role="img">',

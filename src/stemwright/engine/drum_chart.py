@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from stemwright.audio.peaks import Peaks
-from stemwright.drums.chart import ABOUT_DRAFT
 from stemwright.drums.midi import midi_bytes
 from stemwright.drums.picture import chart_svg
 from stemwright.drums.transcribe import Transcriber
 from stemwright.engine.drum_names import PARTS, STEM, Part
 from stemwright.engine.receipt import DrumsRecord
-from stemwright.types import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     from stemwright.engine.spool import Spool
     from stemwright.types import SampleRate, Samples, StemName
 
-VERSION: Final = 1  # raised when the same sound and network would give another chart or other files
+VERSION: Final = 2  # raised when the same sound and network would give another chart or other files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +46,6 @@ class Heard:
         """What a receipt says of it; `files` are their names there."""
         chart, beats = self.chart, self.chart.beats
         return DrumsRecord(
-            draft=chart.draft,
             weights_digest=chart.weights_digest,
             onsets=len(chart.strokes),
             bpm=round(beats.bpm, 2) if beats else None,
@@ -56,18 +53,13 @@ class Heard:
             files={str(part): name for part, name in files.items()},
         )
 
-    def notices(self) -> tuple[Notice, ...]:
-        """What the user must be told."""
-        return (Notice("draft", ABOUT_DRAFT),) if self.chart.draft else ()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charted:
-    """A chart's files in a staging folder, by the names that they will have, and what is to be said of it."""
+    """A chart's files in a staging folder, by the names that they will have, and what a receipt says of it."""
 
     files: dict[PurePosixPath, Path]
     record: DrumsRecord
-    notices: tuple[Notice, ...]
 
 
 def listen(
@@ -130,5 +122,4 @@ def make(
     return Charted(
         files={names.chart(part): path for part, path in made.items()},
         record=heard.record({part: str(names.chart(part)) for part in made}),
-        notices=heard.notices(),
     )

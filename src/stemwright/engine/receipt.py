@@ -98,7 +98,6 @@ class StemRecord(_Record):
 class DrumsRecord(_Record):
     """The chart that was made of the stem `drums`."""
 
-    draft: bool
     weights_digest: Digest
     onsets: int
     bpm: float | None = Field(description="null where no tempo is clear")

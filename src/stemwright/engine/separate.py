@@ -348,7 +348,6 @@ class Engine:
             text = f"{self.options.format.name} cannot carry {wanted} Hz: the stems are at {separated.sample_rate} Hz"
             rates = (Notice("resampled", text),)
         notices = (*self._choice, *found.notices, *extra, *separated.notices, *rates, *rendering.notices)
-        notices += charted.notices if charted else ()
         return Receipt(
             key=key,
             input=InputRecord(

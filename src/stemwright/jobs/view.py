@@ -132,7 +132,6 @@ def drum_links(base: str, which: str, separation: Separation) -> dict[str, Any] 
         "picture": f"{base}/drums.svg{which}",
         "onsets": chart["onsets"],
         "bpm": chart["bpm"],
-        "draft": chart["draft"],
     }
 
 

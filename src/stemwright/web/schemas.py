@@ -100,7 +100,6 @@ class DrumChart(BaseModel):
     picture: str
     onsets: int
     bpm: float | None
-    draft: bool = Field(description="Strokes may be missed, invented or on a wrong lane.")
 
 
 class Results(BaseModel):
