@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.fft import rfft
 from torch import Tensor
 
 from training.bands import EDGES, HOP, N_FFT
-from training.mixing import STEMS, WINDOW, load_corpus, sums_over_bands
+from training.mixing import STEMS, load_corpus, sums_over_bands, transformed
 from training.network import Network, features
 
 if TYPE_CHECKING:
@@ -40,9 +39,7 @@ def held_out_windows(folder: Path) -> Windows:
             for index, stem in enumerate(STEMS):
                 if stem in song.stems:
                     samples = np.asarray(song.stems[stem][start : start + need], np.float32).T / 32768 / level
-                    both = np.stack([samples[0] + samples[1], samples[0] - samples[1]])
-                    frames = np.lib.stride_tricks.sliding_window_view(both, N_FFT, axis=-1)[:, ::HOP]
-                    spectra[index] = rfft(frames * WINDOW)
+                    spectra[index] = transformed(samples.astype(np.float32))
             parts.append(_sums(spectra))
         found[song.name] = parts
     return found

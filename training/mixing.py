@@ -16,7 +16,18 @@ from scipy.fft import rfft
 from scipy.signal import fftconvolve
 
 from training.bands import EDGES, HOP, N_FFT, RATE
-from training.colour import chopped, coded, compression, dynamics, equalised, reshaped
+from training.colour import (
+    chopped,
+    chord,
+    chorus,
+    coded,
+    compression,
+    dynamics,
+    pitched,
+    reshaped,
+    tone,
+    vocoded,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +38,9 @@ UNSPLIT: Final = "bass+other"  # real songs whose bass was never separated
 LEVEL: Final = {"vocals": -19.0, "drums": -18.0, "bass": -20.0, "other": -20.0}  # dB RMS, typical of a mix
 ABSENT: Final = {"vocals": 0.22, "drums": 0.15, "bass": 0.18, "other": 0.08}
 RESHAPED: Final = {"vocals": 0.35, "drums": 0.15, "bass": 0.2, "other": 0.3}  # chance of another spectral envelope
+PITCHED: Final = {"vocals": 0.25, "drums": 0.1, "bass": 0.15, "other": 0.2}  # of another pitch at the same speed
+DOUBLES: Final = (-0.2, -0.1, 0.1, 0.2)  # semitones of a voice that sings along …
+HARMONIES: Final = (-12, -5, -4, -3, 3, 4, 5, 7, 12)  # … and of one that sings another part
 WINDOW: Final = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)).astype(np.float32)
 
 
@@ -131,6 +145,8 @@ class Mixer:
             if stem in stems:
                 samples = self._level(self._effects(stems[stem], stem), stem, together=together)
                 spectra[index] = self._spectrum(samples, stem)
+        if self.random.random() < 0.25:
+            spectra *= tone(self.random)
         if self.random.random() < 0.15:
             spectra = coded(spectra, self.random)
         if self.random.random() < 0.2:  # the compressor of the whole mix: each stem pumps with the others
@@ -194,6 +210,12 @@ class Mixer:
         """Room, saturation, width and place, each now and then."""
         draw = self.random
         produced = stem in {"vocals", "other"}  # what engineers spread and repeat
+        if draw.random() < PITCHED[stem]:
+            samples = pitched(samples, draw.uniform(-6, 6))
+        if stem == "vocals" and draw.random() < 0.2:
+            samples = self._with_more_voices(samples)
+        if produced and draw.random() < 0.12:
+            samples = chorus(samples, draw)
         if produced and draw.random() < 0.2:
             samples = self._spread(samples)
         if produced and draw.random() < 0.12:
@@ -214,6 +236,16 @@ class Mixer:
         pan = np.clip(pan, -0.9, 0.9)
         stereo: Array = np.stack([(mid + side) * (1 - pan), (mid - side) * (1 + pan)]).astype(np.float32)
         return stereo
+
+    def _with_more_voices(self, samples: Array) -> Array:
+        """One to three more of the same voice, beside it or in another part, each on a side of its own."""
+        parts = DOUBLES if self.random.random() < 0.5 else HARMONIES
+        choir = samples * np.float32(self.random.uniform(0, 1))
+        for semitones in self.random.choice(parts, self.random.integers(1, 4), replace=False):
+            pan = self.random.uniform(-1, 1)
+            sides = np.array([[1 - pan], [1 + pan]], np.float32) * np.float32(self.random.uniform(0.3, 0.8))
+            choir = choir + pitched(np.roll(samples, self.random.integers(1500), axis=1), float(semitones)) * sides
+        return choir
 
     def _spread(self, samples: Array) -> Array:
         """One side late, as a double or a chorus is: sound that is the same on both sides no longer is."""
@@ -257,16 +289,26 @@ class Mixer:
 
     def _spectrum(self, samples: Array, stem: str) -> npt.NDArray[np.complex64]:
         """Mid and side, `[2, N, F]` complex64, with random tone, formants and dynamics."""
-        both = np.stack([samples[0] + samples[1], samples[0] - samples[1]])
-        frames = np.lib.stride_tricks.sliding_window_view(both, N_FFT, axis=-1)[:, ::HOP]
-        spectrum: npt.NDArray[np.complex64] = rfft(frames * WINDOW)
+        spectrum = transformed(samples)
+        if stem == "vocals" and self.random.random() < 0.12:
+            chords = self.random.random() < 0.5 or not self.having["other"]
+            carrier = chord(self.samples, self.random) if chords else self._pick("other")
+            spectrum = vocoded(spectrum, transformed(self._effects(carrier, "other")))
         if self.random.random() < RESHAPED[stem]:
             spectrum = reshaped(spectrum, float(2 ** self.random.uniform(-0.4, 0.4)))
         if self.random.random() < 0.6:
-            spectrum = equalised(spectrum, self.random)
+            spectrum = spectrum * tone(self.random)
         if self.random.random() < 0.2:
             spectrum = dynamics(spectrum, self.random)
         return spectrum
+
+
+def transformed(samples: Array) -> npt.NDArray[np.complex64]:
+    """Mid and side, `[2, N, F]` complex64, of left and right, `[2, T]` float32."""
+    both = np.stack([samples[0] + samples[1], samples[0] - samples[1]])
+    frames = np.lib.stride_tricks.sliding_window_view(both, N_FFT, axis=-1)[:, ::HOP]
+    spectrum: npt.NDArray[np.complex64] = rfft(frames * WINDOW)
+    return spectrum
 
 
 def banded_sums(spectra: npt.NDArray[np.complex64], level: float) -> tuple[Array, Array, Array, Array]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from training.bands import EDGES
+from training.bands import BANDS, EDGES
 from training.checkpoints import load_checkpoint, save_checkpoint
 from training.measure import held_out_windows, median_sdr
 from training.mixing import Batch, Mixer, load_corpus
@@ -26,6 +26,8 @@ WIDTHS = torch.tensor(np.diff(EDGES), dtype=torch.float32)
 EVERY_STEPS = 25  # a line in the log
 EVERY_MINUTES = 8.0  # a validation and a checkpoint
 RELOAD_BATCHES = 200  # the corpus may grow while training goes on
+GAPS = 0.3  # chance of a gap in the bands, and of one in time, of an example
+SILENCE = torch.tensor([-3.0, -3.0, 0.0])  # its features
 
 
 class Mixes(IterableDataset[tuple[Tensor, ...]]):
@@ -68,6 +70,17 @@ def loss_of(logits: Tensor, power: Tensor, cross: Tensor, energy: Tensor, unspli
     return magnitude + 0.5 * share.sum(1).mean() + 0.05 * torch.log(share + 3e-4).mean()
 
 
+def with_gaps(seen: Tensor) -> Tensor:
+    """Features `[B, 3, N, K]` with bands and moments blotted out now and then, so that no single cue is relied upon."""
+    for example in seen:
+        for axis, longest in ((2, BANDS // 6), (1, 24)):
+            if torch.rand(()) < GAPS:
+                length = int(torch.randint(1, longest, ()))
+                start = int(torch.randint(0, example.shape[axis] - length, ()))
+                example.narrow(axis, start, length).copy_(SILENCE[:, None, None])
+    return seen
+
+
 def train(
     *,
     corpus: Path,
@@ -94,7 +107,8 @@ def train(
             now = time.monotonic()
             done = max((now - began) / 60 / minutes, run.steps / steps)
             power, pan, cross, energy, unsplit = tensors
-            loss = loss_of(network(features(power, pan, WIDTHS)), power, cross, energy, unsplit)
+            seen = with_gaps(features(power, pan, WIDTHS))
+            loss = loss_of(network(seen), power, cross, energy, unsplit)
             run.step(loss, done=done)
             if run.steps % EVERY_STEPS == 0:
                 run.note(step=run.steps, minutes=round((now - began) / 60, 1), loss=round(run.loss, 4))

@@ -10,7 +10,7 @@ from stemwright import errors
 from stemwright.engine.overlap_add import OverlapAdd
 from stemwright.separators import catalogue
 from stemwright.separators.protocol import LoadOptions
-from stemwright.separators.sketch import Sketch, gated
+from stemwright.separators.sketch import Sketch, blended, gated
 
 WEIGHTS = Path(catalogue.__file__).with_name("sketch.onnx")
 DEMO = Path(__file__).parents[2] / "demo" / "stems"
@@ -124,3 +124,13 @@ def test_gate_does_not_touch_stems_that_sound() -> None:
     logits = draw.normal(0, 0.5, (4, 2, 300, 238))
     masks = (np.exp(logits) / np.exp(logits).sum(axis=0)).astype(np.float32)
     assert np.allclose(gated(masks.copy(), np.ones((2, 300, 238), np.float32)), masks, rtol=0.02)
+
+
+def test_rules_decide_where_the_network_does_not_and_only_lean_where_it_does() -> None:
+    masks = np.full((4, 2, 2, 3), 0.25, np.float32)
+    masks[:, :, 1] = np.array([0.001, 0.001, 0.997, 0.001])[:, None, None]  # sure that it is the bass
+    cues = np.broadcast_to(np.array([0.01, 0.97, 0.01, 0.01], np.float32)[:, None, None], (4, 2, 3))  # drums
+    shares = blended(masks, cues)
+    assert np.allclose(shares.sum(axis=0), 1, atol=1e-5)
+    assert (shares[1, :, 0] > 0.4).all()
+    assert (shares[2, :, 1] > 0.85).all()

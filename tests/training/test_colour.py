@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from training.bands import HOP, N_FFT, RATE
-from training.colour import FREQUENCY, chopped, coded, dynamics, reshaped
+from training.colour import FREQUENCY, chopped, chord, chorus, coded, dynamics, pitched, reshaped, vocoded
 
 
 def spectrum_of(tone: np.ndarray) -> np.ndarray:
@@ -59,3 +59,35 @@ def test_chopping_silences_some_of_the_sound_and_leaves_the_rest_as_it_was() -> 
     sound = np.ones((2, 4 * RATE), np.float32)
     shares = [float((chopped(sound, np.random.default_rng(seed)) > 0.99).mean()) for seed in range(20)]
     assert 0.3 < float(np.mean(shares)) < 0.85
+
+
+@pytest.mark.parametrize("semitones", [-7.0, 0.1, 5.0])
+def test_pitch_moves_and_speed_does_not(semitones: float) -> None:
+    seconds = np.arange(2 * RATE) / RATE
+    burst = np.sin(2 * np.pi * 440 * seconds) * (seconds > 1)
+    changed = pitched(np.stack([burst, burst]).astype(np.float32), semitones)[0]
+    assert np.abs(changed[: RATE - 1]).max() == 0
+    spectrum = np.abs(np.fft.rfft(changed[RATE + RATE // 4 :]))
+    assert spectrum.argmax() / 0.75 == pytest.approx(440 * 2 ** (semitones / 12), rel=0.03)
+
+
+def test_chorus_takes_the_sides_apart() -> None:
+    mono = np.repeat(np.random.default_rng(4).standard_normal((1, 3 * RATE)), 2, axis=0).astype(np.float32)
+    for seed in range(5):
+        left, right = chorus(mono, np.random.default_rng(seed))
+        assert np.corrcoef(left, right)[0, 1] < 0.9
+
+
+def test_vocoder_speaks_with_the_voice_s_envelope_at_the_carrier_s_pitch() -> None:
+    voice, carrier = spectrum_of(harmonic(200, 2000)), spectrum_of(harmonic(310, 2600))
+    power = (np.abs(vocoded(voice, carrier)) ** 2).sum(axis=(0, 1))
+    assert float((power * FREQUENCY).sum() / power.sum()) == pytest.approx(2000, rel=0.15)
+    near = np.abs((FREQUENCY + 155) % 310 - 155) < 25
+    assert power[near].sum() > 0.9 * power.sum()
+
+
+def test_chords_have_partials_and_two_sides() -> None:
+    left, right = chord(2 * RATE, np.random.default_rng(5))
+    assert left.shape == (2 * RATE,)
+    assert 0.1 < left.std() < 2
+    assert not np.array_equal(left, right)

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from stemwright.audio.formats import Format
     from stemwright.audio.tags import Tags
     from stemwright.types import SampleRate, Samples
+
+Quantised: TypeAlias = npt.NDArray[np.int16 | np.int32]
 
 _COMMON_OPTIONS = ("-y", "-xerror")  # without -xerror, ffmpeg 5.1 ends with 0 on a full disk
 # packets; with its own 8, ffmpeg 5.1 is 3.5 times slower beside a second input, such as the tags
@@ -81,8 +83,8 @@ class Encoder:
         else:
             self.abort()
 
-    def write(self, block: Samples) -> None:
-        """Append `[C, T]` float32, full scale at ±1; integer formats round half to even, and limit what is beyond.
+    def write(self, block: Samples | Quantised) -> None:
+        """Append `[C, T]` float32, full scale at ±1, or what `quantise` makes of it for the format's bits.
 
         Raises `OutputError`, `DiskFullError`; ValueError for a block of another shape.
         """
@@ -91,9 +93,9 @@ class Encoder:
         if not block.size:
             return
         bits = self._format.bits
-        samples = np.asarray(block.T, dtype="<f4") if bits is None else quantise(block.T, bits=bits)
+        samples = block if bits is None or block.dtype.kind == "i" else quantise(cast("Samples", block), bits=bits)
         try:
-            self._child.stdin.write(np.ascontiguousarray(samples).data)
+            self._child.stdin.write(np.ascontiguousarray(samples.T).data)
         except BrokenPipeError:  # it has ended; why, its exit code and its log tell
             self._end()
             self.abort()
@@ -180,13 +182,14 @@ class Encoder:
         self._folder.cleanup()
 
 
-def quantise(samples: Samples, *, bits: int) -> npt.NDArray[np.int16 | np.int32]:
+def quantise(samples: Samples, *, bits: int) -> Quantised:
     """Round float32 of any shape, full scale at ±1, to integers: int16 for 16 bits, else int32 with the low bits zero.
 
     Half to even, and limited to the range, so that the same samples give the same bytes under any ffmpeg.
     """
     full = np.float32(2 ** (bits - 1))
-    whole: npt.NDArray[np.float32] = np.clip(np.rint(samples * full), -full, full - 1)
+    whole: npt.NDArray[np.float32] = samples * full
+    np.clip(np.rint(whole, out=whole), -full, full - 1, out=whole)
     if bits == 16:
         return whole.astype(np.int16)
     return whole.astype(np.int32) << np.int32(32 - bits)

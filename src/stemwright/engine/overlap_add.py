@@ -98,19 +98,26 @@ class OverlapAdd:
                 yield self._add(estimate, usable)
 
     def _add(self, estimate: Samples, usable: int) -> Samples:
-        """Blend one chunk in; the samples that no later chunk touches."""
+        """Take one chunk's stems; the samples that no later chunk touches."""
         skip = (estimate.shape[-1] - usable) // 2
-        self._sum[..., :usable] += self._weight[:usable] * estimate[..., skip : skip + usable]
+        kept = estimate[..., skip : skip + usable]
+        out = kept if self._stride == self._usable else self._blended(kept)  # else no chunk overlaps another
+        dropped = min(self._to_drop, out.shape[-1])
+        self._to_drop -= dropped
+        if self._on_chunk:
+            self._on_chunk(out.shape[-1] - dropped)
+        return out[..., dropped:]
+
+    def _blended(self, kept: Samples) -> Samples:
+        """Weigh a chunk in; the samples that no later chunk touches."""
+        usable = kept.shape[-1]
+        self._sum[..., :usable] += self._weight[:usable] * kept
         self._weight_sum[:usable] += self._weight[:usable]
         done = min(self._stride, usable)
         out = self._sum[..., :done] / self._weight_sum[:done]
         self._sum = _shift_left(self._sum, self._stride)
         self._weight_sum = _shift_left(self._weight_sum, self._stride)
-        dropped = min(self._to_drop, done)
-        self._to_drop -= dropped
-        if self._on_chunk:
-            self._on_chunk(done - dropped)
-        return out[..., dropped:]
+        return out
 
 
 def _triangle(length: int) -> Samples:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path, PurePosixPath
 
-    from stemwright.audio.formats import Format
+    from stemwright.audio.encode import Quantised
     from stemwright.audio.tags import Tags
     from stemwright.engine.drum_names import Part
     from stemwright.engine.options import SeparateOptions
@@ -210,15 +210,16 @@ class Renderer:
     def _one(self, stem: StemName, spool: Spool, gain: float, step: Callable[[int], None]) -> tuple[Measured, Digest]:
         """Encode one stem, unless it goes into a `.stem.mp4`; what it measures, and its digest."""
         meter = Meter(self._rate, spool.channels, peaks=self._options.wants_peaks)
-        digest = PcmDigest(self._rate, spool.channels)
+        digest, bits = PcmDigest(self._rate, spool.channels), self._options.format.bits
         with nullcontext() if self._options.stem_mp4 else self._encoder(stem, spool.channels) as encoder:
             for block in spool.blocks():
                 step(block.shape[1])
                 scaled = block * np.float32(gain) if gain != 1 else block
                 meter.add(scaled)
-                digest.update(_as_stored(scaled, self._options.format))
+                whole = None if bits is None else quantise(scaled, bits=bits)
+                digest.update(scaled if whole is None else _as_decoded(whole))
                 if encoder:
-                    encoder.write(scaled)
+                    encoder.write(scaled if whole is None else whole)
         return meter.measured(), digest.hexdigest()
 
     def _stem_file(
@@ -272,12 +273,11 @@ class Renderer:
         return self._stage.new_file(f"{name}{EXTENSION if self._options.stem_mp4 else self._options.format.extension}")
 
 
-def _as_stored(block: Samples, form: Format) -> Samples:
+def _as_decoded(whole: Quantised) -> Samples:
     """The samples as a lossless file gives them back, so that the digest can be checked against the file."""
-    if form.bits is None:
-        return block
-    stored = quantise(block, bits=form.bits)
-    return stored.astype(np.float32) / np.float32(-float(np.iinfo(stored.dtype).min))
+    samples = whole.astype(np.float32)
+    samples /= np.float32(-float(np.iinfo(whole.dtype).min))
+    return samples
 
 
 def _rounded(value: float | None) -> float | None:

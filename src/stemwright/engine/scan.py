@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +14,7 @@ from stemwright.audio.channels import describe, to_stereo
 from stemwright.audio.decode import AudioInfo, AudioStream, DecodeLimits, open_audio
 from stemwright.audio.digest import PcmDigest
 from stemwright.engine.unmix import SongShape
-from stemwright.errors import InputChangedError
+from stemwright.errors import CancelledError, InputChangedError
 from stemwright.types import Digest, Notice
 
 if TYPE_CHECKING:
@@ -64,6 +67,23 @@ def scan(path: Path, *, limits: DecodeLimits, on_block: Callable[[], None] | Non
         deviation=float(np.sqrt(max(variance, 0.0))),
     )
     return Scan(info=info, shape=shape, digest=digest.hexdigest(), size_bytes=size_bytes, notices=tuple(notices))
+
+
+@contextmanager
+def scanning(path: Path, *, limits: DecodeLimits, on_block: Callable[[], None]) -> Iterator[Future[Scan]]:
+    """`scan` in a thread of its own, which ends with the context: what is read meanwhile counts no more."""
+    stop = threading.Event()
+
+    def tell() -> None:
+        if stop.is_set():
+            raise CancelledError("the song is not wanted any more")
+        on_block()
+
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            yield pool.submit(scan, path, limits=limits, on_block=tell)
+        finally:
+            stop.set()
 
 
 def song_blocks(stream: AudioStream, *, expected: Digest) -> Iterator[Samples]:

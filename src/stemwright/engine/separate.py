@@ -20,6 +20,7 @@ from stemwright.audio.sniff import sniff
 from stemwright.audio.tags import Tags, read_tags
 from stemwright.drums.frames import DrumNetwork
 from stemwright.engine import drum_chart, loading, naming, output
+from stemwright.engine.ahead import ahead
 from stemwright.engine.drum_names import STEM, no_stem
 from stemwright.engine.memory import give_back
 from stemwright.engine.mixing import StemMixer
@@ -33,7 +34,7 @@ from stemwright.engine.receipt import (
     versions,
 )
 from stemwright.engine.render import Measured, Meter, Names, Renderer, Rendering
-from stemwright.engine.scan import Scan, scan, song_blocks
+from stemwright.engine.scan import Scan, scanning, song_blocks
 from stemwright.engine.spool import Spool
 from stemwright.errors import NoDrumStemError, OptionError, OutOfMemoryError, OutputExistsError
 from stemwright.separators import catalogue
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from stemwright.engine.splitting import Splitter
     from stemwright.separators.protocol import ModelInfo
     from stemwright.types import Digest, SampleRate, StemName
+
+_READ_AHEAD = 14  # blocks of the song: a chunk of the model's, so that it need not wait for the decoder
 
 Stage: TypeAlias = Literal["reading", "separating", "transcribing", "encoding"]
 
@@ -135,8 +138,9 @@ class Engine:
         options = self.options
         report("reading", None)
         sniff(song)  # what is no song does not wait for a model
-        splitter = self._load()
-        found = scan(song, limits=options.limits, on_block=lambda: report("reading", None))
+        with scanning(song, limits=options.limits, on_block=lambda: report("reading", None)) as reading:
+            splitter = self._load()
+            found = reading.result()
         stems = self._mixer(splitter.info).stems
         tags, tag_notices = read_tags(song, demuxer=found.info.container)
         names = self._names(song, tags, stems, model=splitter.info.name)
@@ -308,7 +312,8 @@ class Engine:
             for spool in spools.values():
                 stack.enter_context(closing(spool))
             stream = stack.enter_context(open_audio(song, limits=options.limits))
-            for mix, estimates in taking.run(song_blocks(stream, expected=found.digest)):
+            blocks = stack.enter_context(closing(ahead(song_blocks(stream, expected=found.digest), most=_READ_AHEAD)))
+            for mix, estimates in taking.run(blocks):
                 meter.add(mix)
                 stems = mixer.mix(mix, estimates)
                 block = np.concatenate([stems, mix[None]]) if options.stem_mp4 else stems

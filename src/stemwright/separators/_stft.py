@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Spectrum: TypeAlias = npt.NDArray[np.complex64]
 
-_BLOCK = 64  # frames that a thread works on at a time
+BLOCK = 64  # frames that a thread works on at a time
 
 
 class Stft:
@@ -40,10 +40,10 @@ class Stft:
         spectrum: Spectrum = np.empty((*frames.shape[:-1], self.n_fft // 2 + 1), np.complex64)
 
         def transform(first: int) -> None:
-            block = frames[..., first : first + _BLOCK, :] * self._window
-            spectrum[..., first : first + _BLOCK, :] = rfft(block, overwrite_x=True)
+            block = frames[..., first : first + BLOCK, :] * self._window
+            spectrum[..., first : first + BLOCK, :] = rfft(block, overwrite_x=True)
 
-        _in_threads(transform, range(0, frames.shape[-2], _BLOCK))
+        in_threads(transform, range(0, frames.shape[-2], BLOCK))
         return spectrum
 
     def inverse(self, part: Callable[[slice], Spectrum], *, out: Samples, frames: range) -> None:
@@ -54,11 +54,11 @@ class Stft:
         """
 
         def transform(first: int) -> None:
-            last = min(first + _BLOCK, frames.stop - 1)
+            last = min(first + BLOCK, frames.stop - 1)
             hops = self._overlapped(part, first, last, count=out.shape[-1] // self.hop + 1)
             out[..., first * self.hop : last * self.hop] = hops
 
-        _in_threads(transform, range(frames.start, frames.stop - 1, _BLOCK))
+        in_threads(transform, range(frames.start, frames.stop - 1, BLOCK))
 
     def _overlapped(self, part: Callable[[slice], Spectrum], first: int, last: int, *, count: int) -> Samples:
         """The samples from the centre of frame `first` to that of frame `last`; all frames are `count`."""
@@ -77,7 +77,8 @@ class Stft:
         return samples
 
 
-def _in_threads(work: Callable[[int], None], starts: range) -> None:
+def in_threads(work: Callable[[int], None], starts: range) -> None:
+    """Call `work` with each start, side by side."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for _ in pool.map(work, starts):
             pass
