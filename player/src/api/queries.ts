@@ -20,7 +20,7 @@ export const client = new QueryClient({
   },
 })
 
-export type Sort = '-created_at' | 'title' | 'artist' | '-duration' | '-used_at'
+export type Sort = '-created_at' | 'title' | 'artist' | '-duration' | '-used_at' | 'bpm' | 'key'
 
 export function useSongs(search: string, sort: Sort) {
   return useInfiniteQuery({

@@ -2103,7 +2103,7 @@ export interface operations {
             query?: {
                 /** @description Words of title and artist. */
                 search?: string | null;
-                sort?: "created_at" | "-created_at" | "title" | "-title" | "artist" | "-artist" | "duration" | "-duration" | "used_at" | "-used_at";
+                sort?: "created_at" | "-created_at" | "used_at" | "-used_at" | "title" | "-title" | "artist" | "-artist" | "duration" | "-duration" | "bpm" | "-bpm" | "key" | "-key";
                 limit?: number;
                 offset?: number;
             };

@@ -22,6 +22,8 @@ const SORTS: readonly (readonly [Sort, string])[] = [
   ['title', 'Title'],
   ['artist', 'Artist'],
   ['-duration', 'Longest first'],
+  ['bpm', 'Tempo'],
+  ['key', 'Key'],
 ]
 
 export function Library() {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import func, select, update
 
 from stemwright.errors import ConflictError, JobNotFoundError
 from stemwright.jobs import sweep
@@ -13,11 +13,21 @@ from stemwright.jobs.view import drum_links, iso
 from stemwright.library.tables import LIVE, File, Job, Run, Separation, Song
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.orm import InstrumentedAttribute, Session
 
     from stemwright.studio.studio import Studio
 
-SORTS: Final = ("created_at", "title", "artist", "duration", "used_at")
+_CAMELOT: Final = Song.analysis["key"]["camelot"].as_string()  # 1A to 12B: neighbours mix well
+_SORTS: Final[dict[str, tuple[ColumnElement[Any] | InstrumentedAttribute[Any], ...]]] = {
+    "created_at": (Song.created_at,),
+    "used_at": (Song.used_at,),
+    "title": (func.lower(Song.title),),
+    "artist": (func.lower(Song.artist),),
+    "duration": (Song.duration,),
+    "bpm": (Song.analysis["tempo"]["bpm"].as_float(),),
+    "key": (func.length(_CAMELOT), _CAMELOT),
+}
 
 
 def list_songs(
@@ -25,18 +35,17 @@ def list_songs(
 ) -> tuple[list[dict[str, Any]], int]:
     """Songs whose title and artist hold all the words of `search`, and how many there are in all.
 
-    `sort` is one of SORTS, with `-` before it for descending.
+    `sort` is `created_at`, `used_at`, `title`, `artist`, `duration`, `bpm` or `key` (around the circle of fifths), with
+    `-` before it for descending; songs without it come last.
     """
     query = select(Song).where(Song.owner == owner)
     for word in (search or "").lower().split():
         query = query.where(Song.search.contains(word, autoescape=True))
-    column: ColumnElement[Any] = getattr(Song, sort.removeprefix("-"))
-    if sort.removeprefix("-") in {"title", "artist"}:
-        column = func.lower(column)
-    order = column.desc() if sort.startswith("-") else column.asc()
+    columns = _SORTS[sort.removeprefix("-")]
+    order = [(column.desc() if sort.startswith("-") else column.asc()).nulls_last() for column in columns]
     with studio.db.session() as session:
         total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
-        songs = list(session.scalars(query.order_by(order.nulls_last(), Song.id).limit(limit).offset(offset)))
+        songs = list(session.scalars(query.order_by(*order, Song.id).limit(limit).offset(offset)))
         states = _states(session, [song.id for song in songs])
         models = _models(session, songs)
         return [_brief(song, states.get(song.id), models.get(song.separation_id or "")) for song in songs], total

@@ -22,7 +22,20 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/api/v1/songs", tags=["songs"])
 Sort = Literal[
-    "created_at", "-created_at", "title", "-title", "artist", "-artist", "duration", "-duration", "used_at", "-used_at"
+    "created_at",
+    "-created_at",
+    "used_at",
+    "-used_at",
+    "title",
+    "-title",
+    "artist",
+    "-artist",
+    "duration",
+    "-duration",
+    "bpm",
+    "-bpm",
+    "key",
+    "-key",
 ]
 Token = Literal["flac", "wav", "mp3", "opus", "m4a", "wav24", "wav32f", "alac16", "alac24"]
 BINARY: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary"}}
