@@ -56,11 +56,15 @@ def test_same_promise_is_made_once_until_it_is_kept(studio: Studio, job: str) ->
     assert placed(studio, job, url="a") == first
     again = submitted(studio)
     assert again != job
-    assert placed(studio, again, url="a") == first  # for a fresh job too
+    assert placed(studio, again, url="a") == first  # for a fresh job too, which goes
+    with pytest.raises(JobNotFoundError):
+        jobs.get_job(studio, again, owner=ME)
+    assert jobs.get_job(studio, job, owner=ME)["status"] == "queued"
     other = placed(studio, job, url="b")
     assert other.id != first.id
     assert orders.tell(studio, first.id, "stems", {"status": "completed"}, last=True)
     assert placed(studio, job, url="a").id != first.id
+    again = submitted(studio)
     jobs.cancel_job(studio, job, owner=ME)
     assert placed(studio, again, url="b").id != other.id
     with pytest.raises(JobNotFoundError):

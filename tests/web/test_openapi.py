@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
+from server import WAIT
 from stemwright.web.openapi import describe
 from web.answers import faults, problem_of
 
@@ -51,7 +52,7 @@ schema = described.exclude(path_regex="/events$")  # without end
 @schema.parametrize()
 @BOUNDED
 def test_every_answer_is_as_documented(case: schemathesis.Case[Any], server: Server) -> None:
-    case.call_and_validate(base_url=server.url, checks=CHECKS)
+    case.call_and_validate(base_url=server.url, checks=CHECKS, timeout=WAIT)
 
 
 @schema.include(method="GET", path_regex=r"\{(song|job)_id\}").parametrize()
@@ -61,7 +62,9 @@ def test_every_answer_about_what_is_there_is_as_documented(case: schemathesis.Ca
     given = {"file": "vocals.dat" if "/peaks/" in case.path else "vocals.mp3"}
     case.path_parameters |= {name: value for name, value in (ids | given).items() if name in case.path_parameters}
     case.call_and_validate(
-        base_url=prepared.server.url, checks=[check for check in CHECKS if check is not negative_data_rejection]
+        base_url=prepared.server.url,
+        checks=[check for check in CHECKS if check is not negative_data_rejection],
+        timeout=WAIT,
     )
 
 

@@ -35,7 +35,7 @@ _VOICE = (
 )
 _GATE_REACH = 64  # frames each way over which it is heard whether a stem sounds
 _GATE_SHARE = 10**-1.2  # of the mix's energy, below which a stem is more likely not there than so quiet
-_GATE_SLOPE = 3.0  # dB that it is turned down for each dB below
+_GATE_SLOPE = 3.4  # dB that it is turned down for each dB below
 
 INFO = ModelInfo(
     name="sketch",

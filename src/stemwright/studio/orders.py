@@ -34,7 +34,7 @@ class Placed:
 
 
 def place(studio: Studio, *, door: str, name: str, job_id: str, facts: dict[str, Any], owner: str) -> Placed:
-    """Promise to tell of a job; the same promise, while its job lives, is not made twice, though for another job.
+    """Promise to tell of a job; the same promise, while its job lives, is not made twice: a second job goes.
 
     Raises `JobNotFoundError` when the job has been deleted.
     """
@@ -43,6 +43,9 @@ def place(studio: Studio, *, door: str, name: str, job_id: str, facts: dict[str,
         same = _open(door).where(Order.owner == owner, Order.name == name, *live)
         for order in session.scalars(same.order_by(Order.created_at.desc()).limit(20)):
             if order.facts == facts:
+                first, second = session.get_one(Job, order.job_id), session.get(Job, job_id)
+                if second is not None and second is not first and second.run_id == first.run_id:
+                    session.delete(second)  # the run goes on for the first
                 return _placed(order)
         if session.get(Job, job_id) is None:
             raise JobNotFoundError("there is no such job")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from stemwright.doors.mismo import folder, messages
 from stemwright.doors.mismo.clerk import stems_data
 from stemwright.doors.mismo.config import DOOR, STAGES
-from stemwright.errors import ConflictError, OptionError
+from stemwright.errors import OptionError
 from stemwright.jobs.options import AudioFormat, JobOptions, Priority
 from stemwright.studio import jobs, local, orders, tracks
 from stemwright.studio.aside import aside
@@ -72,11 +71,7 @@ class Desk:
         async with self._copying:
             view, digest = await aside(submit)
         facts = {"kind": "request", "file_path": path, "stages": wanted, "digest": digest, **facts}
-        order = await self.clerk.place(name=name or digest, job_id=view["id"], facts=facts, owner=LOCAL)
-        if order.job_id != view["id"]:  # the same was promised before, and its job waits for the same run
-            with contextlib.suppress(ConflictError):
-                await asyncio.to_thread(jobs.cancel_job, self.studio, view["id"], owner=LOCAL)
-        return order
+        return await self.clerk.place(name=name or digest, job_id=view["id"], facts=facts, owner=LOCAL)
 
     async def for_engine(self, track: TrackView, request_id: object, asker: str) -> Placed:
         """The stems of a track for an audio engine, before all else. Raises as `analyse`."""
