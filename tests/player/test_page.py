@@ -393,7 +393,7 @@ def test_mix_and_stems_are_taken_away_as_they_are_heard(page: Page, ready: str, 
 def test_draft_is_played_at_once_and_the_fine_stems_take_its_place_without_a_stop(
     page: Page, studio: Studio, folder: Path
 ) -> None:
-    path = write_wav(folder / "Twice.wav", sound("song", seconds=20, seed=9), bits=16)
+    path = write_wav(folder / "Twice.wav", sound("song", seconds=60, seed=9), bits=16)
     studio.arm("executor.saving")
     job = studio.submit(path, strategy="again", preview="true")
     opened(page, job["song_id"])
