@@ -15,7 +15,7 @@ from jobs.desks import CHILD, Desk, opened
 from stemwright.errors import CancelledError, CorruptInputError, NoDrumStemError, NotFoundError, OutOfMemoryError
 from stemwright.jobs.engine import EngineCrashedError, EnginePool, JobTimeoutError
 from stemwright.jobs.runs import Saved
-from stemwright.jobs.worker import Worker, is_final, repo_state
+from stemwright.jobs.worker import Worker, is_final, pipeline_of, repo_state
 from stemwright.library.tables import File, Run, Separation, Song
 
 if TYPE_CHECKING:
@@ -239,3 +239,9 @@ def test_weights_that_change_change_the_key(tmp_path: Path) -> None:
     before = repo_state(tmp_path)
     (tmp_path / "a.th").write_bytes(b"12")
     assert before != repo_state(tmp_path)
+
+
+def test_stems_of_an_older_pipeline_are_not_those_that_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = pipeline_of(None)
+    monkeypatch.setattr("stemwright.jobs.worker.PIPELINE", -1)
+    assert pipeline_of(None) != before

@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import select, text, update
 
 from sounds import sound, write_wav
-from stemwright import __version__
 from stemwright.audio.decode import DecodeLimits
 from stemwright.errors import (
     ConflictError,
@@ -24,7 +23,7 @@ from stemwright.jobs.engine import EnginePool
 from stemwright.jobs.options import JobOptions
 from stemwright.jobs.queue import Queue, prepare_jobs
 from stemwright.jobs.runs import separation_key
-from stemwright.jobs.worker import file_digest
+from stemwright.jobs.worker import file_digest, pipeline_of
 from stemwright.library.database import Database
 from stemwright.library.tables import Job, Run, Separation, Song
 from stemwright.storage.objects import ObjectStore
@@ -198,7 +197,7 @@ def _separated(studio: Studio, song_id: str, model: str) -> str:
         song = session.get_one(Song, song_id)
         song.pcm_digest, song.analysis = "p" * 64, {"tempo": None, "key": None}
         options = run_options(JobOptions(), studio=studio)
-        key = separation_key(pcm_digest="p" * 64, model=model, options=options, pipeline=f"{__version__} ")
+        key = separation_key(pcm_digest="p" * 64, model=model, options=options, pipeline=pipeline_of(None))
         separation = Separation(
             id=model,
             owner=ME,

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 import stemwright
 from stemwright.types import Digest, Notice, SampleRate, Seconds, StemName  # noqa: TC001  (pydantic reads them)
 
-PIPELINE = 1  # raised when the same song, model and settings would give other samples
+PIPELINE = 2  # raised when the same song, model and settings would give other samples
 
 _PACKAGES = ("numpy", "scipy", "soxr", "onnxruntime", "torch", "demucs")
 

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from stemwright import __version__, points
 from stemwright.engine.drum_names import STEM, no_stem
+from stemwright.engine.receipt import PIPELINE
 from stemwright.errors import (
     CancelledError,
     InputError,
@@ -223,7 +224,7 @@ class Worker:
 
     def key(self, song: dict[str, Any], *, model: str) -> str:
         """The key of a song's separation by a model."""
-        pipeline = f"{__version__} {repo_state(self.config.repo)}"
+        pipeline = pipeline_of(self.config.repo)
         return separation_key(pcm_digest=song["pcm_digest"], model=model, options=song["options"], pipeline=pipeline)
 
     async def _call(
@@ -378,6 +379,11 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def pipeline_of(repo: Path | None) -> str:
+    """What else changes stems: this version, and the folder of weights."""
+    return f"{__version__} {PIPELINE} {repo_state(repo)}"
 
 
 def repo_state(repo: Path | None) -> str:

@@ -30,9 +30,7 @@ _USABLE = 17.6  # s of a chunk that are kept, about
 _CONTEXT = 128  # frames on each side that are not; all that is further away changes the stems by -85 dB of the mix
 _CUES = 0.35  # how much the rules of `_cues` count beside the network, in log; both err, seldom in the same place
 _CUE_FLOOR = 0.01  # share that they leave to any stem
-_VOICE = (
-    1.3  # voices that the network never heard it takes for instruments: the voice's share is e to this times larger
-)
+_VOICE = 1.3  # voices that it never heard it takes for instruments: their share is e to this times larger
 _GATE_REACH = 64  # frames each way over which it is heard whether a stem sounds
 _GATE_SHARE = 10**-1.2  # of the mix's energy, below which a stem is more likely not there than so quiet
 _GATE_SLOPE = 3.4  # dB that it is turned down for each dB below

@@ -12,14 +12,14 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
 
-from stemwright import __version__, points
+from stemwright import points
 from stemwright.audio.sniff import sniff
 from stemwright.errors import ConflictError, InputError, JobNotFoundError, UnknownModelError
 from stemwright.jobs import models
 from stemwright.jobs.options import JobOptions, digest_of
 from stemwright.jobs.runs import hold, is_measured, separation_key, title_of
 from stemwright.jobs.view import view_of
-from stemwright.jobs.worker import repo_state
+from stemwright.jobs.worker import pipeline_of
 from stemwright.library.tables import LIVE, Job, Run, Separation, Song, new_id
 from stemwright.strategies.find import is_strategy
 
@@ -212,7 +212,7 @@ def _run(
         if song.analysis and is_measured(song):
             return _new_run(session, studio, wish, options, song=song, key=key, ready=True), True
     elif song.pcm_digest:
-        pipeline = f"{__version__} {repo_state(studio.config.repo)}"
+        pipeline = pipeline_of(studio.config.repo)
         made = separation_key(pcm_digest=song.pcm_digest, model=options["resolved"], options=options, pipeline=pipeline)
         there = session.scalar(select(Separation).where(Separation.owner == owner, Separation.key == made))
         charted = not options["transcribe"] or (there and there.receipt.get("drums"))
