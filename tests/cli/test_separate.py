@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -297,4 +298,8 @@ def test_strategy_whose_weights_are_missing_offline_says_which_and_what_to_do(
     [failure] = lines(done)
     assert failure["error"]["code"] == "model_unavailable"
     assert "htdemucs_ft" in failure["error"]["message"]
+    done = run("separate", song, "--strategy", "best", "--offline", "-o", tmp_path / "out", "--json", code=1)
+    [failure] = lines(done)
+    for name in ("htdemucs_ft", "hdemucs_mmi"):  # all of them at once, each with the command
+        assert re.search(rf"stemwright models pull (\S+ )*{name}\b", failure["error"]["message"])
     assert not (tmp_path / "out").exists()

@@ -292,12 +292,16 @@ print(json.dumps(answer | {"seconds": time.monotonic() - began, "after": FAMILY.
 
 def ask_a_hub(endpoint: str, cache: Path, *, script: str = ASK) -> dict[str, Any]:
     """What a fresh process with this cache gets from a hub (the library reads its address when it starts)."""
-    environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(cache), "NO_PROXY": "*"}
-    environment.pop("HF_HUB_OFFLINE", None)
-    command = [sys.executable, "-c", script]
+    command, environment = [sys.executable, "-c", script], environment_of(endpoint, cache)
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
     answer: dict[str, Any] = json.loads(result.stdout)
     return answer
+
+
+def environment_of(endpoint: str, cache: Path) -> dict[str, str]:
+    environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_CACHE": str(cache), "NO_PROXY": "*"}
+    environment.pop("HF_HUB_OFFLINE", None)
+    return environment
 
 
 @contextmanager
@@ -344,8 +348,8 @@ class Hub(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def hub_of(files: Path) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Hub, directory=str(files))) as server:
+def hub_of(files: Path, kind: type[Hub] = Hub) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(kind, directory=str(files))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -361,6 +365,38 @@ def test_weights_come_from_the_hub_into_its_cache(hub_files: Path, tmp_path: Pat
     assert answer["before"] == "download"
     assert answer["digest"] == load("htdemucs", hub_files).spec.weights_digest
     assert answer["after"] == "ready"
+
+
+class HoldingHub(Hub):
+    """The same, but of the weights it sends half, and then nothing until the other end is gone."""
+
+    sent = threading.Event()
+
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        content = source.read()
+        if not self.path.endswith(".safetensors"):
+            outputfile.write(content)
+            return
+        outputfile.write(content[: len(content) // 2])
+        outputfile.flush()
+        self.sent.set()
+        self.connection.recv(1)
+
+
+def test_kill_9_in_the_middle_of_a_download_leaves_nothing_to_trust(hub_files: Path, tmp_path: Path) -> None:
+    with hub_of(hub_files, HoldingHub) as endpoint:
+        process = subprocess.Popen([sys.executable, "-c", ASK], env=environment_of(endpoint, tmp_path))
+        try:
+            assert HoldingHub.sent.wait(60)
+        finally:
+            process.kill()
+            process.wait()
+    assert [*tmp_path.rglob("*.incomplete")]
+    assert not [*tmp_path.rglob("*.safetensors")]
+    with hub_of(hub_files) as endpoint:
+        answer = ask_a_hub(endpoint, tmp_path)
+    assert answer["before"] == "download"
+    assert answer["digest"] == load("htdemucs", hub_files).spec.weights_digest
 
 
 PULL_AGAIN = """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from stemwright.engine.splitting import Settings
 from stemwright.engine.trees.song import TreeSong
+from stemwright.errors import ModelUnavailableError
 from stemwright.separators import catalogue
 from stemwright.separators.protocol import LoadOptions, ModelInfo, ModelSpec
 from stemwright.strategies.check import check, check_slots
@@ -87,10 +88,22 @@ class Tree:
         self.used = replace(self.strategy, root=pruned(self.strategy.root, self.stems))
         wanted = self._wanted()
         for use, _ in uses(self.used.root):
-            self.spec_of(use, stems=wanted.get(_key(use)))
+            try:
+                self.spec_of(use, stems=wanted.get(_key(use)))
+            except ModelUnavailableError as error:
+                raise ModelUnavailableError(error.message + self._lacking_besides(use.model)) from error
         slots = {model: spec.stems for (model, _), spec in self._specs.items()}
         check_slots(self.used, slots.__getitem__)
         self.digest = settings_digest(self.used, specs=self.spec_of, exact=self.exact)
+
+    def _lacking_besides(self, model: str) -> str:
+        """The other models that are not here and cannot be downloaded now, for the end of an error's message."""
+        used = dict.fromkeys(use.model for use, _ in uses(self.used.root) if use.model != model)
+        named = sorted({self._places[other][0] for other in used if self._places[other][1] is None})
+        lacking = [name for name in named if catalogue.find_model(name)[0].availability(name) == "missing"]
+        if not lacking:
+            return ""
+        return f"; not here either: {', '.join(lacking)} (stemwright models pull {' '.join(lacking)})"
 
     def spec_of(self, use: ModelUse, *, stems: Wanted = None) -> ModelSpec:
         """What is known of a model that was loaded; it is loaded for `stems` if it has not been."""
