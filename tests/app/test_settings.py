@@ -112,6 +112,7 @@ def test_named_file_must_exist_and_be_one(tmp_path: Path) -> None:
         ("AUDIO_SERVER_WS_URL", "ws://localhost:8080", "mismo.engine_url", "ws://localhost:8080"),
         ("DEMUCS_MODEL", "htdemucs_6s", "model.default", "htdemucs_6s"),
         ("DEMUCS_DEVICE", "cuda", "model.device", "cuda"),
+        ("DEMUCS_DEVICE", "cuda:1/half", "model.device", "cuda:1/half"),
         ("STEM_SERVER_URL", "https://drums.example.org/", "drumalong.public_url", "https://drums.example.org"),
         ("BACKEND_URL", "https://api.example.org", "stemset.public_url", "https://api.example.org"),
         ("STEMSET_BYPASS_AUTH", "false", "stemset.bypass_auth", False),
@@ -292,7 +293,7 @@ def test_all_that_is_wrong_is_listed_at_once(monkeypatch: pytest.MonkeyPatch) ->
         "STEMWRIGHT_JOBS_GPU_SLOT: there is no such setting; did you mean STEMWRIGHT_JOBS_GPU_SLOTS?",
         "STEMWRIGHT_MAX_BYTES: give bytes, or a text such as",
         "jobs.ageing: give a number of seconds",
-        "DEMUCS_DEVICE: use auto, cpu, cuda, cuda:N or mps (it is 'gpu')",
+        "DEMUCS_DEVICE: use auto, cpu, cuda, cuda:N or mps, with /half for half precision (it is 'gpu')",
         "log.level: Input should be 'debug',",
     ]
     for start in starts:
@@ -357,6 +358,7 @@ def test_empty_file_is_a_file() -> None:
         ("JOBS_TIMEOUT_FACTOR", "inf"),
         ("JOBS_ENGINE_MAX_RSS", "1MB"),
         ("MODEL_DEVICE", "cuda:x"),
+        ("MODEL_DEVICE", "cuda/quarter"),
         ("RETENTION_RESULTS_DAYS", "-1"),
         ("CALLBACKS_ALLOW", "10.0.0.1/8"),
         ("CALLBACKS_ALLOW", "ok.example.org, not ok"),

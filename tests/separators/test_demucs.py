@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from sounds import level_db
 from stemwright import errors
 from stemwright.separators.demucs import FAMILY, DemucsSeparator
 from stemwright.separators.protocol import Family, LoadOptions, Separator
@@ -167,6 +168,17 @@ def test_a_device_that_is_not_there_is_an_error(device: str, repo: Path) -> None
 def test_a_kind_of_device_that_does_not_exist_is_an_error(repo: Path) -> None:
     with pytest.raises(errors.OptionError, match="gpu"):
         FAMILY.load("tiny", LoadOptions(repo=repo, device="gpu"))
+
+
+def test_half_precision_is_named_and_near_and_only_where_it_is_asked_for(repo: Path) -> None:
+    whole = load("tiny", repo)
+    half = FAMILY.load("tiny", LoadOptions(repo=repo, device="cpu/half"))
+    mix = noise(whole, chunks=1)
+    stems, halved = whole.separate(mix), half.separate(mix)
+    assert (whole.device, half.device) == ("cpu", "cpu/half")
+    assert -100 < level_db(halved - stems, stems) < -45
+    with pytest.raises(errors.OptionError, match="with /half"):
+        FAMILY.load("tiny", LoadOptions(repo=repo, device="cpu/quarter"))
 
 
 def test_chunks_at_once_give_what_each_gives_alone(repo: Path) -> None:

@@ -93,7 +93,7 @@ class Mixer:
         kind = rng.random()
         if kind < 0.7:
             other = self.other(SAMPLES)
-            if self._separate and rng.random() < 0.2:
+            if self._separate and rng.random() < 0.6:
                 other = self._separate(other)  # what a separator takes for drums where there are none
             return other
         if kind < 0.8:
@@ -186,11 +186,11 @@ class Mixer:
         if bleed < 0.68:
             other = self.other(len(mono))
             ratio = float(np.std(mono) / (np.std(other) + 1e-9))
-            if bleed < 0.36 and self._separate:
+            if bleed < 0.4 and self._separate:
                 return self._separate(mono + other * np.float32(ratio * 10 ** (rng.uniform(-9, 9) / 20)))
-            if bleed < 0.42:
+            if bleed < 0.45:
                 return _masked(mono, other * np.float32(ratio * 10 ** (rng.uniform(-12, 3) / 20)), rng)
-            if bleed < 0.52:
+            if bleed < 0.54:
                 return mono + other * np.float32(ratio * 10 ** (rng.uniform(-14, 3) / 20))
             mono = mono + other * np.float32(ratio * 10 ** (rng.uniform(-45, -14) / 20))
         return mono

@@ -38,7 +38,7 @@ _QUANTITY = re.compile(r"\s*([0-9]{1,20}(?:\.[0-9]{1,9})?)\s*([A-Za-z]*)\s*")
 _HOST = re.compile(
     r"(?=.{1,253}\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 )
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(?::[0-9]{1,3})?")
+_DEVICE = re.compile(r"(auto|cpu|mps|cuda(?::[0-9]{1,3})?)(?:/half)?")
 _LONGEST = 366 * 86_400  # seconds
 _SECRET_BYTES = range(24, 65)  # of Standard Webhooks
 
@@ -244,7 +244,7 @@ def parse_socket(value: object) -> str | None:
 def _device(value: object) -> str:
     text = _text(value).lower()
     if not _DEVICE.fullmatch(text):
-        raise ValueError("use auto, cpu, cuda, cuda:N or mps")
+        raise ValueError("use auto, cpu, cuda, cuda:N or mps, with /half for half precision")
     return text
 
 

@@ -102,7 +102,7 @@ class Model(Group):
         default="auto", description="The model for requests that name none; see `stemwright models`."
     )
     device: Annotated[Device, Alias("DEMUCS_DEVICE")] = Field(
-        default="auto", description="`auto`, `cpu`, `cuda`, `cuda:N` or `mps`."
+        default="auto", description="`auto`, `cpu`, `cuda`, `cuda:N` or `mps`; `cuda/half` in half precision."
     )
     repo: OptionalFolder = Field(
         default=None, description="A folder of weights of your own: in Demucs' or Spleeter's layout, or custom models."

@@ -69,7 +69,7 @@ def separate(  # noqa: PLR0913, PLR0917  (one parameter an option of the command
     sample_rate: Annotated[
         int | None, typer.Option(metavar="HZ", help="Of the stems. Default: the song's own.")
     ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps; cuda/half.")] = "auto",
     name_template: Annotated[
         str | None,
         typer.Option(

@@ -9,12 +9,14 @@ import platform
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from stemwright import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    import torch
 
 _MAX_BATCH = 16
 _MAX_WORKERS = 4  # chunks at once on a CPU
@@ -28,16 +30,32 @@ _MALLOPT = (  # parameter, value
 )
 _OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed")
 
+_HALF: Final = "/half"
+
 _T = TypeVar("_T")
 
 
 def resolve_device(asked: str) -> str:
+    """The device that `asked` stands for, with `/half` at its end as it was; see `precision`."""
+    name, half = _split(asked)
+    return _resolve(name) + half
+
+
+def _split(device: str) -> tuple[str, str]:
+    """The device as torch calls it, and `/half` or nothing."""
+    name, half, rest = device.partition(_HALF)
+    return (device, "") if rest else (name, half)
+
+
+def _resolve(asked: str) -> str:
     import torch
 
     if asked == "auto":
         asked = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if not (match := re.fullmatch(r"cpu|mps|cuda(?::(\d+))?", asked)):
-        raise errors.OptionError(f"there is no kind of device {asked!r}: use auto, cpu, cuda, cuda:N or mps")
+        raise errors.OptionError(
+            f"there is no kind of device {asked!r}: use auto, cpu, cuda, cuda:N or mps, with {_HALF} for half precision"
+        )
     if asked == "mps" and not torch.backends.mps.is_available():
         raise errors.DeviceUnavailableError("this machine has no device mps (Apple's GPU), or its torch cannot use it")
     if asked.startswith("cuda"):
@@ -51,6 +69,22 @@ def resolve_device(asked: str) -> str:
     return asked
 
 
+def torch_device(device: str) -> torch.device:
+    import torch
+
+    return torch.device(_split(device)[0])
+
+
+@contextlib.contextmanager
+def precision(device: str) -> Iterator[None]:
+    """Matrices and convolutions in float16 on a device `…/half`, float32 elsewhere."""
+    import torch
+
+    name, half = _split(device)
+    with torch.autocast(torch.device(name).type, torch.float16, enabled=bool(half)):
+        yield
+
+
 def batch_size(device: str, samples: int) -> int:
     """How many chunks at once: on CUDA as many as fit in most of the memory that is free now, on a CPU one a core.
 
@@ -59,7 +93,7 @@ def batch_size(device: str, samples: int) -> int:
     import torch
 
     if device.startswith("cuda"):
-        free, _ = torch.cuda.mem_get_info(device)
+        free, _ = torch.cuda.mem_get_info(torch_device(device))
         return max(1, min(_MAX_BATCH, int(free * _CUDA_SHARE / (_CUDA_BYTES * samples))))
     if device != "cpu":
         return 1
@@ -109,5 +143,5 @@ def free_cache(device: str) -> None:
     gc.collect()
     if device.startswith("cuda"):
         torch.cuda.empty_cache()
-    elif device == "mps":
+    elif device.startswith("mps"):
         torch.mps.empty_cache()

@@ -144,7 +144,9 @@ class DemucsFamily:
         )
         if options.segment is not None:
             members = tuple(replace(member, centred=not _is_transformer(member.network)) for member in members)
-        device_.or_out_of_memory(lambda: [member.network.to(device) for member in members], device)
+        device_.or_out_of_memory(
+            lambda: [member.network.to(device_.torch_device(device)) for member in members], device
+        )
         if device == "cpu":
             _quicken(members)
         return DemucsSeparator(
@@ -228,9 +230,10 @@ class DemucsSeparator:
         import torch
 
         torch.set_num_threads(threads)
-        with torch.inference_mode():
-            mix = torch.tensor(chunks, device=self.device)
-            total = torch.zeros(len(chunks), len(self.spec.stems), *chunks.shape[1:], device=self.device)
+        device = device_.torch_device(self.device)
+        with torch.inference_mode(), device_.precision(self.device):
+            mix = torch.tensor(chunks, device=device)
+            total = torch.zeros(len(chunks), len(self.spec.stems), *chunks.shape[1:], device=device)
             for member in self._members:
                 estimate = member.run(mix)
                 for stem in self._wanted:

@@ -57,7 +57,7 @@ class ModelSpec:
 class LoadOptions:
     """How to load a model."""
 
-    device: str = "auto"  # auto, cpu, cuda, cuda:N or mps
+    device: str = "auto"  # auto, cpu, cuda, cuda:N or mps; with /half at its end in half precision
     repo: Path | None = None  # a local folder of weights
     stems: tuple[StemName, ...] | None = None  # those that will be used; others may be returned as zeros
     segment: float | None = None  # seconds; the model's own when None
@@ -74,7 +74,7 @@ class Separator(Protocol):
 
     @property
     def device(self) -> str:
-        """The device really used, such as `cpu` or `cuda:0`."""
+        """The device really used, such as `cpu`, `cuda:0` or `cuda:0/half`."""
         ...
 
     @property
