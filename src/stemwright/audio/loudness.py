@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
+from stemwright.audio.biquads import filtered, silence
 from stemwright.types import MAX_RATE, MIN_RATE
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class LoudnessMeter:
             raise ValueError(f"cannot measure {channels} channels: mono and stereo only")
         self._rate = sample_rate
         self._sos = k_weighting(sample_rate)
-        self._state = np.zeros((len(self._sos), channels, 2))
+        self._state = silence(self._sos, channels=channels)
         self._energies = array("d")  # of each hop, both channels together
         self._second = np.zeros((channels, sample_rate), dtype=np.float32)  # work is done by whole seconds …
         self._filled = 0  # … of which this many samples are here
@@ -106,10 +107,8 @@ class LoudnessMeter:
         """Give the K-weighted energies of the current second's first hops, and the filter's state after them."""
         if not hops:
             return np.zeros(0), self._state
-        from scipy.signal import sosfilt
-
         edges = np.arange(hops + 1) * self._rate // _HOPS_PER_SECOND
-        heard, state = sosfilt(self._sos, self._second[:, : edges[-1]], zi=self._state)
+        heard, state = filtered(self._sos, self._second[:, : edges[-1]], self._state)
         return np.add.reduceat(np.square(heard), edges[:-1], axis=1).sum(axis=0), state
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
-import threading
 import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -201,8 +199,6 @@ class Engine:
     def _load(self) -> Splitter:
         """The model or the strategy, loaded once."""
         if self._splitter is None:
-            # the meters need it, and it takes 0.7 s to load
-            threading.Thread(target=importlib.import_module, args=("scipy.signal",), daemon=True).start()
             self._splitter, self._choice = loading.load(self.options, tree=self._tree, needed=self._needed)
             self._drums = DrumNetwork() if self.options.drums else None
         return self._splitter

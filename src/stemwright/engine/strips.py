@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from stemwright.audio.biquads import filtered, silence
 from stemwright.errors import OptionError
 
 if TYPE_CHECKING:
@@ -72,17 +73,14 @@ class Equaliser:
 
     def __init__(self, strip: Strip, sample_rate: SampleRate, *, channels: int) -> None:
         self._sections = strip.sections(sample_rate)
-        self._state = np.zeros((len(self._sections), channels, 2))
+        self._state = silence(self._sections, channels=channels)
 
     def run(self, block: Samples) -> Samples | Doubles:
         """Filter the next block, `[C, T]` float32. Output: `[C, T]` float64, or the block itself at 0 dB."""
         if not len(self._sections):
             return block
-        from scipy.signal import sosfilt
-
-        filtered: Doubles
-        filtered, self._state = sosfilt(self._sections, block.astype(np.float64), zi=self._state)
-        return filtered
+        out, self._state = filtered(self._sections, block, self._state)
+        return out
 
 
 def _turn(hz: float, rate: SampleRate) -> float:
