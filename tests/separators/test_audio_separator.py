@@ -194,9 +194,11 @@ def test_segment_is_for_roformers_only(repo: Path) -> None:
         load("kuielab_a_bass.onnx", repo, segment=0.1)
 
 
-def test_device_that_is_not_there_is_an_error(repo: Path) -> None:
-    with pytest.raises(errors.DeviceUnavailableError, match="cuda:7"):
-        catalogue.load("tiny_bs.ckpt", options=LoadOptions(repo=repo, device="cuda:7"))
+@pytest.mark.parametrize("name", ["tiny_bs.ckpt", "kuielab_b_drums.onnx"])
+@pytest.mark.parametrize("device", ["cuda:7", "cuda:0/half"])
+def test_device_that_is_not_there_is_an_error(name: str, device: str, repo: Path) -> None:
+    with pytest.raises(errors.DeviceUnavailableError, match=device):
+        catalogue.load(name, options=LoadOptions(repo=repo, device=device))
 
 
 def test_pickle_that_runs_code_is_refused(repo: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import gc
 import json
 import logging
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -295,11 +296,12 @@ def _session(onnxruntime: Any, weights: Path, device: str) -> tuple[Any, str]:
     options.log_severity_level = 3
     wanted = "CUDAExecutionProvider"
     has = wanted in onnxruntime.get_available_providers()
-    if device not in {"auto", "cpu"} and not (device.startswith("cuda") and has):
+    cuda = re.fullmatch(r"cuda(?::(\d+))?", device)
+    if device not in {"auto", "cpu"} and not (cuda and has):
         raise Failure("device_unavailable", f"{weights.name} needs an onnxruntime for {device}, and there is none")
     if device == "cpu" or not has:
         return onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"]), "cpu"
-    index = int(device.partition(":")[2] or 0)
+    index = int((cuda and cuda[1]) or 0)
     session = onnxruntime.InferenceSession(str(weights), options, providers=[(wanted, {"device_id": index})])
     if wanted not in session.get_providers():  # it says so on its log only
         if device != "auto":
