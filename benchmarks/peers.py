@@ -34,7 +34,7 @@ class Peer:
     theirs: Callable[[int, Path], list[str | Path]]
     ours: Callable[[int, Path], list[str | Path]]
     environment: Mapping[str, str] = field(default_factory=dict)
-    slowness: int = 1  # times as long as demucs takes, about
+    slowness: float = 1  # times as long as demucs takes, about
 
     def commands(self) -> dict[str, Callable[[int, Path], list[str | Path]]]:
         """Both, theirs first."""
@@ -126,6 +126,7 @@ PEERS: Final = (
         name="spleeter",
         what="spleeter:4stems of the published size with random weights",
         lengths=(180,),
+        slowness=0.3,
         prepare=_prepare_spleeter,
         theirs=_spleeter,
         ours=_as_spleeter,

@@ -93,7 +93,7 @@ def _lengths_of(asked: argparse.Namespace, usual: tuple[int, ...]) -> tuple[int,
     return lengths
 
 
-def _rounds(asked: argparse.Namespace, seconds: int) -> int:
+def _rounds(asked: argparse.Namespace, seconds: float) -> int:
     """How often something is run that takes as long as demucs does for so many seconds of music."""
     return int(asked.rounds or (1 if asked.quick else max(1, min(3, _BUDGET // seconds))))
 
