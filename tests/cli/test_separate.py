@@ -179,7 +179,7 @@ def _started(song: Path, out: Path) -> subprocess.Popen[bytes]:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_run_leaves_nothing_half_written(tmp_path: Path, number: signal.Signals, code: int) -> None:
-    song = write_wav(tmp_path / "long.wav", sound("noise", seconds=60))
+    song = write_wav(tmp_path / "long.wav", sound("noise", seconds=240))  # a busy machine is late with the signal
     with _started(song, tmp_path / "out") as process:
         process.send_signal(number)
         _, errors = process.communicate(timeout=20)
