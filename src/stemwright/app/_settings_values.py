@@ -38,7 +38,7 @@ _QUANTITY = re.compile(r"\s*([0-9]{1,20}(?:\.[0-9]{1,9})?)\s*([A-Za-z]*)\s*")
 _HOST = re.compile(
     r"(?=.{1,253}\Z)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 )
-_DEVICE = re.compile(r"(auto|cpu|mps|cuda(?::[0-9]{1,3})?)(?:/half)?")
+_DEVICE = re.compile(r"(?:auto|cpu|mps|cuda(?::[0-9]{1,3})?)(?:/half)?")
 _LONGEST = 366 * 86_400  # seconds
 _SECRET_BYTES = range(24, 65)  # of Standard Webhooks
 

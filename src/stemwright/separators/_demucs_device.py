@@ -70,6 +70,7 @@ def _resolve(asked: str) -> str:
 
 
 def torch_device(device: str) -> torch.device:
+    """Where tensors lie for a device that `resolve_device` gave."""
     import torch
 
     return torch.device(_split(device)[0])
