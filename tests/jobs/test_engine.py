@@ -94,6 +94,27 @@ def test_child_that_the_kernel_kills_for_memory_is_told_from_one_that_crashed(na
     using(run)
 
 
+def test_child_that_is_killed_while_the_kernel_kills_another_for_memory_has_crashed(narrow: Path) -> None:
+    async def run(engine: Engine) -> None:
+        other, children = Engine(COMMAND), []
+        pid = (await other.call("echo", timeout=LONG))["pid"]
+        (narrow / "cgroup.procs").write_text(str(pid))
+        waiting = asyncio.create_task(
+            engine.call("sleep", timeout=LONG, on_progress=lambda stage, _: children.append(int(stage)))
+        )
+        while not children:
+            await asyncio.sleep(0.02)
+        with pytest.raises(OutOfMemoryError):
+            await other.call("grow", timeout=LONG, size=1 << 30)
+        assert engine.pid
+        for killed in (engine.pid, *children):
+            os.kill(killed, signal.SIGKILL)
+        with pytest.raises(EngineCrashedError, match="SIGKILL"):
+            await waiting
+
+    using(run)
+
+
 def test_what_the_child_reports_is_raised_and_the_child_stays() -> None:
     async def run(engine: Engine) -> None:
         pid = (await engine.call("echo", timeout=LONG))["pid"]

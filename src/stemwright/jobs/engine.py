@@ -92,7 +92,8 @@ class Engine:
         if process.stdin is None or process.stdout is None:
             raise EngineCrashedError("the engine process has no pipes")
         self.calls += 1
-        self._busy, killed_before = True, _killed_for_memory()
+        counter = _memory_counter(process.pid)
+        self._busy, killed_before = True, _killed_for_memory(counter)
         process.stdin.write(json.dumps(request).encode() + b"\n")
         with contextlib.suppress(ConnectionError):
             await process.stdin.drain()
@@ -108,7 +109,7 @@ class Engine:
                 result: dict[str, Any] = answer["result"]
                 return result
         words = await self._last_words(process)
-        if process.returncode == -signal.SIGKILL and _killed_for_memory() > killed_before:
+        if process.returncode == -signal.SIGKILL and _killed_for_memory(counter) > killed_before:
             raise OutOfMemoryError(f"the machine's memory did not suffice: {words}")
         raise EngineCrashedError(words)
 
@@ -185,10 +186,24 @@ class EnginePool:
             await engine.kill()
 
 
-def _killed_for_memory() -> int:
-    """How many processes the kernel has killed for want of memory since its start; 0 where that cannot be known."""
+def _memory_counter(pid: int) -> Path:
+    """The file that counts what the kernel kills for want of memory: in the process's control group, else anywhere."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8").splitlines():
+            _, controllers, group = line.split(":", 2)
+            if "memory" in controllers.split(","):  # version 1
+                counter = Path(f"/sys/fs/cgroup/memory{group}/memory.oom_control")
+            else:
+                counter = Path(f"/sys/fs/cgroup{group}/memory.events.local")
+            if counter.exists():
+                return counter
+    return Path("/proc/vmstat")
+
+
+def _killed_for_memory(counter: Path) -> int:
+    """How many processes the kernel has killed for want of memory, by such a file; 0 where that cannot be known."""
     with contextlib.suppress(OSError, ValueError):
-        for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines():
+        for line in counter.read_text(encoding="ascii").splitlines():
             if line.startswith("oom_kill "):
                 return int(line.split()[1])
     return 0
