@@ -28,7 +28,7 @@ SAMPLES: Final = FRAMES * HOP
 KINDS: Final = ("open", "bell")
 OUTPUTS: Final = 8
 MIDDLE_TOM: Final = 128.0  # Hz, of height 0
-NOTHING: Final = 0.3  # part of the clips in which no drum plays
+NOTHING: Final = 0.24  # part of the clips in which no drum plays
 OTHER_STEMS: Final = ("bass+other.npy", "bass.npy", "other.npy")
 LANGUAGES: Final = ("fr", "it", "es", "pl", "sv", "fi", "nl", "pt")  # the evaluation has others
 SPEECHES: Final = 64
@@ -93,7 +93,7 @@ class Mixer:
         kind = rng.random()
         if kind < 0.7:
             other = self.other(SAMPLES)
-            if self._separate and rng.random() < 0.6:
+            if self._separate and rng.random() < 0.5:
                 other = self._separate(other)  # what a separator takes for drums where there are none
             return other
         if kind < 0.8:
@@ -183,14 +183,14 @@ class Mixer:
             stereo = effects.filtered(stereo, "high", float(rng.uniform(30, 120)))
         mono = np.asarray(stereo.mean(axis=0), np.float32)
         bleed = chance()
-        if bleed < 0.68:
+        if bleed < 0.6:
             other = self.other(len(mono))
             ratio = float(np.std(mono) / (np.std(other) + 1e-9))
-            if bleed < 0.4 and self._separate:
+            if bleed < 0.34 and self._separate:
                 return self._separate(mono + other * np.float32(ratio * 10 ** (rng.uniform(-9, 9) / 20)))
-            if bleed < 0.45:
+            if bleed < 0.38:
                 return _masked(mono, other * np.float32(ratio * 10 ** (rng.uniform(-12, 3) / 20)), rng)
-            if bleed < 0.54:
+            if bleed < 0.46:
                 return mono + other * np.float32(ratio * 10 ** (rng.uniform(-14, 3) / 20))
             mono = mono + other * np.float32(ratio * 10 ** (rng.uniform(-45, -14) / 20))
         return mono

@@ -14,6 +14,7 @@ SOLO: Final = ("kick", "snare", "snare", "tom1", "tom1", "tom2", "tom2", "tom3",
 EVEN: Final = ("kick", "snare", "hat", "open", "pedal", "tom1", "tom2", "tom3", "crash", "china", "ride", "bell", "rim")
 TOPS: Final = ("hat", "ride", "open", "crash", "tom3", "bell", "china")
 LEADS: Final = ("ride", "ride", "crash", "crash", "open", "hat", "china", "bell", "pedal")
+BARE: Final = {"hat", "open", "pedal", "ride", "bell"}  # what a groove may lack
 CLOSEST: Final = 0.016  # s; closer strokes on one lane are one
 
 
@@ -67,6 +68,7 @@ def _groove(rng: np.random.Generator, seconds: float) -> list[Stick]:
     swaps = _swaps(rng)
     at, bar, out = -float(rng.uniform(0, grid.steps * step)), 0, []
     energy = float(rng.uniform(0.2, 1))
+    bare, together = rng.random() < 0.15, rng.random() < 0.2  # nothing on top; kicks under the snare
     while at < seconds:
         strokes = GROOVES[names[(bar // 2) % 2]](rng, grid, energy)
         if rng.random() < 0.4:
@@ -76,8 +78,10 @@ def _groove(rng: np.random.Generator, seconds: float) -> list[Stick]:
             strokes.append((0.0, "crash" if rng.random() < 0.8 else "china", 0.9))
         if rng.random() < 0.15:
             energy = float(rng.uniform(0.2, 1))
+        if together:
+            strokes += [(place, "kick", loud) for place, piece, loud in strokes if piece == "snare" and rng.random() < 0.5]
         for place, piece, loud in strokes:
-            if piece in OFF_LANES and not percussion:
+            if (piece in OFF_LANES and not percussion) or (bare and piece in BARE):
                 continue
             late = swing * step if int(place) % 2 else 0.0
             start_s = at + place * step + late + float(rng.normal()) * jitter
@@ -154,7 +158,7 @@ def _random(rng: np.random.Generator, seconds: float) -> list[Stick]:
 
 def _ornaments(rng: np.random.Generator, sticks: list[Stick]) -> list[Stick]:
     """Flams, drags and double kicks."""
-    often = float(rng.choice([0.0, 0.02, 0.1]))
+    often = float(rng.choice([0.0, 0.04, 0.15]))
     out = list(sticks)
     for stick in sticks:
         if rng.random() >= often:

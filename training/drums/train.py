@@ -137,7 +137,7 @@ def train(
     if start:
         load_checkpoint(network, start)
     out.parent.mkdir(parents=True, exist_ok=True)
-    clips = read_pool(pool)
+    shards, clips = len([*pool.glob("*.npz")]), read_pool(pool)
     began = checked = loaded = time.monotonic()
     stream = batches(clips, size=batch, frames=frames)
     with out.with_suffix(".jsonl").open("a") as log:
@@ -154,8 +154,9 @@ def train(
                 return run.loss
             if now - loaded > 60 * RELOAD_MINUTES:
                 loaded = now
-                clips = read_pool(pool)
-                stream = batches(clips, size=batch, frames=frames)
+                if (found := len([*pool.glob("*.npz")])) > shards:
+                    shards, clips = found, read_pool(pool)
+                    stream = batches(clips, size=batch, frames=frames)
             clip = next(stream)
             run.step(total(losses(network(clip["features"]), clip)), done=done)
             if run.steps % EVERY_STEPS == 0:
