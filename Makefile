@@ -29,7 +29,7 @@ serve: $(VENV)/server $(PAGE)  ## the studio, at http://127.0.0.1:8000
 	$(BIN)/stemwright serve
 
 test: $(VENV)/all $(VENV)/audio-separator debian check check-player  ## lint, types, and every test
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 40
 
 player: $(PAGE)  ## build the player's page
 
