@@ -22,6 +22,38 @@ def test_beats_of_a_constant_tempo_are_exact_though_the_tempo_given_is_a_little_
     assert max(abs(value - round(value)) for value in off) < 0.02
 
 
+@pytest.mark.parametrize("bpm", [90, 97.3, 120, 140])
+@pytest.mark.parametrize("early", [0.0, 0.0008])
+def test_beat_and_bar_on_the_first_sample_are_told(bpm: float, early: float) -> None:
+    part = [(max(0.0, time - early), lane) for time, lane in pattern(bars=8, bpm=bpm, start=0.0, lanes=CRASHED)]
+    beats = find_beats(onsets(part))
+    assert beats is not None
+    assert beats.steady
+    assert beats.times[0] == pytest.approx(0, abs=0.002)
+    assert beats.bars()[:2] == pytest.approx([0, 240 / bpm], abs=0.003)
+
+
+@pytest.mark.parametrize("bpm", [84, 110, 133])
+@pytest.mark.parametrize("pickup", [1, 2, 3])
+def test_strokes_before_the_first_bar_do_not_bend_the_tempo(bpm: float, pickup: int) -> None:
+    rng = np.random.default_rng(pickup)
+    sixteenth = 15 / bpm
+    part = [(1 - sixteenth * (index + 1), 1) for index in range(pickup)] + pattern(bars=6, bpm=bpm, start=1.0)
+    beats = find_beats(onsets([(time + float(rng.uniform(-0.001, 0.001)), lane) for time, lane in part]))
+    assert beats is not None
+    assert beats.steady
+    assert beats.bpm == pytest.approx(bpm, rel=0.0005)
+
+
+def test_other_tempo_counts_the_same_pulse() -> None:
+    slowing = [(time + 0.004 * time**2, lane) for time, lane in pattern(bars=12, bpm=120, start=0.2)]
+    beats = find_beats(onsets(slowing))
+    assert beats is not None
+    assert not beats.steady
+    assert beats.octave_bpm is not None
+    assert min(abs(beats.octave_bpm / beats.bpm - ratio) for ratio in (1 / 3, 1 / 2, 2, 3)) < 1e-9
+
+
 def test_bars_begin_where_the_part_begins() -> None:
     beats = find_beats(onsets(pattern(bars=12, bpm=112, start=0.5, lanes=CRASHED)), bpm=112)
     assert beats is not None
@@ -81,11 +113,11 @@ def test_where_chance_alone_tells_one_bar_line_from_another_no_bars_are_told() -
 
 
 def test_places_go_on_before_the_first_beat_and_after_the_last() -> None:
-    beats = Beats((1.0, 1.5, 2.0), steady=True, marked=1.0)
+    beats = Beats((1.0, 1.5, 2.0), steady=True)
     assert [beat_of(time, beats) for time in (0.5, 1.0, 1.25, 3.0)] == [-1.0, 0.0, 0.5, 4.0]
 
 
 def test_triplets_are_told_from_sixteenths() -> None:
-    beats = Beats((0.0, 0.6, 1.2, 1.8), steady=True, marked=1.0)
+    beats = Beats((0.0, 0.6, 1.2, 1.8), steady=True)
     times = [0.01, 0.2, 0.41, 0.6, 0.76, 0.9, 1.04]
     assert quantised(times, beats) == pytest.approx([0, 1 / 3, 2 / 3, 1, 1.25, 1.5, 1.75])

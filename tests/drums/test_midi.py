@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from drums.hits import CRASHED, pattern
-from stemwright.drums.beats import find_beats
+from stemwright.drums.beats import Beats, find_beats
 from stemwright.drums.chart import Chart, strokes_of
 from stemwright.drums.lanes import LANES, lane_of
 from stemwright.drums.midi import TICKS, midi_bytes
@@ -88,6 +88,54 @@ def test_tempo_and_bars_are_those_of_the_beats() -> None:
     assert min(abs(value - round(value)) for value in off) < 0.01  # kicks begin bars
 
 
+@pytest.mark.parametrize("start", [0.0, 0.004, 0.01, 0.05, 0.2, 0.37, 0.5, 3.3])
+def test_what_leads_up_to_the_first_beat_is_at_about_the_songs_tempo_and_beats_lie_on_the_grid(start: float) -> None:
+    made = chart(bpm=110, start=start)
+    file = read(made)
+    assert made.beats is not None
+    now, tempi, places = 0, [], {}
+    for message in file.tracks[0]:
+        now += message.time
+        if message.type == "set_tempo":
+            tempi.append(60e6 / message.tempo)
+        elif message.type == "time_signature":
+            places[now] = message.numerator * 4 * TICKS // message.denominator
+    assert all(55 <= bpm <= 220.1 for bpm in tempi)
+    first = max(places, default=0)  # where bars begin, after what leads up to them
+    assert [*places.values()] == ([first] if first else []) + [places[first]]
+    for beat, time in enumerate(made.beats.times[1:], 1):
+        kick = [tick for tick, note in ticks(file) if note == 36 and abs(_seconds(file, tick) - time) < 0.02]
+        assert all((tick - first) % TICKS in {0, 1, TICKS - 1} for tick in kick), beat
+
+
+def _seconds(file: mido.MidiFile, place: int) -> float:
+    now, seconds, tempo = 0, 0.0, 500_000
+    for message in file.tracks[0]:
+        step = min(message.time, place - now)
+        now, seconds = now + step, seconds + step * tempo / 1e6 / TICKS
+        if now < place and message.type == "set_tempo":
+            tempo = message.tempo
+    return seconds + (place - now) * tempo / 1e6 / TICKS
+
+
+@pytest.mark.parametrize("start", [0.4, 0.45, 0.5, 2.0])
+def test_quantised_strokes_before_the_first_beat_are_where_the_songs_sixteenths_are(start: float) -> None:
+    part = pattern(bars=8, bpm=110, start=start, lanes=CRASHED)
+    pickup = [start - 15 / 110 * number for number in (1, 2)]
+    found = [Onset(time, lane, velocity=0.5, confidence=0.9) for time, lane in [*((time, 1) for time in pickup), *part]]
+    made = Chart(duration=20.0, strokes=strokes_of(found), beats=Beats(
+        tuple(start + 60 / 110 * beat for beat in range(32)), steady=True, beats_in_bar=4, first_bar=0
+    ))  # fmt: skip
+    heard = sorted(time for time, note, _ in played(read(made, quantise=True)) if note == 38)
+    assert heard[:2] == pytest.approx(sorted(pickup), abs=0.01)
+
+
+def test_tempo_that_changes_after_the_end_is_kept() -> None:
+    beats = Beats((0.2, 0.7, 1.3, 1.7, 2.4, 2.8, 3.6, 4.0), steady=False)
+    file = read(Chart(duration=2.0, strokes=(), beats=beats))
+    assert len([message for message in file.tracks[0] if message.type == "set_tempo"]) == 8
+
+
 def ticks(file: mido.MidiFile) -> list[tuple[int, int]]:
     now, out = 0, []
     for message in file.tracks[1]:
@@ -100,9 +148,9 @@ def ticks(file: mido.MidiFile) -> list[tuple[int, int]]:
 def test_quantised_strokes_lie_on_sixteenths_and_unquantised_ones_where_they_were() -> None:
     made = chart(bpm=100, late=0.02)
     straight = [tick for tick, note in ticks(read(made, quantise=True)) if note == 36]
-    assert all(tick % (TICKS // 4) == 0 for tick in straight)
+    assert all((tick - straight[0]) % (TICKS // 4) == 0 for tick in straight)
     loose = [tick for tick, note in ticks(read(made)) if note == 36]
-    assert any(tick % (TICKS // 4) for tick in loose)
+    assert any((tick - straight[0]) % (TICKS // 4) for tick in loose)
     shifts = [abs(a - b) / TICKS * 0.6 for a, b in zip(straight, loose, strict=True)]
     assert max(shifts) < 0.04
 

@@ -38,7 +38,7 @@ def main() -> None:
           "--threads", str(asked.threads), *seed, *start)  # fmt: skip
     if asked.without:
         target = str(run.with_suffix(".onnx"))
-        _step("export", str(run.with_suffix(".pt")), target)
+        _step("export", str(run.with_suffix(".pt")), "--out", target)
         kits = sorted({kit for kit in TRAINED if kit.split(":")[0] == asked.without})
         _step("evaluate", "--weights", target, "--kits", *kits)
         return

@@ -79,7 +79,9 @@ def _groove(rng: np.random.Generator, seconds: float) -> list[Stick]:
         if rng.random() < 0.15:
             energy = float(rng.uniform(0.2, 1))
         if together:
-            strokes += [(place, "kick", loud) for place, piece, loud in strokes if piece == "snare" and rng.random() < 0.5]
+            strokes += [
+                (place, "kick", loud) for place, piece, loud in strokes if piece == "snare" and rng.random() < 0.5
+            ]
         for place, piece, loud in strokes:
             if (piece in OFF_LANES and not percussion) or (bare and piece in BARE):
                 continue

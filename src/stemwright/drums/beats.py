@@ -39,7 +39,6 @@ class Beats:
 
     times: tuple[Seconds, ...]
     steady: bool
-    marked: float  # part of the beats that a stroke marks, 0–1
     octave_bpm: float | None = None  # the strongest other tempo at which the same pulse can be counted
     beats_in_bar: int | None = None
     first_bar: int | None = None
@@ -76,14 +75,13 @@ def find_beats(onsets: Sequence[Onset], *, bpm: float | None = None) -> Beats | 
     if marked.mean() < _MARKED:
         return None
     beats, steady = _smooth(beats, snapped, marked)
-    beats = beats[beats >= -1e-9]
+    beats = np.maximum(beats[beats > -_STEADY], 0)
     beats = beats[np.diff(beats, prepend=-np.inf) > 0.3 * period]
     meter = _meter(beats, onsets)
     return Beats(
-        times=tuple(float(beat) for beat in np.maximum(beats, 0)),
+        times=tuple(float(beat) for beat in beats),
         steady=steady,
-        marked=float(marked.mean()),
-        octave_bpm=found.octave,
+        octave_bpm=found.octave and found.octave * 60 / float(np.median(np.diff(beats))),
         beats_in_bar=meter[0] if meter else None,
         first_bar=meter[1] if meter else None,
     )
@@ -131,10 +129,14 @@ def _snapped(beats: _Array, times: _Array, weights: _Array) -> tuple[_Array, npt
 def _smooth(beats: _Array, snapped: _Array, marked: npt.NDArray[np.bool_]) -> tuple[_Array, bool]:
     """Beats on a straight line where one fits, else on straight lines through 9 beats each; and which it was."""
     numbers = np.arange(len(beats))
-    slope, start = np.polyfit(numbers[marked], snapped[marked], 1)
-    line = start + slope * numbers
-    if np.median(np.abs(snapped - line)[marked]) < _STEADY:
-        lead = numbers[0] - int(max(start, 0) / slope)  # back to the first beat of the recording
+    fitting = marked
+    for _ in range(3):  # a beat or two may lie on another stroke: without those
+        slope, start = np.polyfit(numbers[fitting], snapped[fitting], 1)
+        off = np.abs(snapped - (start + slope * numbers))
+        middle = float(np.median(off[marked]))
+        fitting = marked & (off <= max(3 * middle, _STEADY / 3))
+    if middle < _STEADY:
+        lead = -int(max(start + _STEADY, 0) / slope)  # back to the first beat of the recording
         return start + slope * np.arange(lead, len(beats)), True
     out = beats.copy()
     for index in numbers:
@@ -170,7 +172,7 @@ def _meter(beats: _Array, onsets: Sequence[Onset]) -> tuple[int, int] | None:
 def quantised(times: Sequence[Seconds], beats: Beats) -> list[float]:
     """Times as beats from the first beat, each on the nearest sixteenth, or third where a beat's strokes fit that.
 
-    >>> quantised([0.0, 0.26, 0.49, 0.83], Beats((0.0, 0.5, 1.0, 1.5), steady=True, marked=1.0))
+    >>> quantised([0.0, 0.26, 0.49, 0.83], Beats((0.0, 0.5, 1.0, 1.5), steady=True))
     [0.0, 0.5, 1.0, 1.6666666666666667]
     """
     places = [beat_of(time, beats) for time in times]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from stemwright.drums.beats import quantised
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 TICKS: Final = 960  # in a beat
 _DRUMS: Final = 9  # channel 10
+_SHORT: Final = TICKS // 16  # ticks of a 64th note
 _STROKE_TICKS: Final = 60  # from note on to note off, at most
 _NO_TEMPO: Final = 0.5  # s a beat, where no tempo is known: any would do, all times are exact
 _SLOWEST: Final = 0xFFFFFF / 1e6  # s a beat, the most that MIDI can say
@@ -26,36 +28,32 @@ _Event = tuple[int, int, bytes]  # tick, order within the tick, message
 class _Clock:
     """Seconds to ticks by a tempo map whose tick 0 is second 0.
 
-    Where there are beats, whole beats lead up to the first of them (at another tempo if need be), so that beats lie on
-    whole multiples of `TICKS`.
+    Where there are beats, what leads up to the first of them takes whole 64th notes at about their tempo; they
+    themselves are `TICKS` apart.
     """
 
     def __init__(self, chart: Chart) -> None:
         beats = chart.beats
-        self.lead = 0  # beats before the first known one
-        self.times: list[Seconds] = [0.0]
+        self.lead = 0  # ticks before the first known beat
+        knots: list[tuple[int, Seconds]] = [(0, 0.0)]
+        period = _NO_TEMPO
         if beats:
-            first, period = beats.times[0], 60 / beats.bpm
-            if first > 0.001:
-                self.lead = max(1, round(first / period))
-                self.times = [first * index / self.lead for index in range(self.lead)]
-                self.times += beats.times
-            else:
-                self.times = [0.0, *beats.times[1:]]
-        last = self.times[-1] - self.times[-2] if len(self.times) > 1 else _NO_TEMPO
-        self.times.append(self.times[-1] + last)
-        self.microseconds = [
-            max(1, round(1e6 * min(after - before, _SLOWEST)))
-            for before, after in zip(self.times[:-1], self.times[1:], strict=True)
-        ]
-        self._starts = [0.0]  # what a player makes of the rounded tempi, s
-        for part in self.microseconds:
-            self._starts.append(self._starts[-1] + part / 1e6)
+            self.lead = _SHORT * round(beats.times[0] / (beats.times[1] - beats.times[0]) * TICKS / _SHORT)
+            knots += [(self.lead + TICKS * index, time) for index, time in enumerate(beats.times)][not self.lead :]
+            period = beats.times[-1] - beats.times[-2]
+        knots.append((knots[-1][0] + TICKS, knots[-1][1] + period))
+        self.tempi: list[tuple[int, int]] = []  # from which tick on, microseconds a beat
+        self._starts: list[Seconds] = [0.0]  # what a player makes of the rounded tempi
+        for (tick, time), (after, later) in pairwise(knots):
+            beat = min((later - time) * TICKS / (after - tick), _SLOWEST)
+            self.tempi.append((tick, max(1, round(1e6 * beat))))
+            self._starts.append(self._starts[-1] + self.tempi[-1][1] / 1e6 * (after - tick) / TICKS)
 
     def tick(self, time: Seconds) -> int:
         """The tick nearest to a time."""
-        beat = min(bisect_right(self._starts, time), len(self.microseconds)) - 1
-        return max(0, round(TICKS * (beat + (time - self._starts[beat]) / (self.microseconds[beat] / 1e6))))
+        part = min(bisect_right(self._starts, time), len(self.tempi)) - 1
+        tick, microseconds = self.tempi[part]
+        return max(0, round(tick + TICKS * (time - self._starts[part]) / (microseconds / 1e6)))
 
 
 def midi_bytes(chart: Chart, *, quantise: bool = False) -> bytes:
@@ -67,7 +65,7 @@ def midi_bytes(chart: Chart, *, quantise: bool = False) -> bytes:
     clock = _Clock(chart)
     if quantise and chart.beats:
         places = quantised([stroke.time for stroke in chart.strokes], chart.beats)
-        ticks = [max(0, round(TICKS * (place + clock.lead))) for place in places]
+        ticks = [max(0, round(TICKS * place) + clock.lead) for place in places]
     else:
         ticks = [clock.tick(stroke.time) for stroke in chart.strokes]
     strokes = sorted({(tick, stroke.note): stroke for tick, stroke in zip(ticks, chart.strokes, strict=True)}.items())
@@ -77,8 +75,9 @@ def midi_bytes(chart: Chart, *, quantise: bool = False) -> bytes:
         length = _STROKE_TICKS if following is None else min(_STROKE_TICKS, max(1, following - tick))
         events.append((tick, 2, bytes([0x90 | _DRUMS, note, stroke.velocity])))
         events.append((tick + length, 1, bytes([0x80 | _DRUMS, note, 64])))
-    end = max([clock.tick(chart.duration), *(tick for tick, _, _ in events)])
-    tracks = [_track(_tempo_events(chart, clock), end=end), _track(events, end=end)]
+    tempo = _tempo_events(chart, clock)
+    end = max([clock.tick(chart.duration), *(tick for tick, _, _ in tempo + events)])
+    tracks = [_track(tempo, end=end), _track(events, end=end)]
     return struct.pack(">4sIHHH", b"MThd", 6, 1, len(tracks), TICKS) + b"".join(tracks)
 
 
@@ -86,24 +85,30 @@ def _tempo_events(chart: Chart, clock: _Clock) -> list[_Event]:
     """The tempo where it changes, and the bars' length; a first short bar leads to where bars begin."""
     events: list[_Event] = []
     before = 0
-    for beat, microseconds in enumerate(clock.microseconds):
+    for tick, microseconds in clock.tempi:
         if microseconds != before:
-            events.append((beat * TICKS, 1, _meta(0x51, struct.pack(">I", microseconds)[1:])))
+            events.append((tick, 1, _meta(0x51, struct.pack(">I", microseconds)[1:])))
             before = microseconds
     beats = chart.beats
-    if beats and beats.beats_in_bar and beats.first_bar is not None:
-        length = beats.beats_in_bar
-        pickup = (clock.lead + beats.first_bar) % length
+    if beats:
+        known = beats.beats_in_bar is not None and beats.first_bar is not None
+        length = TICKS * (beats.beats_in_bar or 4)
+        pickup = (clock.lead + TICKS * (beats.first_bar or 0)) % (length if known else TICKS)
         if pickup:
             events.append((0, 0, _signature(pickup)))
-        events.append((pickup * TICKS, 0, _signature(length)))
-    if beats is None:
+        if known or pickup:
+            events.append((pickup, 0, _signature(length)))
+    else:
         events.append((0, 0, _meta(0x01, b"no tempo found: times are exact, bars mean nothing")))
     return events
 
 
-def _signature(beats: int) -> bytes:
-    return _meta(0x58, bytes([beats, 2, 24, 8]))
+def _signature(ticks: int) -> bytes:
+    """Of a bar of so many ticks: in fourths where it can be, else in the longest notes that do."""
+    count, note = ticks // _SHORT, 6
+    while note > 2 and count % 2 == 0:
+        count, note = count // 2, note - 1
+    return _meta(0x58, bytes([count, note, 24, 8]))
 
 
 def _meta(kind: int, data: bytes) -> bytes:

@@ -45,7 +45,10 @@ WEIGHTS: Final[_Array] = np.array(
 
 @dataclass(frozen=True, slots=True)
 class StrokeTempo:
-    """Beats a minute; `octave` is the strongest other tempo at which the same pulse can be counted, if there is one."""
+    """Beats a minute; `octave` is 1/3, 1/2, 2 or 3: times that is the strongest other way to count the same pulse.
+
+    It is None where there is none.
+    """
 
     bpm: float
     octave: float | None
@@ -60,10 +63,8 @@ def find_tempo(onsets: Sequence[Onset]) -> StrokeTempo | None:
     scores = np.array([float((WEIGHTS * likeness).sum()) for _, likeness in found])
     order = np.argsort(-scores)
     first = beats[int(order[0])]
-    same = (n for n in order[1:] if min(abs(np.log(beats[n] / first / ratio)) for ratio in _OCTAVES) < _SAME)
-    second = next(same, None)
-    octave = None if second is None else 60 * _RATE / beats[int(second)]
-    return StrokeTempo(bpm=60 * _RATE / first, octave=octave)
+    same = (ratio for n in order[1:] for ratio in _OCTAVES if abs(np.log(first / beats[n] / ratio)) < _SAME)
+    return StrokeTempo(bpm=60 * _RATE / first, octave=next(same, None))
 
 
 def readings(onsets: Sequence[Onset]) -> list[tuple[float, _Array]]:
