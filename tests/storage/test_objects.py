@@ -35,6 +35,15 @@ def test_file_that_was_stored_is_read_back_and_stays_where_it_was(store: ObjectS
     assert [(one.key, one.size_bytes) for one in store.list()] == [("local/uploads/abc", 3_000_000)]
 
 
+@pytest.mark.parametrize("name", ["Music #1", "what?", "100%41", "ü b"])
+def test_folder_is_where_its_name_says_whatever_it_is_called(tmp_path: Path, name: str) -> None:
+    store = ObjectStore(f"file://{tmp_path / name}/objects")
+    store.put("a/b", b"sound")
+    assert (tmp_path / name / "objects" / "a" / "b").read_bytes() == b"sound"
+    assert [one.key for one in store.list()] == ["a/b"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_file_on_another_disk_is_copied(store: ObjectStore, tmp_path: Path) -> None:
     path = tmp_path / "song"
     path.write_bytes(b"sound")

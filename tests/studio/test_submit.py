@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -100,6 +101,15 @@ def test_same_song_and_options_share_a_run_and_other_options_do_not(studio: Stud
     submit_upload(studio, upload(studio), wish(stems=["vocals"]), owner=ME)
     submit_upload(studio, upload(studio, seed=1), wish(), owner=ME)
     assert (count(studio, Run), count(studio, Song), count(studio, Job)) == (3, 2, 5)
+
+
+def test_analysis_alone_needs_no_model(studio: Studio) -> None:
+    bare = dataclasses.replace(studio, config=dataclasses.replace(studio.config, model="not-here"))
+    with pytest.raises(UnknownModelError):
+        submit_upload(bare, upload(bare), wish(), owner=ME)
+    assert submit_upload(bare, upload(bare), wish(separate=False), owner=ME)[0]["status"] == "queued"
+    with pytest.raises(UnknownModelError):
+        submit_upload(bare, upload(bare), wish(separate=False, model="nor-this"), owner=ME)
 
 
 def test_owners_share_nothing(studio: Studio) -> None:

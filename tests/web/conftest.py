@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with running(tmp_path_factory.mktemp("web") / "data", STEMWRIGHT_LOG_LEVEL="debug") as server:
+    with running(tmp_path_factory.mktemp("web") / "Music #1, 100%41?", STEMWRIGHT_LOG_LEVEL="debug") as server:
         yield server
 
 

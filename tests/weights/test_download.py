@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
+import http.client
 import random
 from typing import TYPE_CHECKING
 
@@ -57,6 +59,21 @@ def test_broken_connection_is_gone_on_with(publisher: Publisher, part: Path, ran
     get(publisher, part)
     asked = [wanted for _, wanted in publisher.asked]
     assert asked == ([None, "bytes=300000-", "bytes=600000-"] if ranges and publisher.length else asked)
+
+
+def test_network_that_is_gone_for_a_moment_is_asked_again(
+    publisher: Publisher, part: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, gone = http.client.HTTPResponse.read1, [OSError(errno.EHOSTUNREACH, "No route to host")]
+
+    def flaky(answer: http.client.HTTPResponse, size: int) -> bytes:
+        if gone:
+            raise gone.pop()
+        return read(answer, size)
+
+    monkeypatch.setattr(http.client.HTTPResponse, "read1", flaky)
+    get(publisher, part)
+    assert not gone
 
 
 def test_what_an_earlier_process_left_is_gone_on_with(publisher: Publisher, part: Path) -> None:

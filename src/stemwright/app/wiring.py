@@ -6,6 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from sqlalchemy import URL
+
 from stemwright.jobs.config import JobsConfig
 from stemwright.jobs.engine import EnginePool
 from stemwright.jobs.queue import Queue, has_jobs, prepare_jobs
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 
 def database_url(data: Path) -> str:
     """The database of a data folder."""
-    return f"sqlite:///{data / 'studio.db'}"
+    url = URL.create("sqlite", database=str(data / "studio.db"))  # which codes what a folder may be called
+    return url.render_as_string()
 
 
 def open_database(settings: Settings) -> Database:

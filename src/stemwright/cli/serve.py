@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 def serve(
     host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Where to listen. Default: 127.0.0.1.")] = None,
-    port: Annotated[int | None, typer.Option(metavar="N", help="Default: 8000; 0 is any free one.")] = None,
+    port: Annotated[
+        int | None, typer.Option(metavar="N", min=0, max=65535, help="Default: 8000; 0 is any free one.")
+    ] = None,
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="Where everything is kept.")] = None,
     door: Annotated[
         list[str] | None,

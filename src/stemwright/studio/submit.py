@@ -94,6 +94,8 @@ def _check(studio: Studio, options: JobOptions) -> None:
     named = options.named(studio.config.model)
     if options.model and is_strategy(options.model, repo=studio.config.repo):
         raise UnknownModelError(f"{options.model} is a strategy: give it as `strategy`")
+    if not (options.separate or options.model or options.strategy):
+        return  # nothing is asked of the model that others get
     models.check(named, stems=options.stems, transcribe=options.transcribe, repo=studio.config.repo)
 
 
@@ -116,7 +118,8 @@ def submit_song(studio: Studio, song_id: str, wish: Wish, *, owner: str) -> tupl
         if song is None or song.owner != owner:
             raise JobNotFoundError("there is no such song")
         if song.upload_key is None:
-            raise ConflictError("this song came as stems: there is no recording to separate")
+            why = "this song came as stems" if song.kind == "stems" else "the recording was not kept; upload it again"
+            raise ConflictError(f"{why}: there is no recording to separate")
         return song
 
     request = f"song {song_id}"

@@ -133,7 +133,10 @@ class _Fetch:
         while True:
             if self._on_progress:
                 self._on_progress(have, total)
-            piece = answer.read1(_PIECE)  # what is there, so that a kill loses little
+            try:
+                piece = answer.read1(_PIECE)  # what is there, so that a kill loses little
+            except OSError as error:  # the network is gone, not the disk
+                raise _GaveUp(str(error)) from error
             if not piece:
                 break
             have += len(piece)
