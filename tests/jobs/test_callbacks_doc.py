@@ -31,7 +31,7 @@ def send(server: ThreadingHTTPServer, *, secret: str | None, message_id: str = "
     sender = Sender(secret, allow=["127.0.0.1"], timeout=5)
     url = f"http://127.0.0.1:{server.server_address[1]}/"
     at = datetime.now(UTC)
-    message: dict[str, Any] = {"message_id": message_id, "event": "job.completed", "payload": {"id": "7"}, "at": at}
+    message: dict[str, Any] = {"message_id": message_id, "event": "job.succeeded", "payload": {"id": "7"}, "at": at}
     return asyncio.run(sender.send(url, **message))
 
 
@@ -47,7 +47,7 @@ def test_python_receiver_verifies_and_takes_each_message_once(
         assert send(server, secret=SECRET[:-4] + "bmQ=", message_id="msg_2").status == 401
         assert send(server, secret=None, message_id="msg_3").status == 401
     assert names["seen"] == {"msg_1"}
-    assert capsys.readouterr().out == "job.completed {'id': '7'}\n"
+    assert capsys.readouterr().out == "job.succeeded {'id': '7'}\n"
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")

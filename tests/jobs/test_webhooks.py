@@ -45,7 +45,7 @@ async def sent(url: str, *, by: Sender | None = None, **changes: Any) -> Outcome
     sender = by or Sender(SECRET, allow=["127.0.0.1"], timeout=5)
     message: dict[str, Any] = {
         "message_id": "msg_1",
-        "event": "job.completed",
+        "event": "job.succeeded",
         "payload": {"id": "7"},
         "at": AT,
     } | changes
@@ -66,7 +66,7 @@ def test_receiver_gets_a_message_that_verifies(receiver: Receiver) -> None:
     [(path, headers, body)] = receiver.got
     assert path == "/hook?token=1"
     assert Webhook(SECRET).verify(body, headers) == {
-        "type": "job.completed",
+        "type": "job.succeeded",
         "timestamp": "2026-11-21T09:00:00.000Z",
         "data": {"id": "7", "name": "Größe \ud800"},
     }
@@ -112,7 +112,7 @@ def test_without_a_secret_nothing_is_signed(receiver: Receiver) -> None:
     [(_, headers, body)] = receiver.got
     assert "webhook-signature" not in headers
     assert headers["webhook-id"] == "msg_1"
-    assert json.loads(body)["type"] == "job.completed"
+    assert json.loads(body)["type"] == "job.succeeded"
 
 
 @pytest.mark.parametrize("prefix", ["whsec_", ""])

@@ -42,7 +42,7 @@ def send(url: str, *, trusting: Path | None) -> Outcome:
 
     tls = ssl.create_default_context(cafile=trusting) if trusting else None
     sender = Sender(None, allow=["127.0.0.1"], timeout=5, resolve=resolve, tls=tls)
-    return asyncio.run(sender.send(url, message_id="m", event="job.completed", payload={}, at=datetime.now(UTC)))
+    return asyncio.run(sender.send(url, message_id="m", event="job.succeeded", payload={}, at=datetime.now(UTC)))
 
 
 @pytest.mark.parametrize("host", ["hooks.example", "Hooks.Example", "hooks.example."])

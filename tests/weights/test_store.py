@@ -236,3 +236,13 @@ def test_leftovers_of_a_killed_unpacking_are_swept(publisher: Publisher, cache: 
     (left / "model.index").write_bytes(b"half")
     store.fetch(remote(publisher, archive(FILES)))
     assert not left.exists()
+
+
+def test_weights_that_a_kill_left_taken_away_are_put_back(publisher: Publisher, cache: Path) -> None:
+    weights = remote(publisher, archive(FILES))
+    folder = store.fetch(weights)
+    folder.rename(folder.with_name(f"{folder.name}.old"))
+    publisher.files.clear()
+    with pytest.raises(errors.ModelUnavailableError):
+        store.fetch(dataclasses.replace(weights, url=f"{publisher.url}/other"))
+    assert {path.name for path in folder.iterdir()} >= {*weights.files}

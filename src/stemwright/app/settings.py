@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,9 +75,9 @@ class Jobs(Group):
     cpu_slots: Annotated[Whole, Alias("MAX_CONCURRENT_ANALYSIS")] = Field(
         default=1, ge=0, le=256, description="Jobs that run on the processor at once; 0 on a machine that takes none."
     )
-    gpu_slots: Whole = Field(default=0, ge=0, le=64, description="Jobs that run on GPUs at once, one a GPU.")
+    gpu_slots: Whole = Field(default=0, ge=0, le=64, description="Jobs that run on the GPU (`model.device`) at once.")
     timeout_factor: Factor = Field(
-        default=30.0, ge=0, le=10_000, description="A job may take this many times the song's duration …"
+        default=30.0, ge=0, le=10_000, description="One step of a job (separating, a chart) may take this many times the song's duration …"
     )
     timeout_min: Annotated[InSeconds, Alias("ANALYSIS_TIMEOUT_MS", unit="ms")] = Field(
         default=600.0, gt=0, description="… and never less than this many seconds."
@@ -135,20 +134,10 @@ class Callbacks(Group):
         default=None, description="Signs callbacks by Standard Webhooks: `whsec_` and 24 to 64 bytes in base64."
     )
     allow: Peers = Field(
-        default=(), description="Host names and networks that may be called though their addresses are private."
+        default=(), description="Host names and networks that may be called, and fetched from by the door runpod, though their addresses are private."
     )
     attempts: Whole = Field(default=4, ge=1, le=20, description="Times that a callback is tried.")
     timeout_seconds: InSeconds = Field(default=10.0, gt=0, le=300, description="Seconds that one try may take.")
-
-    @property
-    def networks(self) -> tuple[Network, ...]:
-        """The networks and addresses in `allow`."""
-        return tuple(ipaddress.ip_network(peer) for peer in self.allow if _is_network(peer))
-
-    @property
-    def hosts(self) -> frozenset[str]:
-        """The host names in `allow`, in lower case."""
-        return frozenset(peer for peer in self.allow if not _is_network(peer))
 
 
 class Http(Group):
@@ -164,7 +153,7 @@ class Http(Group):
         "with none, and a `host` that others can reach, any name will do.",
     )
     trusted_proxies: Networks = Field(
-        default=(), description="Proxies, as addresses or networks, whose `X-Forwarded-` headers are believed."
+        default=(), description="Proxies, as addresses or networks, whose `X-Forwarded-For` is believed."
     )
     rate_per_minute: Whole = Field(
         default=600, ge=0, le=10_000_000, description="Requests a minute of one owner or address; 0: no limit."
@@ -307,11 +296,3 @@ def _fault(details: ErrorDetails, *, known: dict[str, Leaf], origins: dict[str, 
     message = details["msg"].removeprefix("Value error, ")
     got = "" if known[name].secret else f" (it is {str(details['input'])[:80]!r})"
     return f"{where}: {message}{got}"
-
-
-def _is_network(peer: str) -> bool:
-    try:
-        ipaddress.ip_network(peer)
-    except ValueError:
-        return False
-    return True

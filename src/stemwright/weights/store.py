@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _DIGITS: Final = 16  # of the digest, in a folder's name
 _FRESH: Final = "new-"  # what the names of folders that are not whole begin with
+_OLD: Final = ".old"  # of a folder that another takes the place of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,16 +132,22 @@ def _place(remote: Remote, part: Path, folder: Path) -> Path:
         sync(fresh / name)
     sync(fresh)
     if folder.exists():
-        folder.rename(fresh.with_name(f"{fresh.name}.old"))
+        folder.rename(folder.with_name(f"{folder.name}{_OLD}"))
     fresh.rename(folder)
     sync(folder.parent)
     return folder
 
 
 def _sweep(place: Path) -> None:
-    """Remove what was being unpacked; only who holds the lock may."""
+    """Remove what was being unpacked, and put back what was taken away for it; only who holds the lock may."""
     for left in place.glob(f"{_FRESH}*"):
         shutil.rmtree(left)
+    for old in place.glob(f"*{_OLD}"):
+        folder = old.with_name(old.name.removesuffix(_OLD))
+        if folder.exists():
+            shutil.rmtree(old)
+        else:
+            old.rename(folder)
 
 
 @contextlib.contextmanager
