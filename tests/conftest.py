@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # as `app.process` does for the product
@@ -26,3 +28,21 @@ def known_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: known-separators\nVersion: 1\n")
     (package / "entry_points.txt").write_text("[stemwright.separators]\nknown = separators_for_tests:FAMILY\n")
     monkeypatch.setattr(sys, "path", [*sys.path, str(package.parent)])
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Make a disk of its own, as small as options of `tmpfs` say: `size=4k`, or `nr_inodes=1` for no file at all."""
+    made: list[Path] = []
+
+    def make(options: str) -> Path:
+        path = tmp_path / f"disk-{len(made)}"
+        path.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", path], check=False).returncode:
+            pytest.skip("needs a disk of its own, which this user may not mount")
+        made.append(path)
+        return path
+
+    yield make
+    for path in made:
+        subprocess.run(["umount", "-l", path], check=True)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+import contextlib
+import errno
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class StemwrightError(Exception):
@@ -280,3 +285,26 @@ def error_of(code: str, message: str) -> StemwrightError:
             return kind(message)
         kinds.extend(kind.__subclasses__())
     return ReportedError(code, message)
+
+
+def as_output_error(error: Exception, *, place: object = None) -> OutputError:
+    """What an error of the system or of a storage means to the user; `place` is what could not be written.
+
+    >>> as_output_error(OSError(28, "No space left on device", "/data/a.flac"))
+    DiskFullError('the disk is full')
+    >>> as_output_error(OSError(13, "Permission denied"), place="a.flac")
+    OutputError('a.flac: Permission denied')
+    """
+    if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
+        return DiskFullError(f"{place}: the disk is full" if place else "the disk is full")
+    words = getattr(error, "strerror", None) or str(error)[:200] or type(error).__name__
+    return OutputError(f"{place or getattr(error, 'filename', None) or 'output'}: {words}")
+
+
+@contextlib.contextmanager
+def writing(place: object = None) -> Iterator[None]:
+    """Let an OSError of a block be what it means to the user. Raises `DiskFullError`, `OutputError`."""
+    try:
+        yield
+    except OSError as error:
+        raise as_output_error(error, place=place) from error

@@ -48,7 +48,9 @@ class Studio(Server):
     def __init__(self, folder: Path, **environment: str) -> None:
         self.points = folder / "points"
         self.points.mkdir()
-        super().__init__(folder / "data", STEMWRIGHT_STOP_AT=str(self.points), **environment)
+        self.temp = folder / "temp"
+        self.temp.mkdir()
+        super().__init__(folder / "data", STEMWRIGHT_STOP_AT=str(self.points), TMPDIR=str(self.temp), **environment)
 
     def arm(self, point: str) -> None:
         """Let the next process that reaches a point (`engine.separating`) stop there."""
@@ -126,7 +128,8 @@ class Studio(Server):
         named = {file.object_key for file in self.rows(File)}
         named |= {song.upload_key for song in self.rows(Song) if song.upload_key}
         assert {*self.objects()} == named
-        assert not [*(self.data / "work").iterdir(), *(self.data / "incoming").iterdir()]
+        assert not [*(self.data / "work").iterdir(), *(self.data / "incoming").iterdir(), *self.temp.iterdir()]
+        assert not [*(self.data / "temp").glob("*/*/*")]  # engines that live have empty folders
         assert not [run for run in self.rows(Run) if run.status in LIVE]
 
     def workflows(self) -> int:

@@ -38,6 +38,34 @@ def test_chart_of_the_drum_stem_comes_with_the_stems_and_is_in_the_receipt(song:
     assert lines(run(*wanted))[0]["status"] == "done"  # a receipt that is not whole
 
 
+def test_chart_that_was_changed_or_is_broken_is_not_taken_for_whole_nor_overwritten(song: Path, tmp_path: Path) -> None:
+    wanted = ("separate", song, "-o", tmp_path / "out", "-m", "sketch", "--drums", "--json")
+    [said] = lines(run(*wanted))
+    for part, content in (("midi", b"MThd"), ("chart", b"{}")):
+        path = Path(said["drums"][part])
+        before = path.read_bytes()
+        path.write_bytes(content)
+        for options in ((), ("--overlap", "0.1")):
+            [failed] = lines(run(*wanted, *options, code=1))
+            assert failed["error"]["code"] == "output_exists"
+            assert "has been changed" in failed["error"]["message"]
+        assert path.read_bytes() == content
+        path.write_bytes(before)
+    assert lines(run(*wanted))[0]["status"] == "skipped"
+
+
+def test_chart_without_a_tempo_takes_the_quantised_file_of_an_earlier_chart_away(song: Path, tmp_path: Path) -> None:
+    wanted = ("separate", song, "-o", tmp_path / "out", "-m", "sketch", "--drums", "--json", "--force")
+    quantised = Path(lines(run(*wanted))[0]["drums"]["midi_quantised"])
+    write_wav(song, sound("sine", seconds=2, channels=1))
+    [said] = lines(run(*wanted))
+    assert not quantised.exists()
+    assert "song/drums-quantised.mid" not in {*said["receipt"]["files"], *said["receipt"]["kept"]}
+    quantised.write_bytes(b"mine")
+    run(*wanted)
+    assert quantised.read_bytes() == b"mine"
+
+
 def test_time_zero_of_the_chart_is_that_of_the_stem(song: Path, tmp_path: Path) -> None:
     [said] = lines(run("separate", song, "-o", tmp_path, "-m", "sketch", "-f", "wav32f", "--drums", "--json"))
     with open_audio(Path(said["files"]["drums"])) as stream:

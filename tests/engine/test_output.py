@@ -93,6 +93,16 @@ def test_ctrl_c_waits_until_all_is_published(tmp_path: Path) -> None:
     assert (tmp_path / stem).read_text() == "v"
 
 
+def test_stale_files_go_with_the_old_receipt_and_nothing_else_does(tmp_path: Path) -> None:
+    for name in ("receipt.json", "old.mid", "mine.mid"):
+        (tmp_path / name).write_text("old")
+    receipt, gone = PurePosixPath("receipt.json"), PurePosixPath("old.mid")
+    with staging(tmp_path) as stage:
+        stage.new_file("r").write_text("new")
+        stage.publish({receipt: stage.new_file("r")}, receipt=receipt, check=lambda: None, stale=[gone])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.mid", "receipt.json"]
+
+
 def test_check_that_refuses_leaves_everything_as_it_was(tmp_path: Path) -> None:
     receipt = PurePosixPath("receipt.json")
     (tmp_path / receipt).write_text("old")

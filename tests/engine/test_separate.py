@@ -204,6 +204,28 @@ def test_stems_that_were_changed_and_files_put_beside_them_are_not_overwritten(t
         separate(song, tmp_path / "out", form="wav16")
 
 
+def test_files_beside_the_stems_are_checked_as_well_also_those_of_earlier_runs(tmp_path: Path) -> None:
+    song = write_wav(tmp_path / "song.wav", sound("noise", seconds=0.3))
+    overview, picture = (tmp_path / "out" / "song" / name for name in ("bass.peaks.json", "waveforms.svg"))
+    wanted: dict[str, Any] = {"peaks": ("json",), "picture": True}
+    receipt = separate(song, tmp_path / "out", **wanted).receipt
+    assert {record.file for record in receipt.others} == {*receipt.files} - {"song/receipt.json"} - {
+        stem.file for stem in receipt.stems
+    }
+    assert separate(song, tmp_path / "out", **wanted).skipped
+    picture.unlink()
+    assert not separate(song, tmp_path / "out", **wanted).skipped  # a receipt that is not whole
+    later = separate(song, tmp_path / "out", form="flac16").receipt
+    assert {record.file for record in later.others} == {*later.kept}
+    for changed in (overview, tmp_path / "out" / "song" / "bass.wav"):  # kept, and no longer as they were
+        before = changed.read_bytes()
+        changed.write_bytes(before[:-1] + b" " if changed == overview else before + b"mine")
+        with pytest.raises(errors.OutputExistsError, match="has been changed"):
+            separate(song, tmp_path / "out", **wanted)
+        changed.write_bytes(before)
+    assert not separate(song, tmp_path / "out", **wanted).skipped
+
+
 @pytest.mark.parametrize("force", [False, True])
 def test_the_song_itself_is_never_overwritten(tmp_path: Path, force: bool) -> None:
     (tmp_path / "vocals").mkdir()
@@ -265,8 +287,8 @@ options = SeparateOptions(model="sketch", format=parse_format("wav32f"))
 Engine(options).separate(pathlib.Path({str(song)!r}), pathlib.Path({str(tmp_path / "out")!r}))
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
-    other = write_wav(tmp_path / "other.wav", sound("noise", seconds=0.1))
-    separate(other, tmp_path / "out")
+    if point % 2:  # of this song or of another
+        separate(write_wav(tmp_path / "other.wav", sound("noise", seconds=0.1)), tmp_path / "out")
     assert separate(song, tmp_path / "out").skipped  # it is whole, and with the later settings
     assert not [*(tmp_path / "out").glob(".stemwright-*")]
 

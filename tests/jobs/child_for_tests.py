@@ -93,7 +93,7 @@ def transcode(target: str) -> None:
 
 
 def main() -> None:
-    plan = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
+    plan = json.loads(sys.argv[1]) if sys.argv[1:] and sys.argv[1].startswith("{") else {}
     does: dict[str, Any] = {
         "echo": lambda request: say(result={"pid": os.getpid(), **request}),
         "stages": lambda _: stages(),

@@ -67,6 +67,29 @@ def test_progress_is_told_in_order() -> None:
     using(run)
 
 
+def test_temporary_files_go_with_the_child_however_it_ends(tmp_path: Path) -> None:
+    async def run() -> None:
+        engine = Engine(COMMAND, temp=tmp_path / "temp")
+        seen = []
+        for end in ("kill", "die", "leave"):
+            await engine.call("echo", timeout=LONG)
+            [folder] = (tmp_path / "temp").iterdir()
+            (folder / "cover").mkdir()
+            seen.append(folder)
+            if end == "kill":
+                await engine.kill()
+                assert not folder.exists()
+            else:
+                with pytest.raises(EngineCrashedError):
+                    await engine.call(end, timeout=LONG, signal=int(signal.SIGKILL), code=7)
+        await engine.call("echo", timeout=LONG)
+        assert not [folder for folder in seen if folder.exists()]
+        await engine.kill()
+        assert not [*(tmp_path / "temp").iterdir()]
+
+    asyncio.run(run())
+
+
 @pytest.fixture
 def narrow() -> Iterator[Path]:
     """A control group of 64 MB."""

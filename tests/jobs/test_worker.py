@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobs.desks import CHILD, Desk, opened
-from stemwright.errors import CancelledError, CorruptInputError, NoDrumStemError, NotFoundError, OutOfMemoryError
+from stemwright.errors import (
+    CancelledError,
+    CorruptInputError,
+    DiskFullError,
+    NoDrumStemError,
+    NotFoundError,
+    OutOfMemoryError,
+)
 from stemwright.jobs.engine import EngineCrashedError, EnginePool, JobTimeoutError
 from stemwright.jobs.runs import Saved
 from stemwright.jobs.worker import Worker, is_final, pipeline_of, repo_state
@@ -245,3 +252,8 @@ def test_stems_of_an_older_pipeline_are_not_those_that_are_wanted(monkeypatch: p
     before = pipeline_of(None)
     monkeypatch.setattr("stemwright.jobs.worker.PIPELINE", -1)
     assert pipeline_of(None) != before
+
+
+def test_disk_without_room_for_the_work_is_told_as_that(desk: Desk, disk: Callable[[str], Path]) -> None:
+    with pytest.raises(DiskFullError):
+        work(replace(desk, config=replace(desk.config, work=disk("nr_inodes=1"))), make)

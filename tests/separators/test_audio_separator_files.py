@@ -199,3 +199,29 @@ def test_child_says_what_it_has_not(tmp_path: Path) -> None:
     assert loaded["error"]["code"] in {"model_unavailable", "bad_weights"}  # without the package, or with it
     (asked,) = ask_child({"shape": [0, 2, 0]})
     assert asked == {"error": {"code": "model_failed", "message": "there is no model"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("models-scores.json", "{"),
+        ("models-scores.json", '{"a.onnx": {}}'),
+        ("models.json", '{"new_list": {"A": "a"}}'),
+    ],
+)
+def test_package_of_another_version_is_told_and_what_a_folder_holds_goes_on(
+    package: Path, tmp_path: Path, name: str, content: str
+) -> None:
+    (package / name).write_text(content)
+    for file in ("own.onnx", "own.ckpt", "own.yaml"):
+        (tmp_path / file).touch()
+    assert catalogue.find_model("sketch")[0].name == "sketch"
+    [problem] = catalogue.problems()
+    assert "family audio-separator cannot say which models it has: the lists of this audio-separator are" in problem
+    with pytest.raises(errors.UnknownModelError, match="are not understood"):
+        catalogue.find_model("drums.onnx")
+    for own in ("own.onnx", "own.ckpt"):
+        assert catalogue.find_model(own, repo=tmp_path)[0].name == "audio-separator"
+    assert FAMILY.availability("drums.onnx") == "missing"
+    with pytest.raises(errors.ModelUnavailableError, match="are not understood"):
+        FAMILY.pull("drums.onnx")

@@ -28,7 +28,13 @@ class Acme:
     def load(self, name, /, options):
         return ("loaded", name, options)
 
+class Other(Acme):
+    name = "other"
+    def models(self):
+        raise KeyError("model_name")
+
 FAMILY = Acme()
+OTHER = Other()
 SAME_NAME = Acme()
 """
 
@@ -87,6 +93,17 @@ def test_families_that_do_not_work_are_told_and_the_others_go_on(install: object
     assert "acme_gone" in gone
     assert "lacks name, models, availability, load" in lacking
     assert "registered twice" in twin
+
+
+def test_family_that_cannot_say_which_models_it_has_is_told_and_the_others_go_on(install: object) -> None:
+    assert callable(install)
+    install(a_other="acme_separators:OTHER", b_acme="acme_separators:FAMILY")
+    assert {"acme1", "sketch"} <= {info.name for _, info in catalogue.list_models()}
+    assert catalogue.find_model("sketch")[0].name == "sketch"
+    problem = "the separator family other cannot say which models it has: KeyError: 'model_name'"
+    assert catalogue.problems() == [problem]
+    with pytest.raises(errors.UnknownModelError, match=f"; {problem}"):
+        catalogue.find_model("other1")
 
 
 def test_an_unknown_model_is_an_error_that_names_those_called_nearly_so(tmp_path: Path) -> None:

@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stemwright.errors import NotFoundError
+from stemwright.errors import DiskFullError, NotFoundError, OutputError
 from stemwright.storage.objects import ObjectStore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -42,6 +44,24 @@ def test_folder_is_where_its_name_says_whatever_it_is_called(tmp_path: Path, nam
     assert (tmp_path / name / "objects" / "a" / "b").read_bytes() == b"sound"
     assert [one.key for one in store.list()] == ["a/b"]
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_object_is_as_young_as_its_storing(store: ObjectStore, tmp_path: Path) -> None:
+    path = tmp_path / "song"
+    path.write_bytes(b"sound")
+    os.utime(path, (1e9, 1e9))
+    store.put_file(path, "a/b")
+    assert next(store.list()).modified > time.time() - 60
+
+
+def test_what_a_kill_left_half_stored_is_forgotten_once_it_is_old(store: ObjectStore) -> None:
+    store.put("a/b", b"sound")
+    assert store.folder
+    for name, age in (("b#4711", 100), ("c#1", 100), ("d#12", 0)):
+        (store.folder / "a" / name).write_bytes(b"half")
+        os.utime(store.folder / "a" / name, (time.time() - age,) * 2)
+    assert store.forget_partials(before=time.time() - 50) == 2
+    assert sorted(path.name for path in (store.folder / "a").iterdir()) == ["b", "d#12"]
 
 
 def test_file_on_another_disk_is_copied(store: ObjectStore, tmp_path: Path) -> None:
@@ -107,3 +127,28 @@ def test_listing_goes_by_folders(store: ObjectStore) -> None:
     for key in ("one/a", "one/b/c", "two/d"):
         store.put(key, b"")
     assert sorted(one.key for one in store.list("one")) == ["one/a", "one/b/c"]
+
+
+def test_disk_without_room_is_told_as_that_whichever_step_finds_it(
+    store: ObjectStore, tmp_path: Path, disk: Callable[[str], Path]
+) -> None:
+    (tmp_path / "song").write_bytes(b"x" * 100_000)
+    store.put_file(tmp_path / "song", "song")
+    with pytest.raises(DiskFullError):
+        ObjectStore(f"file://{disk('nr_inodes=2')}/objects").put_file(tmp_path / "song", "a/b")
+    with pytest.raises(DiskFullError):
+        ObjectStore(f"file://{disk('size=16k')}/objects").put_file(tmp_path / "song", "a/b")
+    with pytest.raises(DiskFullError):
+        store.fetch("song", disk("size=16k") / "song")
+
+
+def test_what_cannot_be_stored_or_fetched_is_an_error_of_ours(store: ObjectStore, tmp_path: Path) -> None:
+    (tmp_path / "song").write_bytes(b"x")
+    store.put_file(tmp_path / "song", "a")
+    for action in (
+        lambda: store.put_file(tmp_path / "gone", "b"),
+        lambda: store.put_file(tmp_path / "song", "a/b"),
+        lambda: store.fetch("a", tmp_path / "objects"),
+    ):
+        with pytest.raises(OutputError):
+            action()

@@ -7,6 +7,7 @@ import pytest
 
 from sounds import level_db, read, sound, write_wav
 from stemwright.errors import OptionError, StemwrightError
+from stemwright.jobs.engine import JobTimeoutError
 from stemwright.studio.encoding import encode
 
 if TYPE_CHECKING:
@@ -37,5 +38,5 @@ def test_what_is_wrong_comes_back_as_itself(tmp_path: Path) -> None:
 
 def test_it_ends_with_its_time(tmp_path: Path) -> None:
     source = write_wav(tmp_path / "a.wav", sound("sine", seconds=0.2))
-    with pytest.raises(TimeoutError):
+    with pytest.raises(JobTimeoutError):
         asyncio.run(encode({source: tmp_path / "a.mp3"}, format="mp3", bitrate=96_000, timeout=0.01))

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from stemwright.errors import TooLargeError
+from stemwright.errors import DiskFullError, OutputError, TooLargeError
 from stemwright.studio.fetch import SourceUrlError, UnreachableError, fetch_upload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from stemwright.studio.submit import Upload
@@ -129,4 +129,33 @@ def test_every_address_of_a_name_must_be_allowed_and_the_one_that_was_checked_is
 def test_server_that_says_nothing_is_given_up(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(UnreachableError, match="TimeoutError"):
         fetch(f"http://127.0.0.1:{silent.getsockname()[1]}/a", tmp_path, timeout=0.5)
+    assert not list(tmp_path.iterdir())
+
+
+def test_disk_that_is_full_or_fills_up_is_told_as_that(disk: Callable[[str], Path], tmp_path: Path) -> None:
+    with publisher() as address:
+        url = f"{address}/songs/My%20song.wav"
+        for options in ("size=16k", "nr_inodes=1"):
+            full = disk(options)
+            with pytest.raises(DiskFullError):
+                fetch(url, full)
+            assert not list(full.iterdir())
+        with pytest.raises(OutputError):
+            fetch(url, tmp_path / "gone")
+
+
+@pytest.mark.parametrize(("announce", "first"), [(True, 5 << 20), (False, 0)], ids=["announced", "not announced"])
+def test_room_is_asked_for_what_is_announced_and_again_for_each_megabyte(
+    tmp_path: Path, announce: bool, first: int
+) -> None:
+    asked: list[int] = []
+
+    def room(size_bytes: int) -> None:
+        asked.append(size_bytes)
+        if len(asked) > 2:
+            raise DiskFullError("no more")
+
+    with publisher(bytes(5 << 20), announce=announce) as address, pytest.raises(DiskFullError, match="no more"):
+        fetch(f"{address}/songs/My%20song.wav", tmp_path, max_bytes=10 << 20, room=room)
+    assert asked == [first, 0, 0]
     assert not list(tmp_path.iterdir())

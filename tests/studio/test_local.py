@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from sounds import sound, write_wav
-from stemwright.errors import JobNotFoundError, TooLargeError
+from stemwright.errors import DiskFullError, InputError, JobNotFoundError, TooLargeError
 from stemwright.jobs.options import JobOptions
 from stemwright.jobs.worker import file_digest
 from stemwright.library.tables import Song
@@ -20,8 +22,7 @@ from stemwright.studio.submit import Wish
 from studio.shelves import idle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from stemwright.studio.studio import Studio
 
@@ -180,5 +181,25 @@ def test_file_that_is_too_large_is_not_even_begun(studio: Studio, library: Path)
     with (library / "large.wav").open("wb") as file:
         file.truncate(1_000_001)
     with opened(library / "large.wav", roots=[library]) as found, pytest.raises(TooLargeError):
+        submit_local(studio, found, WISH, owner=ME)
+    assert list(studio.incoming.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [6_000, 60_000], ids=["found when the copy is closed", "found amid the copy"])
+def test_disk_that_fills_up_under_a_copy_is_told_as_that_and_nothing_stays(
+    studio: Studio, library: Path, disk: Callable[[str], Path], size: int
+) -> None:
+    full = replace(studio, incoming=disk("size=4k"))
+    (library / "growing.wav").touch()
+    with opened(library / "growing.wav", roots=[library]) as found:
+        (library / "growing.wav").write_bytes(bytes(size))
+        with pytest.raises(DiskFullError):
+            submit_local(full, found, WISH, owner=ME)
+    assert list(full.incoming.iterdir()) == []
+
+
+def test_file_that_cannot_be_read_is_to_blame_itself(studio: Studio) -> None:
+    me = Path("/proc/self")
+    with opened(me / "mem", roots=[me]) as found, pytest.raises(InputError, match="mem: Input/output error"):
         submit_local(studio, found, WISH, owner=ME)
     assert list(studio.incoming.iterdir()) == []

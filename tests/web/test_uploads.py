@@ -7,6 +7,7 @@ import contextlib
 import errno
 import hashlib
 import itertools
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from stemwright.errors import DiskFullError, TooLargeError
+from stemwright.errors import DiskFullError, OutputError, StemwrightError, TooLargeError
 from stemwright.web.problems import InvalidFieldsError, MalformedError, StalledError, UnsupportedMediaTypeError
 from stemwright.web.uploads import received
 
@@ -231,10 +232,13 @@ def test_room_is_asked_for_what_is_announced_and_again_for_each_megabyte() -> No
     assert asked == [len(content), 0, 0]
 
 
-def test_disk_that_fills_up_amid_a_body_is_507(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, DiskFullError), (errno.EACCES, OutputError)])
+def test_disk_that_takes_no_more_amid_a_body_is_an_error_of_ours(
+    monkeypatch: pytest.MonkeyPatch, number: int, kind: type[StemwrightError]
+) -> None:
     def full(*_: Any, **__: Any) -> Any:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("stemwright.web.uploads.tempfile.NamedTemporaryFile", full)
-    with pytest.raises(DiskFullError):
+    with pytest.raises(kind):
         receive(body(part("file", AUDIO, file="a.wav")))

@@ -1,10 +1,18 @@
-"""The engine process: `python -m stemwright.app.engine`; started by the executor and by the API, never by hand."""
+"""The engine process: `python -m stemwright.app.engine [FOLDER]`; started by the executor and the API, never by hand.
+
+The folder is for the temporary files of it and its children: whoever kills them removes it.
+"""
 
 from __future__ import annotations
+
+import os
+import sys
 
 from stemwright.app.process import prepare, prepare_points
 
 if __name__ == "__main__":
+    if sys.argv[1:]:
+        os.environ["TMPDIR"] = sys.argv[1]  # before anybody asks for it
     prepare()
     prepare_points("engine")
     from stemwright.app.settings import load_settings

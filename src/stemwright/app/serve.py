@@ -63,7 +63,8 @@ def serve(settings: Settings) -> None:
         stack.enter_context(_locked(settings.data))
         listener = stack.enter_context(_listening(settings.host, settings.port))
         own = {name: stack.enter_context(_listening(settings.host, port)) for name, port in settings.door_ports.items()}
-        shutil.rmtree(settings.data / "incoming", ignore_errors=True)  # ours alone: what a killed API left
+        for name in ("incoming", "temp"):  # ours alone: what a killed API left
+            shutil.rmtree(settings.data / name, ignore_errors=True)
         executor = Executor(settings)
         studio = open_studio(settings)
         executor.start()

@@ -25,7 +25,6 @@ from stemwright.app._settings_values import (
     InSeconds,
     Lower,
     Mirror,
-    Network,
     Networks,
     OptionalFolder,
     Origins,
@@ -77,7 +76,10 @@ class Jobs(Group):
     )
     gpu_slots: Whole = Field(default=0, ge=0, le=64, description="Jobs that run on the GPU (`model.device`) at once.")
     timeout_factor: Factor = Field(
-        default=30.0, ge=0, le=10_000, description="One step of a job (separating, a chart) may take this many times the song's duration …"
+        default=30.0,
+        ge=0,
+        le=10_000,
+        description="One step of a job (separating, a chart) may take this many times the song's duration …",
     )
     timeout_min: Annotated[InSeconds, Alias("ANALYSIS_TIMEOUT_MS", unit="ms")] = Field(
         default=600.0, gt=0, description="… and never less than this many seconds."
@@ -134,7 +136,9 @@ class Callbacks(Group):
         default=None, description="Signs callbacks by Standard Webhooks: `whsec_` and 24 to 64 bytes in base64."
     )
     allow: Peers = Field(
-        default=(), description="Host names and networks that may be called, and fetched from by the door runpod, though their addresses are private."
+        default=(),
+        description="Host names and networks that may be called, and fetched from by the door runpod, though their "
+        "addresses are private.",
     )
     attempts: Whole = Field(default=4, ge=1, le=20, description="Times that a callback is tried.")
     timeout_seconds: InSeconds = Field(default=10.0, gt=0, le=300, description="Seconds that one try may take.")

@@ -50,6 +50,7 @@ def jobs_config(settings: Settings) -> JobsConfig:
     secret = settings.callbacks.secret
     return JobsConfig(
         work=settings.data / "work",
+        temp=settings.data / "temp" / "jobs",
         engine_command=(sys.executable, "-P", "-m", "stemwright.app.engine"),
         limits=settings.limits(),
         model=settings.model.default,
@@ -89,6 +90,7 @@ def open_studio(settings: Settings) -> Studio:
             max_rss=config.engine_max_rss,
             max_calls=config.engine_max_jobs,
             size=max(2, os.cpu_count() or 1),
+            temp=settings.data / "temp" / "encoders",
         ),
         upload_max_bytes=settings.upload_max_bytes,
         incoming=incoming,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias, cast
@@ -16,7 +15,7 @@ from stemwright.audio._tag_writing import TagArguments, add_mp4_tags, tag_argume
 from stemwright.audio.ffmpeg import FfmpegChild
 from stemwright.audio.formats import parse_format
 from stemwright.disk import sync
-from stemwright.errors import DiskFullError, OutputError
+from stemwright.errors import DiskFullError, OutputError, as_output_error
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -172,9 +171,7 @@ class Encoder:
         except ValueError as error:
             raise OutputError(f"{self.path}: {error}") from error
         except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise DiskFullError(f"{self.path}: the disk is full") from error
-            raise OutputError(f"{self.path}: {error.strerror}") from error
+            raise as_output_error(error, place=self.path) from error
 
     def _release(self) -> None:
         self._closed = True

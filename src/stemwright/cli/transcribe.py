@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextlib import AbstractContextManager
-
     from stemwright.audio.decode import DecodeLimits
     from stemwright.drums.chart import Chart
     from stemwright.engine.drum_chart import Heard
+    from stemwright.engine.output import Staging
     from stemwright.types import Notice
 
 DEFAULT_OUTPUT = Path("charts")
@@ -31,7 +30,10 @@ def transcribe(
         DEFAULT_OUTPUT
     ),
     png: Annotated[bool, typer.Option("--png", help="Draw the picture as PNG too; needs the extra `picture`.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a chart that is there.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Overwrite a chart that is there, and remove what only it had; other files stay."),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")
     ] = False,
@@ -71,53 +73,52 @@ def _chart(
 ) -> tuple[Heard, dict[str, Path], tuple[Notice, ...]]:
     """Transcribe, and write the files. Raises `StemwrightError`s."""
     from stemwright.app.settings import load_settings
+    from stemwright.audio.sniff import sniff
     from stemwright.drums.picture import check_png
     from stemwright.engine.naming import safe_name
-    from stemwright.engine.output import as_output_error
-    from stemwright.errors import OutputExistsError
+    from stemwright.engine.output import check_places, staging, sweep
+    from stemwright.errors import OutputExistsError, writing
 
     if png:
         check_png()
     limits = load_settings().limits()
-    folder = output / safe_name(song.stem)
-    there = [folder / name for name in _names().values()]
-    if not force and (found := next((path for path in there if path.exists()), None)):
-        raise OutputExistsError(f"{found} is there already; --force overwrites it")
-    with _drums_of(song, limits=limits, drums_only=drums_only) as (drums, notices):
-        heard, damage = _listen(drums, limits=limits)
-    if drums_only:
-        notices += damage
-    try:
-        return heard, _write(heard, folder, title=song.stem, png=png), notices
-    except OSError as error:
-        raise as_output_error(error) from error
+    folder = safe_name(song.stem)
+    names = {part: PurePosixPath(folder, name) for part, name in _names().items()}
+
+    def check() -> None:
+        check_places(output, [*names.values()], song=song)
+        if not force and (found := next((output / name for name in names.values() if (output / name).exists()), None)):
+            raise OutputExistsError(f"{found} is there already; --force overwrites it")
+
+    sniff(song)
+    with writing():
+        sweep(output)
+        check()
+        with staging(output) as stage:
+            drums, notices = (song, ()) if drums_only else _drums_of(song, stage.new_file("stems"), limits=limits)
+            heard, damage = _listen(drums, limits=limits)
+            files = _write(heard, stage, title=song.stem, png=png)
+            stage.publish(
+                {names[part]: path for part, path in files.items()},
+                receipt=names["chart"],
+                check=check,
+                stale=[names[part] for part in _of_chart(output / folder) - files.keys()],
+            )
+    return heard, {part: output / names[part] for part in files}, notices + damage if drums_only else notices
 
 
-def _drums_of(
-    song: Path, *, limits: DecodeLimits, drums_only: bool
-) -> AbstractContextManager[tuple[Path, tuple[Notice, ...]]]:
-    """The file to listen to: the song itself, or its drums in a temporary folder; and what is to be said of it."""
-    import tempfile
-    from contextlib import contextmanager
-
+def _drums_of(song: Path, folder: Path, *, limits: DecodeLimits) -> tuple[Path, tuple[Notice, ...]]:
+    """The drums of a song as a file in a folder, and what is to be said of them."""
     from stemwright.audio.formats import parse_format
     from stemwright.engine.options import SeparateOptions
     from stemwright.engine.separate import Engine
     from stemwright.types import Notice
 
-    @contextmanager
-    def drums() -> Iterator[tuple[Path, tuple[Notice, ...]]]:
-        if drums_only:
-            yield song, ()
-            return
-        options = SeparateOptions(model="sketch", stems=("drums",), format=parse_format("wav32f"), limits=limits)
-        with tempfile.TemporaryDirectory(prefix="stemwright-") as folder:
-            result = Engine(options).separate(song, Path(folder))
-            warnings = [Notice(warning.code, warning.message) for warning in result.warnings()]
-            notices = tuple(Notice("draft", _BY_SKETCH) if warning.code == "draft" else warning for warning in warnings)
-            yield result.files()["drums"], notices
-
-    return drums()
+    options = SeparateOptions(model="sketch", stems=("drums",), format=parse_format("wav32f"), limits=limits)
+    result = Engine(options).separate(song, folder)
+    warnings = [Notice(warning.code, warning.message) for warning in result.warnings()]
+    notices = tuple(Notice("draft", _BY_SKETCH) if warning.code == "draft" else warning for warning in warnings)
+    return result.files()["drums"], notices
 
 
 def _listen(drums: Path, *, limits: DecodeLimits) -> tuple[Heard, tuple[Notice, ...]]:
@@ -137,26 +138,42 @@ def _names() -> dict[str, str]:
     return {**{str(part): ".".join(of) for part, of in PARTS.items()}, "picture_png": f"{STEM}.png"}
 
 
-def _write(heard: Heard, folder: Path, *, title: str, png: bool) -> dict[str, Path]:
-    """The chart's files, each whole or not at all. Raises OSError, `RendererMissingError`."""
+def _write(heard: Heard, stage: Staging, *, title: str, png: bool) -> dict[str, Path]:
+    """The chart's files in the staging folder. Raises OSError, `RendererMissingError`."""
     from stemwright.drums.picture import as_png
+    from stemwright.engine.drum_chart import write
 
     names = _names()
-    contents = {str(part): data for part, data in heard.contents(title=title).items()}
+    made = write(heard, title=title, path_of=lambda part: stage.new_file(names[part]))
+    files = {str(part): path for part, path in made.items()}
     if png:
-        contents["picture_png"] = as_png(contents["picture"].decode())
-    folder.mkdir(parents=True, exist_ok=True)
-    for part, name in names.items():
-        if part not in contents:
-            (folder / name).unlink(missing_ok=True)  # of an earlier chart
-            continue
-        partial = folder / f".{name}.partial"
-        try:
-            partial.write_bytes(contents[part])
-            partial.replace(folder / name)
-        finally:
-            partial.unlink(missing_ok=True)
-    return {part: folder / names[part] for part in contents}
+        files["picture_png"] = stage.new_file(names["picture_png"])
+        files["picture_png"].write_bytes(as_png(files["picture"].read_text(encoding="utf-8")))
+    return files
+
+
+def _of_chart(folder: Path) -> set[str]:
+    """Which optional files there came with an earlier chart of ours, as its other files tell."""
+    names = {part: folder / name for part, name in _names().items()}
+    try:
+        match json.loads(names["chart"].read_bytes()):
+            case {"model": {"weights_digest": str()}, "bpm": bpm}:
+                quantised = {"midi_quantised"} if bpm else set()
+                return quantised | ({"picture_png"} if _is_drawn(names["picture_png"], names["picture"]) else set())
+    except (OSError, ValueError, RecursionError):
+        pass
+    return set()
+
+
+def _is_drawn(png: Path, picture: Path) -> bool:
+    """Whether a PNG is as large as one of this picture is."""
+    try:
+        head = png.read_bytes()
+        size = re.search(rb'width="(\d+)" height="(\d+)"', picture.read_bytes())
+    except OSError:
+        return False
+    drawn = [int.from_bytes(head[16:20]), int.from_bytes(head[20:24])]
+    return size is not None and drawn == [2 * int(side) for side in size.groups()]
 
 
 def _record(song: Path, chart: Chart, files: dict[str, Path], notices: tuple[Notice, ...]) -> dict[str, Any]:

@@ -19,11 +19,11 @@ from stemwright.audio.tags import Tags
 from stemwright.engine.mixdown import summed
 from stemwright.engine.naming import safe_name
 from stemwright.engine.options import SeparateOptions
-from stemwright.engine.output import as_output_error, staging
+from stemwright.engine.output import staging
 from stemwright.engine.render import MIX, RECEIPT, Measured, Meter, Names, Renderer
 from stemwright.engine.scan import Scan, scan, song_blocks
 from stemwright.engine.spool import Spool
-from stemwright.errors import InputChangedError, InputError, OptionError, OutputExistsError
+from stemwright.errors import InputChangedError, InputError, OptionError, OutputExistsError, as_output_error
 from stemwright.types import Notice
 
 if TYPE_CHECKING:

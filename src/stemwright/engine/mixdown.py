@@ -16,11 +16,11 @@ from stemwright.audio.encode import Encoder
 from stemwright.audio.resample import Resampler
 from stemwright.audio.stem_mp4 import StemTrack, write_stem_mp4
 from stemwright.engine.ahead import ahead
-from stemwright.engine.output import as_output_error, staging
+from stemwright.engine.output import staging
 from stemwright.engine.scan import song_blocks
 from stemwright.engine.spool import Spool
 from stemwright.engine.strips import Equaliser, Strip
-from stemwright.errors import CorruptInputError, OptionError, OutputExistsError, UnknownStemError
+from stemwright.errors import CorruptInputError, OptionError, OutputExistsError, UnknownStemError, as_output_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

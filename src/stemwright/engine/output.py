@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from stemwright.disk import sync
-from stemwright.engine.receipt import Receipt
+from stemwright.engine.receipt import FileRecord, Receipt
 from stemwright.errors import DiskFullError, OutputError, OutputExistsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from stemwright.types import Digest
 
@@ -61,12 +61,18 @@ class Staging:
             raise DiskFullError(f"{self.root}: {needed} are needed while the song is separated, {there} are free")
 
     def publish(
-        self, files: Mapping[PurePosixPath, Path], *, receipt: PurePosixPath, check: Callable[[], object]
+        self,
+        files: Mapping[PurePosixPath, Path],
+        *,
+        receipt: PurePosixPath,
+        check: Callable[[], object],
+        stale: Collection[PurePosixPath] = (),
     ) -> None:
         """Move whole files to their places, the receipt last: where it stands, all that it names is there.
 
-        `check` may refuse, once nobody else can publish here. Ctrl-C waits for the end; a run that is killed half-way
-        is brought to its end by the next one. Raises OSError, and what `check` raises.
+        `stale` are files of an earlier run that go. `check` may refuse, once nobody else can publish here. Ctrl-C waits
+        for the end; a run that is killed half-way is brought to its end by the next one. Raises OSError, and what
+        `check` raises.
         """
         order = sorted(files, key=lambda name: name == receipt)
         for name in order:
@@ -74,7 +80,8 @@ class Staging:
         with _locked(self.root), _undisturbed():
             check()
             journal = self.new_file(_JOURNAL)
-            journal.write_text(json.dumps([[str(name), files[name].name] for name in order]), encoding="utf-8")
+            moves = [*((str(name), None) for name in stale), *((str(name), files[name].name) for name in order)]
+            journal.write_text(json.dumps(moves), encoding="utf-8")
             sync(journal)
             sync(self.folder)
             _finish(self.root, self.folder)
@@ -107,6 +114,13 @@ def staging(root: Path) -> Iterator[Staging]:
                 empty.rmdir()
             except OSError:
                 break
+
+
+def sweep(root: Path) -> None:
+    """Finish or remove what killed runs left below `root`, if it is there. Raises OSError."""
+    if root.is_dir():
+        with _locked(root):
+            _sweep(root)
 
 
 @contextmanager
@@ -158,14 +172,13 @@ def _sweep(root: Path) -> None:
 def _finish(root: Path, folder: Path) -> None:
     """Move what the journal in a staging folder names and is still there; the receipt is the last of it."""
     try:
-        entries = [
-            (PurePosixPath(name), folder / staged) for name, staged in json.loads((folder / _JOURNAL).read_text())
-        ]
+        entries = json.loads((folder / _JOURNAL).read_text())
     except ValueError:  # killed while it was written: nothing has been moved yet
         return
-    left = [(name, staged) for name, staged in entries if staged.exists()]
+    left = [(name, folder / staged) for name, staged in entries if staged and (folder / staged).exists()]
     if left:
-        (root / left[-1][0]).unlink(missing_ok=True)  # a receipt that would no longer be true
+        for name in (left[-1][0], *(name for name, staged in entries if not staged)):
+            (root / name).unlink(missing_ok=True)  # a receipt that would no longer be true, and what is stale
     for name, staged in left:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         staged.replace(root / name)
@@ -182,7 +195,7 @@ def earlier_receipt(path: Path) -> Receipt | None:
 
 
 def is_whole(receipt: Receipt, root: Path) -> bool:
-    """Whether all files of a receipt are there, stems in their full size."""
+    """Whether all files of a receipt are there, stems in their full size, the others as they were."""
     return all(_is_untouched(receipt, root, name) for name in receipt.files)
 
 
@@ -192,8 +205,7 @@ def check_free(root: Path, names: Sequence[PurePosixPath], *, receipt: PurePosix
     What stands there counts as ours when the receipt of an earlier run of the same song lists it and it has not changed
     since. `force` allows the rest but for the song itself. Raises `OutputExistsError`, `OutputError`.
     """
-    for name in (*names, receipt):
-        _check_place(root, name, song=song.path)
+    check_places(root, (*names, receipt), song=song.path)
     if force:
         return
     earlier = earlier_receipt(root / receipt)
@@ -215,28 +227,59 @@ def check_free(root: Path, names: Sequence[PurePosixPath], *, receipt: PurePosix
             raise OutputExistsError(f"{root / name} {state}; use --force to overwrite it")
 
 
-def kept_beside(root: Path, receipt: PurePosixPath, *, digest: Digest, files: set[str]) -> tuple[str, ...]:
-    """Files that earlier runs of the same song left there and this one does not replace."""
+def check_places(root: Path, names: Sequence[PurePosixPath], *, song: Path) -> None:
+    """Make sure that files could stand there without hurting the song itself.
+
+    Raises `OutputExistsError`, `OutputError`, OSError.
+    """
+    for name in names:
+        _check_place(root, name, song=song)
+
+
+def kept_beside(
+    root: Path, receipt: PurePosixPath, *, digest: Digest, without: Collection[PurePosixPath]
+) -> dict[str, FileRecord | None]:
+    """Files that earlier runs of the same song left there and this one does not touch, and what is known of them."""
     earlier = earlier_receipt(root / receipt)
     if earlier is None or earlier.input.digest != digest:
-        return ()
-    return tuple(sorted(name for name in {*earlier.files, *earlier.kept} - files if (root / name).exists()))
+        return {}
+    known = _known(earlier)
+    names = {*earlier.files, *earlier.kept} - {*map(str, without), str(receipt)}
+    return {name: known.get(name) for name in sorted(names) if (root / name).exists()}
 
 
-def as_output_error(error: OSError) -> OutputError:
-    """What an error of the system means to the user."""
-    if error.errno == errno.ENOSPC:
-        return DiskFullError("the disk is full")
-    return OutputError(f"{error.filename or 'output'}: {error.strerror}")
+def stale_beside(root: Path, receipt: PurePosixPath, names: Collection[PurePosixPath]) -> set[PurePosixPath]:
+    """Which of the names an earlier run wrote, of whatever song."""
+    earlier = earlier_receipt(root / receipt)
+    return {name for name in names if earlier and str(name) in {*earlier.files, *earlier.kept}}
+
+
+def records(files: Mapping[PurePosixPath, Path]) -> tuple[FileRecord, ...]:
+    """What a receipt says of files that are no stems, by the names that they will have. Raises OSError."""
+    return tuple(
+        FileRecord(file=str(name), size_bytes=path.stat().st_size, digest=_digest(path)) for name, path in files.items()
+    )
+
+
+def _known(receipt: Receipt) -> dict[str, FileRecord]:
+    stems = {stem.file: FileRecord(file=stem.file, size_bytes=stem.size_bytes) for stem in receipt.stems}
+    return stems | {record.file: record for record in receipt.others}
 
 
 def _is_untouched(receipt: Receipt, root: Path, name: str) -> bool:
-    sizes = {stem.file: stem.size_bytes for stem in receipt.stems}
+    known = _known(receipt).get(name)
     try:
         size = (root / name).stat().st_size
+        if known is None:
+            return True
+        return size == known.size_bytes and (known.digest is None or known.digest == _digest(root / name))
     except OSError:
         return False
-    return size == sizes.get(name, size)
+
+
+def _digest(path: Path) -> Digest:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_place(root: Path, name: PurePosixPath, *, song: Path) -> None:
@@ -251,4 +294,6 @@ def _check_place(root: Path, name: PurePosixPath, *, song: Path) -> None:
         if parent.exists():
             if not parent.is_dir():
                 raise OutputExistsError(f"{parent} is a file; choose another folder or name template")
+            if not os.access(parent, os.W_OK | os.X_OK):
+                raise OutputError(f"{parent}: no permission to write there")
             break

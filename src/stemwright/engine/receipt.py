@@ -95,6 +95,14 @@ class StemRecord(_Record):
     loudness: Loudness
 
 
+class FileRecord(_Record):
+    """A file that is no stem of this run: a chart, an overview, a picture, or what an earlier run left."""
+
+    file: str = Field(description="relative to the output folder")
+    size_bytes: int
+    digest: Digest | None = Field(default=None, description="SHA-256 of its bytes; null for an earlier run's stem")
+
+
 class DrumsRecord(_Record):
     """The chart that was made of the stem `drums`."""
 
@@ -141,6 +149,7 @@ class Receipt(_Record):
     drums: DrumsRecord | None = Field(default=None, description="null where no chart was asked for")
     files: tuple[str, ...] = Field(description="all that was written, relative to the output folder")
     kept: tuple[str, ...] = Field(description="files that earlier runs of the same song left beside them")
+    others: tuple[FileRecord, ...] = Field(default=(), description="all files but stems and receipt")
 
 
 def versions(ffmpeg: str) -> dict[str, str]:

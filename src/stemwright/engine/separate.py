@@ -34,17 +34,17 @@ from stemwright.engine.receipt import (
 from stemwright.engine.render import Measured, Meter, Names, Renderer, Rendering
 from stemwright.engine.scan import Scan, scanning, song_blocks
 from stemwright.engine.spool import Spool
-from stemwright.errors import NoDrumStemError, OptionError, OutOfMemoryError, OutputExistsError
+from stemwright.errors import NoDrumStemError, OptionError, OutOfMemoryError, OutputExistsError, as_output_error
 from stemwright.separators import catalogue
 from stemwright.types import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+    from pathlib import Path, PurePosixPath
 
     from stemwright.engine.options import SeparateOptions
     from stemwright.engine.output import Staging
-    from stemwright.engine.receipt import NodeRecord
+    from stemwright.engine.receipt import FileRecord, NodeRecord
     from stemwright.engine.splitting import Splitter
     from stemwright.separators.protocol import ModelInfo
     from stemwright.types import Digest, SampleRate, StemName
@@ -129,7 +129,7 @@ class Engine:
         try:
             return self._one(song, root, on_progress or _silent)
         except OSError as error:
-            raise output.as_output_error(error) from error
+            raise as_output_error(error) from error
 
     def _one(self, song: Path, root: Path, report: OnProgress) -> SongResult:
         started = time.monotonic()
@@ -143,6 +143,7 @@ class Engine:
         tags, tag_notices = read_tags(song, demuxer=found.info.container)
         names = self._names(song, tags, stems, model=splitter.info.name)
         key = self._key(found, splitter, names, tags)
+        output.sweep(root)
         earlier = output.earlier_receipt(root / names.receipt)
         if earlier and earlier.key == key and not options.force and output.is_whole(earlier, root):
             return SongResult(root=root, receipt=earlier, skipped=True, notices=self._choice)
@@ -168,7 +169,7 @@ class Engine:
                 on_progress=lambda fraction: report("encoding", fraction),
             ).render(separated.spools, mix=separated.mix, measured_mix=separated.measured_mix)
             staged = rendering.files | (charted.files if charted else {})
-            files = {*map(str, staged), str(names.receipt)}
+            stale = output.stale_beside(root, names.receipt, {*names.all()} - staged.keys())
             receipt = self._receipt(
                 song,
                 found,
@@ -177,13 +178,14 @@ class Engine:
                 charted,
                 key=key,
                 extra=tag_notices,
-                files=files,
-                kept=output.kept_beside(root, names.receipt, digest=found.digest, files=files),
+                staged=staged,
+                names=names,
+                kept=output.kept_beside(root, names.receipt, digest=found.digest, without={*staged, *stale}),
                 elapsed=time.monotonic() - started,
             )
             draft = stage.new_file("receipt.json")
             draft.write_text(receipt.model_dump_json(indent=2) + "\n", encoding="utf-8")
-            stage.publish(staged | {names.receipt: draft}, receipt=names.receipt, check=check)
+            stage.publish(staged | {names.receipt: draft}, receipt=names.receipt, check=check, stale=stale)
         self._written.add((root / names.receipt).absolute())
         return SongResult(root=root, receipt=receipt)
 
@@ -336,8 +338,9 @@ class Engine:
         *,
         key: Digest,
         extra: tuple[Notice, ...],
-        files: set[str],
-        kept: tuple[str, ...],
+        staged: dict[PurePosixPath, Path],
+        names: Names,
+        kept: dict[str, FileRecord | None],
         elapsed: float,
     ) -> Receipt:
         splitter, shape, info = separated.splitter, found.shape, found.info
@@ -348,6 +351,8 @@ class Engine:
         if separated.sample_rate != wanted:
             text = f"{self.options.format.name} cannot carry {wanted} Hz: the stems are at {separated.sample_rate} Hz"
             rates = (Notice("resampled", text),)
+        stems = {stem.file for stem in rendering.stems}
+        beside = {name: path for name, path in staged.items() if str(name) not in stems}
         notices = (*self._choice, *found.notices, *extra, *separated.notices, *rates, *rendering.notices)
         return Receipt(
             key=key,
@@ -382,8 +387,9 @@ class Engine:
             warnings=tuple(NoticeRecord.of(notice) for notice in notices),
             stems=rendering.stems,
             drums=charted.record if charted else None,
-            files=tuple(sorted(files)),
-            kept=kept,
+            files=tuple(sorted(map(str, (*staged, names.receipt)))),
+            kept=tuple(kept),
+            others=(*output.records(beside), *filter(None, kept.values())),
         )
 
 

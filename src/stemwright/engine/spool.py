@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stemwright.engine.output import as_output_error
-from stemwright.errors import ModelFailedError
+from stemwright.errors import ModelFailedError, as_output_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stemwright import points
-from stemwright.errors import StemwrightError
+from stemwright.errors import StemwrightError, as_output_error
 from stemwright.jobs._processes import kill_own_descendants, step_back
 
 if TYPE_CHECKING:
@@ -54,7 +54,10 @@ class Child:
         try:
             result = self._does[request.pop("what")](**request)
         except StemwrightError as error:
-            self._say(error={"code": error.code, "message": error.message})
+            self._fail(error)
+        except OSError as error:
+            traceback.print_exc()
+            self._fail(as_output_error(error))
         except MemoryError:
             self._say(error={"code": "out_of_memory", "message": "there is not enough memory for this song"})
         except Exception as error:  # noqa: BLE001  (the edge of a job)
@@ -62,6 +65,9 @@ class Child:
             self._say(error={"code": "internal", "message": f"{type(error).__name__}: {error}"})
         else:
             self._say(result=result)
+
+    def _fail(self, error: StemwrightError) -> None:
+        self._say(error={"code": error.code, "message": error.message})
 
     def _say(self, **what: Any) -> None:
         self._answers.write(json.dumps(what) + "\n")
@@ -94,16 +100,17 @@ class Child:
                 self._progress("hashing", None)
             frames, notices = stream.frames, stream.notices
         tags, _ = read_tags(path, demuxer=info.container)
+        analysis = meter.result()
+        if analysis is not None and notices:
+            analysis["warnings"] = [{"code": notice.code, "message": notice.message} for notice in notices]
         return {
             "pcm_digest": digest.hexdigest(),
             "duration": frames / info.sample_rate,
             "sample_rate": info.sample_rate,
             "channels": info.channels,
-            "container": info.container,
             "title": tags.text.get("title", ""),
             "artist": tags.text.get("artist", ""),
-            "analysis": meter.result(),
-            "warnings": [{"code": notice.code, "message": notice.message} for notice in notices],
+            "analysis": analysis,
         }
 
     def _separate(self, *, song: str, root: str, options: dict[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,9 @@ class JobsConfig:
     """How jobs are run. Times in seconds, sizes in bytes."""
 
     work: Path  # private files of running jobs; each executor's own
-    engine_command: tuple[str, ...]
+    engine_command: tuple[str, ...]  # a folder for temporary files is added where there is `temp`
     limits: DecodeLimits
+    temp: Path | None = None  # what engines write for a moment; none: the system's folder
     model: str = "auto"  # where a job names none
     device: str = "auto"
     repo: Path | None = None

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,10 +47,14 @@ class BusyError(StemwrightError):
 
 
 class Engine:
-    """One child process that does one thing at a time."""
+    """One child process that does one thing at a time.
 
-    def __init__(self, command: Sequence[str]) -> None:
-        self._command = [*command]
+    Where `temp` is given, the command is given a folder in it for its temporary files, which goes when the child does.
+    """
+
+    def __init__(self, command: Sequence[str], *, temp: Path | None = None) -> None:
+        self._command, self._temp = [*command], temp
+        self._folder: Path | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._log: asyncio.Task[str] | None = None
         self._busy = False
@@ -117,6 +123,7 @@ class Engine:
         if self._process is None or self._process.returncode is not None:
             self._process = await asyncio.create_subprocess_exec(
                 *self._command,
+                *self._fresh_folder(),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
@@ -126,6 +133,20 @@ class Engine:
             self._log = asyncio.create_task(_tail(self._process))
             self.calls = 0
         return self._process
+
+    def _fresh_folder(self) -> list[str]:
+        """An empty folder for the next child, in place of that of the last one; none without `temp`."""
+        self._clear()
+        if self._temp is None:
+            return []
+        self._temp.mkdir(parents=True, exist_ok=True)
+        self._folder = Path(tempfile.mkdtemp(prefix="engine-", dir=self._temp))
+        return [str(self._folder)]
+
+    def _clear(self) -> None:
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder = None
 
     async def _last_words(self, process: asyncio.subprocess.Process) -> str:
         code = await process.wait()
@@ -140,6 +161,7 @@ class Engine:
             return
         kill_tree(process.pid)
         await process.wait()
+        self._clear()
 
     def rss(self) -> int:
         """Bytes of memory that the child holds; 0 where that cannot be known."""
@@ -153,9 +175,17 @@ class Engine:
 class EnginePool:
     """Engines for as many calls as there are at once, kept warm, replaced when they have grown or grown old."""
 
-    def __init__(self, command: Sequence[str], *, max_rss: int, max_calls: int, size: int | None = None) -> None:
-        """`max_rss` in bytes; `size` is how many there are at most: further callers wait."""
-        self._command, self._max_rss, self._max_calls = command, max_rss, max_calls
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        max_rss: int,
+        max_calls: int,
+        size: int | None = None,
+        temp: Path | None = None,
+    ) -> None:
+        """`max_rss` in bytes; `size` is how many there are at most: further callers wait; `temp` as for `Engine`."""
+        self._command, self._max_rss, self._max_calls, self._temp = command, max_rss, max_calls, temp
         self._places = asyncio.Semaphore(size) if size else contextlib.nullcontext()
         self._most, self._callers = (1 + _WAITING) * size if size else 0, 0
         self._idle: list[Engine] = []
@@ -169,7 +199,7 @@ class EnginePool:
         self._callers += 1
         try:
             async with self._places:
-                engine = self._idle.pop() if self._idle else Engine(self._command)
+                engine = self._idle.pop() if self._idle else Engine(self._command, temp=self._temp)
                 self._all.add(engine)
                 try:
                     yield engine

@@ -37,13 +37,16 @@ log = logging.getLogger("stemwright.executor")
 def run_executor(db: Database, store: ObjectStore, config: JobsConfig, *, executor_id: str) -> None:
     """Work until told to stop (SIGTERM), or until the parent's end of standard input is closed."""
     queue = Queue(db, config)
-    pool = EnginePool(config.engine_command, max_rss=config.engine_max_rss, max_calls=config.engine_max_jobs)
+    pool = EnginePool(
+        config.engine_command, max_rss=config.engine_max_rss, max_calls=config.engine_max_jobs, temp=config.temp
+    )
     worker = Worker(Runs(db, queue), store, config, pool)
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C goes to all; the parent tells
     threading.Thread(target=_watch_parent, args=(stopping,), daemon=True).start()
-    _empty(config.work)
+    for folder in filter(None, (config.work, config.temp)):
+        _empty(folder)
     start_executor(worker, db, config, executor_id=executor_id)
     log.info("executor ready")
     threading.Thread(target=_clean, args=(db, store, config, queue), daemon=True).start()
@@ -63,9 +66,9 @@ def _watch_parent(stopping: threading.Event) -> None:
     stopping.set()
 
 
-def _empty(work: Path) -> None:
+def _empty(folder: Path) -> None:
     """Remove what a predecessor left that was killed; the folder is this executor's own."""
-    for path in work.glob("*"):
+    for path in folder.glob("*"):
         shutil.rmtree(path, ignore_errors=True)
         path.unlink(missing_ok=True)
 

@@ -41,6 +41,7 @@ def sweep(db: Database, store: ObjectStore, config: JobsConfig, *, thorough: boo
     }
     if thorough:
         gone |= _orphans(db, store, before=now - config.sweep_grace)
+        gone["partials"] = store.forget_partials(before=now - config.sweep_grace)
     return {name: count for name, count in gone.items() if count}
 
 

@@ -26,6 +26,7 @@ from stemwright.errors import (
     NotFoundError,
     StemwrightError,
     TooLongError,
+    writing,
 )
 from stemwright.jobs.engine import EngineCrashedError, EnginePool
 from stemwright.jobs.models import DRAFT, resolve
@@ -130,12 +131,11 @@ class Worker:
             return await self._separate(run_id, song, preview=preview)
         made: dict[str, Any] = {"found": found}
         if song["options"]["transcribe"] and (drums := await asyncio.to_thread(lasting, self.runs.uncharted, found)):
-            with self._folder(run_id) as folder:
-                (folder / "chart").mkdir()
+            with self._folder(run_id) as folder, self._folder(f"{run_id}/chart") as chart:
                 path = folder / f"{STEM}.flac"
                 await _to_its_end(threading.Event(), self._store.fetch, drums, path)
-                made["chart"] = await self._transcribe(run_id, song, path, folder / "chart", since=SHARES["hashing"][1])
-                made["files"] = await self._stored(run_id, song, folder / "chart", new_id())
+                made["chart"] = await self._transcribe(run_id, song, path, chart, since=SHARES["hashing"][1])
+                made["files"] = await self._stored(run_id, song, chart, new_id())
         return made
 
     async def _separate(self, run_id: str, song: dict[str, Any], *, preview: bool) -> dict[str, Any]:
@@ -320,7 +320,8 @@ class Worker:
     def _folder(self, name: str) -> Any:
         folder = self.config.work / name
         _remove(folder)
-        folder.mkdir(parents=True, mode=0o700)
+        with writing():
+            folder.mkdir(parents=True, mode=0o700)
         try:
             yield folder
         finally:

@@ -94,9 +94,24 @@ def find_package() -> Package | None:
 
 
 def known() -> dict[str, Known]:
-    """The models that the package lists and whose publishers let everybody have them; none without the package."""
+    """The models that the package lists and whose publishers let everybody have them; none without the package.
+
+    Raises `ModelUnavailableError` for a package whose lists are not those that we know.
+    """
     package = find_package()
-    return _lists(package.folder) if package else {}
+    try:
+        return _lists(package.folder) if package else {}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ModelUnavailableError(f"the lists of this audio-separator are not understood: {reason}") from error
+
+
+def find(name: str) -> Known | None:
+    """A model that the package lists, if it does. Raises nothing."""
+    try:
+        return known().get(name)
+    except ModelUnavailableError:  # `known` tells
+        return None
 
 
 @functools.cache
@@ -151,7 +166,7 @@ def in_folder(name: str, folder: Path) -> Files | None:
     if "/" in name or "\\" in name or "\0" in name or name.startswith(".") or not path.is_file():
         return None
     if path.suffix == ".ckpt":
-        listed = known().get(name)
+        listed = find(name)
         names = [listed.config if listed else None, f"{path.stem}.yaml"]
         configs = [folder / one for one in names if one and (folder / one).is_file()]
         return Files(path, configs[0], ()) if configs else None

@@ -35,7 +35,7 @@ class AudioSeparatorFamily:
     name = models_.FAMILY
 
     def models(self) -> tuple[ModelInfo, ...]:
-        """Those of the package's lists; none without the package."""
+        """Those of the package's lists; none without the package. Raises `ModelUnavailableError`."""
         return tuple(model.info for model in models_.known().values())
 
     def availability(self, name: str, /, *, repo: Path | None = None) -> Availability:
@@ -44,7 +44,7 @@ class AudioSeparatorFamily:
             return "missing"
         if repo is not None:
             return "ready" if models_.in_folder(name, repo) else "missing"
-        model = models_.known().get(name)
+        model = models_.find(name)
         if model is None:
             return "missing"
         if models_.cached(model):

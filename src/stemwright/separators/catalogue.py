@@ -10,7 +10,7 @@ import sys
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
-from stemwright.errors import DeviceUnavailableError, ModelUnavailableError, UnknownModelError
+from stemwright.errors import DeviceUnavailableError, ModelUnavailableError, StemwrightError, UnknownModelError
 from stemwright.separators.protocol import Family, LoadOptions, ModelInfo, Separator
 
 if TYPE_CHECKING:
@@ -29,13 +29,14 @@ def families() -> dict[str, Family]:
 
 
 def problems() -> list[str]:
-    """One sentence for each registered family that does not work."""
-    return _known()[1]
+    """One sentence for each registered family that does not work, or cannot say which models it has."""
+    found, wrong = _known()
+    return [*wrong, *_models(found)[1].values()]
 
 
 def list_models() -> list[tuple[Family, ModelInfo]]:
-    """Every model that a family knows by name, with its family."""
-    return [(family, info) for family in families().values() for info in family.models()]
+    """Every model that a family knows by name, with its family. Raises nothing for one that does not work."""
+    return _models(families())[0]
 
 
 def find_model(name: str, *, repo: Path | None = None) -> tuple[Family, ModelInfo]:
@@ -44,7 +45,7 @@ def find_model(name: str, *, repo: Path | None = None) -> tuple[Family, ModelInf
     The stems of a model that only the folder has are not known before it is loaded: its info has none.
     Raises `UnknownModelError`, naming those that are called nearly so.
     """
-    models = list_models()
+    models, wrong = _models(families())
     named = [(family, info) for family, info in models if info.name == name]
     for family, info in named:  # where several have the name, the one whose weights are here
         if family.availability(name, repo=repo) == "ready":
@@ -65,8 +66,10 @@ def find_model(name: str, *, repo: Path | None = None) -> tuple[Family, ModelInf
     close = difflib.get_close_matches(name, names)
     place = f" (nor in {repo})" if repo else ""
     hint = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(names)}"
-    if name.endswith(_OTHERS_FILES) and not any(info.family == _OTHERS for _, info in models):
+    here = _OTHERS in wrong or any(info.family == _OTHERS for _, info in models)
+    if name.endswith(_OTHERS_FILES) and not here:
         hint = f"models that are called by such files' names need {_OTHERS}, which is not here (docs/models.md)"
+    hint = "; ".join([hint, *wrong.values()])
     raise UnknownModelError(f"there is no model {name!r}{place}; {hint}")
 
 
@@ -127,6 +130,19 @@ def _known() -> tuple[dict[str, Family], list[str]]:
     found, wrong = _discover()
     if not wrong:
         _kept[path] = found
+    return found, wrong
+
+
+def _models(known: dict[str, Family]) -> tuple[list[tuple[Family, ModelInfo]], dict[str, str]]:
+    """The models of families; by name, what is wrong with those families that cannot say which they have."""
+    found: list[tuple[Family, ModelInfo]] = []
+    wrong: dict[str, str] = {}
+    for family in known.values():
+        try:
+            found += [(family, info) for info in family.models()]
+        except Exception as error:  # noqa: BLE001  (as in `_discover`)
+            reason = error.message if isinstance(error, StemwrightError) else f"{type(error).__name__}: {error}"
+            wrong[family.name] = f"the separator family {family.name} cannot say which models it has: {reason}"
     return found, wrong
 
 

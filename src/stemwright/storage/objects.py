@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stemwright.disk import sync
-from stemwright.errors import DiskFullError, NotFoundError, OutputError
+from stemwright.errors import NotFoundError, as_output_error, writing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from obstore import store as obstores
+
 _BLOCK: Final = 1 << 20  # bytes of each piece that is read
+_NAME: Final = "the object store"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +36,15 @@ class ObjectStore:
     """
 
     def __init__(self, url: str) -> None:
-        from obstore.store import from_url
+        from obstore.store import LocalStore, from_url
 
         self.folder: Path | None = None
-        if url.startswith("file://"):
+        if url.startswith("file://"):  # not by `from_url`: in a folder's name, `#`, `?` and `%41` are what they are
             self.folder = Path(url.removeprefix("file://"))
             self.folder.mkdir(parents=True, exist_ok=True)
-        self._store = from_url(url)
+            self._store: obstores.ObjectStore = LocalStore(self.folder)
+        else:
+            self._store = from_url(url)
 
     def put_file(self, path: Path, key: str) -> int:
         """Store a local file's bytes under a key, replacing what is there; their number. The file stays.
@@ -47,9 +53,10 @@ class ObjectStore:
         """
         import obstore
 
-        size = path.stat().st_size
-        if self.folder is not None and self._link(path, self.folder / key):
-            return size
+        with writing(_NAME):
+            size = path.stat().st_size
+            if self.folder is not None and self._link(path, self.folder / key):
+                return size
         try:
             obstore.put(self._store, key, path)
         except Exception as error:
@@ -63,6 +70,7 @@ class ObjectStore:
         try:
             partial.unlink(missing_ok=True)
             os.link(path, partial)
+            os.utime(partial)  # it is young, however old the file: its row is still to come
             sync(partial)
             partial.replace(target)
         except OSError:
@@ -89,7 +97,10 @@ class ObjectStore:
             raise _as_ours(error) from error
 
     def fetch(self, key: str, path: Path) -> None:
-        """Write an object to a local file, or link it where it is on this disk. Raises `NotFoundError`, OSError."""
+        """Write an object to a local file, or link it where it is on this disk.
+
+        Raises `NotFoundError`, `DiskFullError`, `OutputError`.
+        """
         if self.folder is not None:
             try:
                 os.link(self.folder / key, path)
@@ -99,7 +110,7 @@ class ObjectStore:
                 pass
             else:
                 return
-        with path.open("wb") as file:
+        with writing(), path.open("wb") as file:
             for piece in self.pieces(key):
                 file.write(piece)
 
@@ -149,6 +160,16 @@ class ObjectStore:
             except OSError:
                 return
 
+    def forget_partials(self, *, before: float) -> int:
+        """Delete what was being stored when its process was killed, before a time in s since the epoch; how many."""
+        count = 0
+        for path in self.folder.rglob("*#*") if self.folder else ():
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime <= before:
+                    path.unlink()
+                    count += 1
+        return count
+
     def list(self, prefix: str = "") -> Iterator[Stored]:
         """Every object whose key starts with the folders of `prefix`."""
         import obstore
@@ -162,6 +183,4 @@ def _as_ours(error: Exception) -> Exception:
     """An error of the store as one of ours."""
     if isinstance(error, FileNotFoundError):
         return NotFoundError("there is no such object")
-    if "No space left" in str(error):
-        return DiskFullError("the disk of the object store is full")
-    return OutputError(f"the object store failed: {str(error)[:200]}")
+    return as_output_error(error, place=_NAME)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stemwright.errors import OutputError, StemwrightError, error_of
+from stemwright.jobs.engine import JobTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,7 @@ async def encode(
 ) -> None:
     """Write stems, from file to file, in a format at a bit rate in bits/s (None: the format's own).
 
-    Raises what `engine.mixdown.transcode` raises, `OutputError`, and TimeoutError.
+    Raises what `engine.mixdown.transcode` raises, `OutputError`, and `JobTimeoutError`.
     """
     work = {"files": {str(one): str(other) for one, other in files.items()}, "format": format, "bitrate": bitrate}
     process = await asyncio.create_subprocess_exec(
@@ -38,6 +39,8 @@ async def encode(
     try:
         async with asyncio.timeout(timeout):
             said, _ = await process.communicate(json.dumps(work).encode())
+    except TimeoutError:
+        raise JobTimeoutError(f"it was not done within {timeout:g} s") from None
     finally:
         if process.returncode is None:
             process.kill()

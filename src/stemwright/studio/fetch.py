@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from stemwright.errors import CallbackUrlError, OptionError, StemwrightError, TooLargeError
+from stemwright.errors import CallbackUrlError, OptionError, StemwrightError, TooLargeError, writing
 from stemwright.jobs._addresses import Allowed, parsed
 from stemwright.jobs.webhooks import check_url, resolve_by_system
 from stemwright.studio.submit import Upload
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import httpx
 
@@ -46,6 +46,7 @@ async def fetch_upload(
     folder: Path,
     *,
     max_bytes: int,
+    room: Callable[[int], None] = lambda _: None,
     allow: Sequence[str] = (),
     timeout: Seconds = 300.0,
     resolve: Resolve = resolve_by_system,
@@ -53,17 +54,18 @@ async def fetch_upload(
     """Fetch what is at a URL into a private file of `folder`.
 
     Every address that the host has must be public or listed in `allow` (names, addresses, networks); one of them is
-    connected to, not a name that is looked up again. Redirects are not followed. At most `max_bytes` are read.
-    Raises `SourceUrlError`, `UnreachableError`, `TooLargeError`, OSError; then no file is left.
+    connected to, not a name that is looked up again. Redirects are not followed. At most `max_bytes` are read; `room`
+    is asked for those that are announced, and again on the way, and raises when the disk lacks it.
+    Raises `SourceUrlError`, `UnreachableError`, `TooLargeError`, `DiskFullError`, `OutputError`; then no file is left.
     """
     import httpx
 
-    with tempfile.NamedTemporaryFile(prefix="fetch-", dir=folder, delete=False) as file:
+    with writing(), tempfile.NamedTemporaryFile(prefix="fetch-", dir=folder, delete=False) as file:
         path = Path(file.name)
     try:
         async with asyncio.timeout(timeout):
             target, addresses = await _addresses(url, Allowed(allow), resolve)
-            return await _into(path, target, addresses, max_bytes=max_bytes)
+            return await _into(path, target, addresses, max_bytes=max_bytes, room=room)
     except BaseException as error:
         path.unlink(missing_ok=True)
         if isinstance(error, TimeoutError | httpx.TransportError):
@@ -94,7 +96,9 @@ async def _addresses(url: str, allowed: Allowed, resolve: Resolve) -> tuple[http
     return target, addresses[:_ADDRESSES_TRIED]
 
 
-async def _into(path: Path, target: httpx.URL, addresses: list[Address], *, max_bytes: int) -> Upload:
+async def _into(
+    path: Path, target: httpx.URL, addresses: list[Address], *, max_bytes: int, room: Callable[[int], None]
+) -> Upload:
     import httpx
 
     for left in range(len(addresses), 0, -1):
@@ -121,25 +125,29 @@ async def _into(path: Path, target: httpx.URL, addresses: list[Address], *, max_
                     raise
                 continue
             try:
-                return await _read(response, path, target, max_bytes=max_bytes)
+                return await _read(response, path, target, max_bytes=max_bytes, room=room)
             finally:
                 await response.aclose()
     raise AssertionError("no address")
 
 
-async def _read(response: httpx.Response, path: Path, target: httpx.URL, *, max_bytes: int) -> Upload:
+async def _read(
+    response: httpx.Response, path: Path, target: httpx.URL, *, max_bytes: int, room: Callable[[int], None]
+) -> Upload:
     if response.status_code != 200:
         raise UnreachableError(f"the recording could not be fetched: its server answered {response.status_code}")
     announced, digest, size = response.headers.get("content-length", ""), hashlib.sha256(), 0
     if announced.isdecimal() and int(announced) > max_bytes:
         raise _too_large(max_bytes)
-    with path.open("wb") as file:
+    room(int(announced) if announced.isdecimal() else 0)
+    with writing(), path.open("wb") as file:
         async for piece in response.aiter_raw(_PIECE):  # raw: nothing is decompressed
             size += len(piece)
             if size > max_bytes:
                 raise _too_large(max_bytes)
             digest.update(piece)
             await asyncio.to_thread(file.write, piece)
+            room(0)
     name = unquote(target.path.rsplit("/", 1)[-1]).replace("\x00", "")[:255] or "untitled"
     return Upload(path=path, name=name, digest=digest.hexdigest(), size_bytes=size)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from stemwright.errors import InputError, JobNotFoundError, TooLargeError
+from stemwright.errors import InputError, JobNotFoundError, TooLargeError, writing
 from stemwright.studio import tracks
 from stemwright.studio.submit import Upload, Wish, submit_song, submit_upload
 
@@ -120,24 +120,35 @@ def submit_local(studio: Studio, local: LocalFile, wish: Wish, *, owner: str) ->
 
 
 def _copied(studio: Studio, local: LocalFile) -> Upload:
-    """A copy among the uploads: the original may be written to at any time. Raises `TooLargeError`, `InputError`."""
+    """A copy among the uploads: the original may be written to at any time.
+
+    Raises `TooLargeError`, `InputError` for what cannot be read, `DiskFullError`, `OutputError`; then no copy is left.
+    """
     most = studio.config.limits.size_bytes
     if local.size_bytes > most:
         raise TooLargeError(f"that is more than the {most / 1e6:g} MB that are allowed")
     studio.require_room(local.size_bytes)
     digest, size = hashlib.sha256(), 0
-    with tempfile.NamedTemporaryFile(prefix="local-", dir=studio.incoming, delete=False) as copy:
-        try:
-            while piece := local.file.read(_PIECE):
+    with writing():
+        handle, name = tempfile.mkstemp(prefix="local-", dir=studio.incoming)
+    try:
+        with writing(), os.fdopen(handle, "wb") as copy:
+            for piece in _pieces(local):
                 size += len(piece)
                 if size > most:
                     raise TooLargeError(f"that is more than the {most / 1e6:g} MB that are allowed")
                 digest.update(piece)
                 copy.write(piece)
-        except OSError as error:
-            Path(copy.name).unlink(missing_ok=True)
-            raise InputError(f"{local.path.name}: {error.strerror}") from error
-        except BaseException:
-            Path(copy.name).unlink(missing_ok=True)
-            raise
-    return Upload(path=Path(copy.name), name=local.path.name, digest=digest.hexdigest(), size_bytes=size)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Upload(path=Path(name), name=local.path.name, digest=digest.hexdigest(), size_bytes=size)
+
+
+def _pieces(local: LocalFile) -> Iterator[bytes]:
+    """All bytes of a file. Raises `InputError`."""
+    try:
+        while piece := local.file.read(_PIECE):
+            yield piece
+    except OSError as error:
+        raise InputError(f"{local.path.name}: {error.strerror}") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import hashlib
 import re
 import tempfile
@@ -17,7 +16,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from stemwright import points
-from stemwright.errors import DiskFullError
+from stemwright.errors import as_output_error
 from stemwright.studio.submit import Upload
 from stemwright.web.bodies import kind_of, pieces, too_large
 from stemwright.web.problems import FieldProblem, InvalidFieldsError, MalformedError, UnsupportedMediaTypeError
@@ -164,7 +163,7 @@ async def received(
     `room` is asked for the bytes that the header announces, and again on the way, and raises when the disk lacks it.
 
     Raises `TooLargeError` as soon as that is known, `UnsupportedMediaTypeError`, `MalformedError`, `DiskFullError`,
-    and `InvalidFieldsError` for too much of anything.
+    `OutputError`, and `InvalidFieldsError` for too much of anything.
     """
     _, options = parse_options_header(request.headers.get("content-type", ""))
     if kind_of(request) != "multipart/form-data":
@@ -180,9 +179,7 @@ async def received(
         except FormParserError as error:
             raise MalformedError(f"the body is no multipart/form-data: {error}") from error
         except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise DiskFullError("the disk is full; songs are accepted again when there is room") from error
-            raise
+            raise as_output_error(error) from error
         if not receiver.ended:
             raise MalformedError("the body ended before its last boundary")
         yield receiver.form

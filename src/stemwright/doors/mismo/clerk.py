@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from stemwright.doors.mismo import folder, messages
 from stemwright.doors.mismo.config import DOOR, TRIES
-from stemwright.errors import ConflictError, JobNotFoundError, StemwrightError
+from stemwright.errors import ConflictError, JobNotFoundError, StemwrightError, writing
 from stemwright.library.tables import FINAL
 from stemwright.studio import jobs, orders, tracks
 
@@ -91,7 +92,13 @@ class Clerk:
             await asyncio.to_thread(tracks.describe, self._studio, order.facts["digest"], facts, owner=order.owner)
         waiting = [stage for stage in order.facts["stages"] if stage not in order.told]
         for stage in waiting:
-            data, error = await self._outcome(stage, order, view, facts=facts, fault=fault)
+            try:
+                data, error = await self._outcome(stage, order, view, facts=facts, fault=fault)
+            except (StemwrightError, DBAPIError):  # the next look may do
+                raise
+            except Exception:
+                log.exception("a stage could not be delivered", order=order.id, stage=stage)
+                data, error = None, messages.error_of("internal", "")
             if data is not None or error:
                 await self._tell(order, stage, data=data, error=error, last=stage == waiting[-1])
 
@@ -136,11 +143,12 @@ class Clerk:
         return None, messages.error_of(found["code"], found["message"])
 
     async def _stems(self, order: Placed, view: Mapping[str, Any]) -> dict[str, Any]:
-        """The stems in their folder. Raises `ConflictError` when its name belongs to another recording by now."""
+        """The stems in their folder. Raises `ConflictError` when its name is another's by now, and as `make`."""
         newest = await asyncio.to_thread(orders.latest, self._studio, door=DOOR, name=order.name, owner=order.owner)
         if newest.facts["digest"] != order.facts["digest"]:
             raise ConflictError("the same track_hash was given to another recording meanwhile")
-        made = await folder.make(self._studio, self._config, order.name, view, owner=order.owner)
+        with writing():
+            made = await folder.make(self._studio, self._config, order.name, view, owner=order.owner)
         return stems_data(made, view)
 
     async def _tell(

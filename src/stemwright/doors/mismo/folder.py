@@ -34,7 +34,7 @@ async def make(studio: Studio, config: Config, name: str, view: Mapping[str, Any
 
     The files share their bytes with the studio's own where both are on one disk, and can only be read. Raises
     `JobNotFoundError` when the stems are gone, `ConflictError` when a folder of another origin has that name, and what
-    encoding raises.
+    encoding raises; OSError.
     """
     result = view["result"]
     if result is None:

@@ -95,7 +95,11 @@ async def submit(request: Request, studio: TheStudio, owner: Owner) -> Any:
         _check(order.config, door, repo=studio.config.repo)
         studio.require_room()
         upload = await fetch_upload(
-            order.audio_url, studio.incoming, max_bytes=studio.upload_max_bytes, allow=door.allow
+            order.audio_url,
+            studio.incoming,
+            max_bytes=studio.upload_max_bytes,
+            room=studio.require_room,
+            allow=door.allow,
         )
         return await _jobs(request).submit(upload, order.config, owner=owner, base=_base(request))
     received = uploads.received(request, studio.incoming, room=studio.require_room, max_bytes=studio.upload_max_bytes)

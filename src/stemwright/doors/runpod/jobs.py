@@ -8,9 +8,10 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from stemwright.doors.runpod.contract import Results, SeparationConfig, SeparationJob, model_of, stems_of
-from stemwright.errors import JobNotFoundError, StemwrightError
+from stemwright.errors import JobNotFoundError, StemwrightError, writing
 from stemwright.jobs.options import AudioFormat, JobOptions
 from stemwright.jobs.view import shown
 from stemwright.studio import jobs
@@ -111,13 +112,17 @@ class Jobs:
     async def _publish(self, job_id: str, note: dict[str, Any], view: dict[str, Any], *, owner: str) -> None:
         """Put the stems into the object storage, then write that down."""
         try:
-            made = await self._put(job_id, note, view, owner=owner)
+            with writing():
+                made = await self._put(job_id, note, view, owner=owner)
         except StemwrightError as error:
-            log.warning("results could not be stored", job_id=job_id, code=error.code)
+            log.warning("results could not be stored", job_id=job_id, code=error.code, reason=error.message)
             if not error.retryable:
                 await self._failed(job_id, note, code=error.code, message=shown(error.code, error.message))
+        except DBAPIError:  # the next look will do
+            log.exception("results could not be stored", job_id=job_id)
         except Exception:
             log.exception("results could not be stored", job_id=job_id)
+            await self._failed(job_id, note, code="internal", message=shown("internal", ""))
         else:
             await asyncio.to_thread(self._store.put_json, _note(job_id), note | made)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
-from stemwright.errors import DiskFullError, OutputError
+from stemwright.errors import DiskFullError, OutputError, as_output_error
 
 if TYPE_CHECKING:
     from obstore.store import LocalStore, S3Store
@@ -158,6 +158,5 @@ def _secret(path: Path) -> bytes:
 
 def _as_ours(error: Exception) -> Exception:
     """An error of the storage as one of ours; its words may hold addresses and names of keys."""
-    if "No space left" in str(error):
-        return DiskFullError("the disk of the results is full")
-    return OutputError("the object storage failed")
+    ours = as_output_error(error, place="the results")
+    return ours if isinstance(ours, DiskFullError) else OutputError("the object storage failed")

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from stemwright.doors.stemset import media as library
 from stemwright.doors.stemset.media import Media, Source
 from stemwright.doors.stemset.worker import Worker
 from stemwright.engine.receipt import Receipt
-from stemwright.errors import JobNotFoundError, StemwrightError, WorkerError
+from stemwright.errors import JobNotFoundError, StemwrightError, WorkerError, writing
 from stemwright.jobs.options import JobOptions, Priority
 from stemwright.jobs.view import shown
 from stemwright.studio import files, jobs
@@ -156,18 +157,23 @@ class Uploads:
             shutil.rmtree(folder, ignore_errors=True)
 
     async def _outcome(self, note: Note) -> Note:
-        """What changes in a note. Raises `WorkerError`."""
+        """What changes in a note. Raises `WorkerError`, and DBAPIError while the database is away."""
         try:
             view = await self._view(note)
             if view is None or view["status"] in {"queued", "running"}:
                 return {}
             if view["status"] != "succeeded":
                 return {"status": "error", "error": reason_of(view)}
-            return await self._finish(note, view)
-        except WorkerError:
+            with writing():
+                return await self._finish(note, view)
+        except (WorkerError, DBAPIError):
             raise
         except StemwrightError as error:
+            log.warning("a job could not be finished", job_id=note["job_id"], code=error.code, reason=error.message)
             return {"status": "error", "error": shown(error.code, error.message)}
+        except Exception:
+            log.exception("a job could not be finished", job_id=note["job_id"])
+            return {"status": "error", "error": shown("internal", "")}
 
     async def _view(self, note: Note) -> dict[str, Any] | None:
         """The job behind a note; None for a remote one that is not to be asked yet."""
@@ -271,7 +277,13 @@ async def encoded(receipt: Receipt, folder: Path, profile: Profile, *, timeout: 
     settings = receipt.settings.model_copy(update={"format": form.name, "bitrate": form.check_bitrate(bits)})
     listed = tuple(sorted([stem.file for stem in stems] + [f"{stem.name}.peaks.dat" for stem in stems]))
     done = receipt.model_copy(
-        update={"stems": tuple(stems), "settings": settings, "files": (*listed, library.RECEIPT), "kept": ()}
+        update={
+            "stems": tuple(stems),
+            "settings": settings,
+            "files": (*listed, library.RECEIPT),
+            "kept": (),
+            "others": (),
+        }
     )
     (folder / library.RECEIPT).write_text(f"{done.model_dump_json(indent=2)}\n", encoding="utf-8")
     return done
