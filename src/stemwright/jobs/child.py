@@ -100,9 +100,9 @@ class Child:
                 self._progress("hashing", None)
             frames, notices = stream.frames, stream.notices
         tags, _ = read_tags(path, demuxer=info.container)
-        analysis = meter.result()
-        if analysis is not None and notices:
-            analysis["warnings"] = [{"code": notice.code, "message": notice.message} for notice in notices]
+        found = meter.result()
+        if found is not None and notices:
+            found["warnings"] = [{"code": notice.code, "message": notice.message} for notice in notices]
         return {
             "pcm_digest": digest.hexdigest(),
             "duration": frames / info.sample_rate,
@@ -110,7 +110,7 @@ class Child:
             "channels": info.channels,
             "title": tags.text.get("title", ""),
             "artist": tags.text.get("artist", ""),
-            "analysis": analysis,
+            "analysis": found,
         }
 
     def _separate(self, *, song: str, root: str, options: dict[str, Any]) -> dict[str, Any]:
