@@ -55,6 +55,13 @@ def test_drums_become_a_chart_and_midi_files(drums: Path, tmp_path: Path) -> Non
     assert mido.MidiFile(folder / "drums.mid").length == pytest.approx(chart["duration"], abs=0.01)
 
 
+@pytest.mark.parametrize(("rate", "codes"), [(16_000, ["narrow_band"]), (22_050, [])])
+def test_recording_without_the_band_of_cymbals_says_so(rate: int, codes: list[str], tmp_path: Path) -> None:
+    narrow = write_wav(tmp_path / "narrow.wav", rendered(PART, seconds=14)[..., ::2], rate)
+    [said] = lines(run("transcribe", narrow, "--drums-only", "-o", tmp_path / "out", "--json"))
+    assert [one["code"] for one in said["warnings"]] == codes
+
+
 def test_the_drums_of_a_song_are_separated_first_and_nothing_else_is_left(drums: Path, tmp_path: Path) -> None:
     mixed = rendered(PART, seconds=14) + 0.2 * sound("sine", seconds=14, channels=1)
     song = write_wav(tmp_path / "a song.wav", mixed)

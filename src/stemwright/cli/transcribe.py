@@ -104,7 +104,8 @@ def _chart(
                 check=check,
                 stale=[names[part] for part in _of_chart(output / folder) - files.keys()],
             )
-    return heard, {part: output / names[part] for part in files}, notices + damage if drums_only else notices
+    notices += (damage if drums_only else ()) + heard.notices
+    return heard, {part: output / names[part] for part in files}, notices
 
 
 def _drums_of(song: Path, folder: Path, *, limits: DecodeLimits) -> tuple[Path, tuple[Notice, ...]]:

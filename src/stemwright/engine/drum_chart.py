@@ -11,6 +11,7 @@ from stemwright.drums.picture import chart_svg
 from stemwright.drums.transcribe import Transcriber
 from stemwright.engine.drum_names import PARTS, STEM, Part
 from stemwright.engine.receipt import DrumsRecord
+from stemwright.types import Notice, SampleRate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     from stemwright.engine.output import Staging
     from stemwright.engine.render import Names
     from stemwright.engine.spool import Spool
-    from stemwright.types import SampleRate, Samples, StemName
+    from stemwright.types import Samples, StemName
 
-VERSION: Final = 2  # raised when the same sound and network would give another chart or other files
+VERSION: Final = 3  # raised when the same sound and network would give another chart or other files
+_NARROW: Final[SampleRate] = 22_050  # Hz, below which hi-hats and cymbals are hardly there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,15 @@ class Heard:
 
     chart: Chart
     peaks: PeakData
+    sample_rate: SampleRate
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """What is to be said of the chart."""
+        if self.sample_rate >= _NARROW:
+            return ()
+        text = f"nothing above {self.sample_rate // 2} Hz is in the recording: hi-hats and cymbals may be missing"
+        return (Notice("narrow_band", text),)
 
     def contents(self, *, title: str) -> dict[Part, bytes]:
         """The files of the chart; `midi_quantised` is there only where there are beats to move strokes to."""
@@ -60,6 +71,7 @@ class Charted:
 
     files: dict[PurePosixPath, Path]
     record: DrumsRecord
+    notices: tuple[Notice, ...]
 
 
 def listen(
@@ -81,7 +93,7 @@ def listen(
         peaks.add(block)
         if on_block:
             on_block(block.shape[1])
-    return Heard(chart=transcriber.finish(), peaks=peaks.data())
+    return Heard(chart=transcriber.finish(), peaks=peaks.data(), sample_rate=sample_rate)
 
 
 def write(heard: Heard, *, title: str, path_of: Callable[[Part], Path]) -> dict[Part, Path]:
@@ -122,4 +134,5 @@ def make(
     return Charted(
         files={names.chart(part): path for part, path in made.items()},
         record=heard.record({part: str(names.chart(part)) for part in made}),
+        notices=heard.notices,
     )

@@ -353,7 +353,8 @@ class Engine:
             rates = (Notice("resampled", text),)
         stems = {stem.file for stem in rendering.stems}
         beside = {name: path for name, path in staged.items() if str(name) not in stems}
-        notices = (*self._choice, *found.notices, *extra, *separated.notices, *rates, *rendering.notices)
+        of_chart = charted.notices if charted else ()
+        notices = (*self._choice, *found.notices, *extra, *separated.notices, *rates, *rendering.notices, *of_chart)
         return Receipt(
             key=key,
             input=InputRecord(

@@ -142,7 +142,7 @@ class Child:
             )
         made = drum_chart.write(heard, title=title, path_of=lambda part: Path(root, ".".join(PARTS[part])))
         record = heard.record({part: path.name for part, path in made.items()})
-        warnings = [{"code": notice.code, "message": notice.message} for notice in stream.notices]
+        warnings = [{"code": notice.code, "message": notice.message} for notice in (*stream.notices, *heard.notices)]
         return {"drums": record.model_dump(mode="json"), "warnings": warnings}
 
     def _engine(self, options: dict[str, Any]) -> Engine:
