@@ -38,7 +38,7 @@ def test_toms_a_whole_tone_apart_are_told_by_their_tones_though_the_network_hear
 
 
 def test_two_toms_are_the_high_and_the_floor_tom_unless_the_network_is_sure() -> None:
-    onsets = [tom(0.2 * n, 4, 130.0 if n % 2 else 85.0) for n in range(10)]
+    onsets = [tom(0.2 * n, 4, 130.0 if n % 2 else 85.0, confidence=0.25) for n in range(10)]
     assert [onset.lane for onset in ranked(onsets)] == [5, 3] * 5
     sure = [tom(0.2 * n, 3 if n % 2 else 4, 130.0 if n % 2 else 85.0, confidence=0.95) for n in range(10)]
     assert [onset.lane for onset in ranked(sure)] == [4, 3] * 5
@@ -72,7 +72,7 @@ def test_one_tom_whose_height_is_heard_unevenly_is_not_cut_in_two() -> None:
 
 def test_thousands_of_strokes_are_ranked_too() -> None:
     played = [3, 5] * 1200
-    onsets = [tom(0.1 * n, 4, 140.0 if lane == 3 else 80.0) for n, lane in enumerate(played)]
+    onsets = [tom(0.1 * n, 4, 140.0 if lane == 3 else 80.0, confidence=0.25) for n, lane in enumerate(played)]
     assert [onset.lane for onset in ranked(onsets)] == played
 
 

@@ -107,8 +107,10 @@ def _batch(sound: Samples) -> FrameFeatures:
         power = np.zeros((_BATCH, size // 2 + 1), np.float32)
         for channel in sound:
             windows = np.lib.stride_tricks.sliding_window_view(channel[start:], size)[::HOP][:_BATCH]
-            spectrum = rfft(windows * window, axis=1)
-            power += np.square(spectrum.real) + np.square(spectrum.imag)
+            parts = rfft(windows * window, axis=1).view(np.float32)  # real, imaginary, real, …
+            np.square(parts, out=parts)
+            power += parts[:, ::2]
+            power += parts[:, 1::2]
         magnitude = np.sqrt(power / np.float32(len(sound)))
         out[:, layer] = (filters @ magnitude.T).T
         if size == LONG_WINDOW:

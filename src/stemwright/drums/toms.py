@@ -38,7 +38,7 @@ _STRAY: Final = (
 _OCTAVE_BELOW: Final = (0.6, 1.7)  # octaves: skins are not in tune with themselves
 _HIGHEST_HZ: Final = 330.0
 _DOUBT: Final = 0.1  # what counts as the network's confidence for a lane on which it heard nothing
-_RACK_AND_FLOOR: Final = 1.0  # what two toms are likelier (log) to be the high and the floor tom than high and middle
+_RACK_AND_FLOOR: Final = 0.5  # what two toms are likelier (log) to be the high and the floor tom than high and middle
 _MOST: Final = 1500  # strokes that are compared with each other; more are compared with their toms alone
 
 
