@@ -44,7 +44,15 @@ def _usual_around(onsets: Sequence[Onset]) -> npt.NDArray[np.float64]:
     times = np.array([onset.time for onset in onsets])
     confidences = np.array([onset.confidence for onset in onsets])
     first, last = np.searchsorted(times, times - _AROUND), np.searchsorted(times, times + _AROUND, side="right")
-    return np.array([np.quantile(confidences[a:b], _USUAL) for a, b in zip(first, last, strict=True)])
+    return np.array([_upper(confidences[a:b]) for a, b in zip(first, last, strict=True)])
+
+
+def _upper(values: npt.NDArray[np.float64]) -> float:
+    """The quantile of what is usual, between neighbours; `np.quantile` would take a tenth of a chart's time."""
+    ordered = np.sort(values)
+    place = _USUAL * (len(ordered) - 1)
+    low = int(place)
+    return float(ordered[low] + (place - low) * (ordered[min(low + 1, len(ordered) - 1)] - ordered[low]))
 
 
 def _usual(confidences: Sequence[float]) -> float:
