@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from recordings import Belongings
 from signals import FFMPEGS, choose, decode, decode_tracks, lag
-from sounds import level_db, sound
+from sounds import level_db, sound, write_wav
 from stemwright.audio.digest import PcmDigest
 from stemwright.audio.encode import Encoder, quantise
 from stemwright.audio.formats import FORMATS
@@ -161,6 +161,21 @@ def test_mono_stays_mono(small: tuple[dict[str, Path], dict[str, Samples]], tmp_
     transcode(paths["a"], tmp_path / "a.wav", format=FORMATS["wav16"])
     assert np.array_equal(stored(tmp_path / "a.wav", channels=1), sounds["a"])
     assert b"fmt \x10\0\0\0\1\0\1\0" in (tmp_path / "a.wav").read_bytes()  # PCM, one channel
+
+
+def test_songs_tags_are_in_what_is_made_of_its_stems(tmp_path: Path) -> None:
+    tags, stems = Tags(text={"title": "Lied", "artist": "B", "album": "C"}), {}
+    for stem in ("bass", "drums", "other", "vocals"):
+        stems[stem] = tmp_path / f"{stem}.flac"
+        raw = write_wav(tmp_path / f"{stem}.wav", sound("noise", seconds=0.5, seed=len(stem)))
+        transcode(raw, stems[stem], format=FORMATS["flac16"], tags=tags.for_stem(stem, fallback=""))
+    transcode(stems["drums"], tmp_path / "drums.mp3", format=FORMATS["mp3"])
+    mixdown(stems, tmp_path / "mix.opus", strips={}, start=None, end=None, format=FORMATS["opus"])
+    stem_mp4(stems, tmp_path / "x.stem.mp4", format=FORMATS["m4a"])
+    read = [(name, read_tags(tmp_path / name, demuxer=kind)[0].text) for name, kind in
+            (("drums.mp3", "mp3"), ("mix.opus", "ogg"), ("x.stem.mp4", "mov"))]  # fmt: skip
+    titles = {"drums.mp3": "Lied (drums)", "mix.opus": "Lied", "x.stem.mp4": "Lied"}
+    assert read == [(name, tags.text | {"title": title}) for name, title in titles.items()]
 
 
 def test_tags_and_bit_rate_get_into_the_file(stems: Mapping[str, Path], tmp_path: Path) -> None:

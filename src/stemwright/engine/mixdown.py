@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +14,9 @@ import numpy as np
 from stemwright.audio.decode import AudioStream, DecodeLimits, open_audio
 from stemwright.audio.encode import Encoder
 from stemwright.audio.resample import Resampler
+from stemwright.audio.sniff import sniff
 from stemwright.audio.stem_mp4 import StemTrack, write_stem_mp4
+from stemwright.audio.tags import read_tags
 from stemwright.engine.ahead import ahead
 from stemwright.engine.output import staging
 from stemwright.engine.scan import song_blocks
@@ -77,12 +79,13 @@ def transcode(
     """Write one stored stem as another format: as many samples, in their place, at the same level.
 
     A format that cannot carry the rate gets its `nearest_rate`; `resampled_length` tells how many samples that makes.
-    `bitrate` is in bits/s. `target` appears when it is whole, and replaces what stands there.
+    `bitrate` is in bits/s; without `tags` the stem's own are written. `target` appears when it is whole, and replaces
+    what stands there.
     Raises `OptionError` for what the format cannot carry, `CorruptInputError` (the stem is damaged) and the other
     `InputError`s of decoding, `OutputExistsError` (`target` is the stem itself), `OutputError`, `DiskFullError`.
     """
-    form = _Form(format=format, bitrate=bitrate, tags=tags)
     with _making(target, [source]) as (stage, path), _opened({source.stem: source}) as stems:
+        form = _Form(format=format, bitrate=bitrate, tags=tags or _tags_of(source))
         rate = format.nearest_rate(stems.sample_rate)
         single = (blocks[0] for blocks in stems.blocks())
         with (
@@ -108,8 +111,9 @@ def recording(
     `digest` is that of its samples, `gain_db` the receipt's. `target` appears when it is whole, and replaces what
     stands there. Raises `InputChangedError` (it is another recording), and as `transcode`.
     """
-    form, gain = _Form(format=format, bitrate=None, tags=None), np.float32(10 ** (gain_db / 20))
+    gain = np.float32(10 ** (gain_db / 20))
     with _making(target, [source]) as (stage, path), open_audio(source, limits=STORED) as stream:
+        form = _Form(format=format, bitrate=None, tags=_tags_of(source))
         rate, channels = stream.info.sample_rate, min(stream.info.channels, 2)
         heard = _resampled(song_blocks(stream, expected=digest), rate, sample_rate, channels=channels)
         with form.encoder(path, sample_rate=sample_rate, channels=channels) as encoder, closing(ahead(heard)) as blocks:
@@ -133,16 +137,16 @@ def mixdown(
 
     A stem without settings is taken as it is. The sum is exact before it is rounded to float32, once; it is stereo
     where a stem is, or is panned. Where its sample peak exceeds full scale, and the format clips, a second pass lowers
-    the whole so that the peak is at 0 dBFS; float WAV keeps it as it is. `bitrate` is in bits/s. `target` appears when
-    it is whole, and replaces what stands there.
+    the whole so that the peak is at 0 dBFS; float WAV keeps it as it is. `bitrate` is in bits/s; without `tags` the
+    song's are written, as the stems have them. `target` appears when it is whole, and replaces what stands there.
     Raises `UnknownStemError` (settings for a stem that is not there), `OptionError` (no stems, settings out of bounds,
     a region outside the song or of no samples, what the format cannot carry), and as `transcode`.
     """
     settings = _checked_strips(stems, strips)
     heard = {stem: settings[stem] for stem in sorted(stems) if settings[stem].heard} or {min(stems): _SILENT}
-    form = _Form(format=format, bitrate=bitrate, tags=tags)
-    job = _Mix({stem: stems[stem] for stem in heard}, tuple(heard.values()), start=start, end=end, form=form)
     with _making(target, stems.values()) as (stage, path):
+        form = _Form(format=format, bitrate=bitrate, tags=tags or _song_tags(stems))
+        job = _Mix({stem: stems[stem] for stem in heard}, tuple(heard.values()), start=start, end=end, form=form)
         gain = 1.0
         result = job.write(path)
         if result.peak > 1 and format.clips:
@@ -162,7 +166,8 @@ def stem_mp4(
 ) -> Mixdown:
     """Write four stored stems, in the order given, and their sum into one `.stem.mp4`.
 
-    `format` is `m4a` or `alac16`, which is what players of such files read; `bitrate` is in bits/s, for each track.
+    `format` is `m4a` or `alac16`, which is what players of such files read; `bitrate` is in bits/s, for each track;
+    without `tags` the song's are written, as the stems have them.
     One gain for the five tracks keeps the loudest at 0 dBFS where one would clip. `target` appears when it is whole,
     and replaces what stands there.
     Raises `OptionError` for another number of stems or another format, and as `transcode`.
@@ -187,10 +192,22 @@ def stem_mp4(
             gain=gain,
             format=format,
             bitrate=bitrate,
-            tags=tags,
+            tags=tags or _song_tags(stems),
         )
         _publish(stage, path, target)
     return _described(gain, frames=mix.frames, sample_rate=rate)
+
+
+def _tags_of(path: Path) -> Tags:
+    return read_tags(path, demuxer=sniff(path))[0]
+
+
+def _song_tags(stems: Mapping[StemName, Path]) -> Tags:
+    """What the tags of a song were before its stems got their own."""
+    stem = min(stems)
+    tags = _tags_of(stems[stem])
+    title = tags.text.get("title", "").removesuffix(f" ({stem})")
+    return replace(tags, text={**tags.text, "title": title}) if title else tags
 
 
 def summed(blocks: Sequence[Samples | Doubles], factors: Sequence[float | Doubles] | None = None) -> Samples:
