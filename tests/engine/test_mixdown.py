@@ -175,7 +175,7 @@ def test_songs_tags_are_in_what_is_made_of_its_stems(tmp_path: Path) -> None:
     read = [(name, read_tags(tmp_path / name, demuxer=kind)[0].text) for name, kind in
             (("drums.mp3", "mp3"), ("mix.opus", "ogg"), ("x.stem.mp4", "mov"))]  # fmt: skip
     titles = {"drums.mp3": "Lied (drums)", "mix.opus": "Lied", "x.stem.mp4": "Lied"}
-    assert read == [(name, tags.text | {"title": title}) for name, title in titles.items()]
+    assert read == [(name, {**tags.text, "title": title}) for name, title in titles.items()]
 
 
 def test_tags_and_bit_rate_get_into_the_file(stems: Mapping[str, Path], tmp_path: Path) -> None:

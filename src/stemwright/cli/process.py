@@ -118,8 +118,12 @@ class _Process:
 
     def _made(self, song: Path, on_progress: OnProgress) -> SongResult:
         from stemwright.doors.stemset.media import Source, describe, digest_of
+        from stemwright.errors import InputError
 
-        digest = digest_of(song)
+        try:
+            digest = digest_of(song)
+        except OSError as error:
+            raise InputError(f"{song.name} cannot be read: {error.strerror}") from error
         there = self.media.of_digest(self._profile.name, digest)
         if there and not self._force:
             return self._skipped(there)

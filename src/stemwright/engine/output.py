@@ -95,7 +95,7 @@ def staging(root: Path) -> Iterator[Staging]:
     """
     made = [folder for folder in (root, *root.parents) if not folder.exists()]
     root.mkdir(parents=True, exist_ok=True)
-    folder = None
+    folder = lock = None
     try:
         if not os.access(root, os.W_OK):
             raise OutputError(f"{root}: no permission to write there")
@@ -108,6 +108,7 @@ def staging(root: Path) -> Iterator[Staging]:
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+        if lock is not None:
             os.close(lock)
         for empty in made:  # nothing came of it: leave no empty folder behind
             try:

@@ -75,9 +75,9 @@ def scan(studio: Studio, roots: Sequence[Path], *, owner: str) -> dict[str, int]
             counts["new" if known is None else "changed"] += 1
             fresh.append({"relative_path": name, "size_bytes": size, "modified_ns": modified})
             if len(fresh) == _BATCH:
-                lasting(_note, studio, str(root), fresh, owner)
+                _note(studio, str(root), fresh, owner)
                 fresh = []
-        lasting(_note, studio, str(root), fresh, owner)
+        _note(studio, str(root), fresh, owner)
         counts["gone"] += len(there)
         gone = [track_id(root, name) for name in there]
         for at in range(0, len(gone), _BATCH):
