@@ -96,3 +96,17 @@ def _watch(
             raise subprocess.TimeoutExpired(words, timeout)
         peak = max(peak, tree_rss(process.pid))
         time.sleep(_INTERVAL)
+
+
+def killed_at_rename(count: int) -> str:
+    """Python that makes a process kill itself before its rename number `count`, from 0."""
+    return f"""
+import os, pathlib, signal
+rename, left = pathlib.Path.replace, [{count}]
+def replace(self, target):
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left[0] -= 1
+    return rename(self, target)
+pathlib.Path.replace = replace
+"""

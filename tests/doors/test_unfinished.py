@@ -20,14 +20,15 @@ from stemwright.doors.runpod.jobs import Jobs
 from stemwright.doors.runpod.results import ResultStore
 from stemwright.doors.stemset.config import DoorConfig, Profile, Stemset
 from stemwright.doors.stemset.jobs import Uploads
-from stemwright.jobs.engine import EnginePool
 from stemwright.library.tables import Job
 from stemwright.studio import orders
-from stemwright.studio.studio import Studio
+from studio.shelves import over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from stemwright.studio.studio import Studio
 
 ME = "local"
 OURS = "something went wrong on our side; the log says what"
@@ -52,15 +53,7 @@ def _made(desk: Desk, folder: Path) -> Made:
     song = desk.song()
     desk.run(song, status="succeeded", separation_id=desk.separation(song))
     (folder / "incoming").mkdir()
-    studio = Studio(
-        db=desk.db,
-        store=desk.store,
-        queue=desk.queue,
-        config=desk.config,
-        encoders=EnginePool(("false",), max_rss=1, max_calls=1),
-        upload_max_bytes=1,
-        incoming=folder / "incoming",
-    )
+    studio = over(desk, folder / "incoming")
     return Made(studio, folder, desk.rows(Job)[0].id)
 
 

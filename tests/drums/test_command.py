@@ -14,6 +14,7 @@ import pytest
 
 from cli.command import STEMWRIGHT, lines, run
 from drums.hits import CRASHED, pattern, rendered
+from processes import killed_at_rename
 from sounds import sound, write_wav
 
 PART = pattern(bars=6, bpm=110, start=0.2, lanes={lane: CRASHED[lane] for lane in (0, 1, 2)})
@@ -127,17 +128,8 @@ def test_run_killed_between_two_files_is_brought_to_its_end_by_the_next(
 ) -> None:
     run("transcribe", drums, "--drums-only", "-o", tmp_path / "out")
     run("transcribe", beatless, "--drums-only", "-o", tmp_path / "whole")
-    code = f"""
-import os, pathlib, signal, sys
+    code = f"""{killed_at_rename(point)}
 from stemwright.cli.main import app
-rename, count = pathlib.Path.replace, 0
-def replace(self, target):
-    global count
-    if count == {point}:
-        os.kill(os.getpid(), signal.SIGKILL)
-    count += 1
-    return rename(self, target)
-pathlib.Path.replace = replace
 app({["transcribe", str(beatless), "--drums-only", "-o", str(tmp_path / "out"), "--force"]})
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from processes import killed_at_rename
 from sounds import level_db, read, sound, write_wav
 from stemwright import errors
 from stemwright.audio.ffmpeg import find_ffmpeg
@@ -270,19 +271,10 @@ def test_run_killed_while_it_publishes_is_brought_to_its_end_by_the_next(tmp_pat
     """The process kills itself before its n-th rename; what stands then is finished by whoever comes next."""
     song = write_wav(tmp_path / "song.wav", sound("noise", seconds=0.3))
     separate(song, tmp_path / "out", overlap=0.1)  # older stems and a receipt in the way
-    code = f"""
-import os, pathlib, signal
+    code = f"""{killed_at_rename(point)}
 from stemwright.audio.formats import parse_format
 from stemwright.engine.options import SeparateOptions
 from stemwright.engine.separate import Engine
-rename, count = pathlib.Path.replace, 0
-def replace(self, target):
-    global count
-    if count == {point}:
-        os.kill(os.getpid(), signal.SIGKILL)
-    count += 1
-    return rename(self, target)
-pathlib.Path.replace = replace
 options = SeparateOptions(model="sketch", format=parse_format("wav32f"))
 Engine(options).separate(pathlib.Path({str(song)!r}), pathlib.Path({str(tmp_path / "out")!r}))
 """

@@ -17,6 +17,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from jobs.desks import Desk
+
+
+def over(desk: Desk, incoming: Path) -> Studio:
+    """A studio over a desk's database, store and queue, that takes and encodes nothing."""
+    return Studio(
+        db=desk.db,
+        store=desk.store,
+        queue=desk.queue,
+        config=desk.config,
+        encoders=EnginePool(("false",), max_rss=1, max_calls=1),
+        upload_max_bytes=1,
+        incoming=incoming,
+    )
+
 
 @contextmanager
 def idle(folder: Path) -> Iterator[Studio]:

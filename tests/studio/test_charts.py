@@ -8,14 +8,15 @@ import pytest
 
 from jobs.desks import Desk, opened, options
 from stemwright.errors import ConflictError, JobNotFoundError
-from stemwright.jobs.engine import EnginePool
 from stemwright.library.tables import File, Job, Run, Separation, Song, new_id
 from stemwright.studio.charts import charted_by, delete_charted, find_charted, list_charted, onsets_of
-from stemwright.studio.studio import Studio
+from studio.shelves import over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from stemwright.studio.studio import Studio
 
 ME, PCM = "local", "a" * 64
 CHART = '{"onsets": [{"time": 0.5, "lane": 0, "type": "kick", "velocity": 90, "confidence": 0.9, "note": 36}]}'
@@ -28,15 +29,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 @pytest.fixture
 def studio(desk: Desk, tmp_path: Path) -> Studio:
-    return Studio(
-        db=desk.db,
-        store=desk.store,
-        queue=desk.queue,
-        config=desk.config,
-        encoders=EnginePool(("false",), max_rss=1, max_calls=1),
-        upload_max_bytes=1,
-        incoming=tmp_path,
-    )
+    return over(desk, tmp_path)
 
 
 def song(desk: Desk, name: str, *, pcm: str = PCM, **changes: Any) -> str:

@@ -17,7 +17,7 @@ from stemwright.errors import StemwrightError, as_output_error
 from stemwright.jobs._processes import kill_own_descendants, step_back
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import TextIO
 
     from stemwright.analysis.key import KeyMeter
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from stemwright.audio.decode import DecodeLimits
     from stemwright.audio.loudness import LoudnessMeter
     from stemwright.engine.separate import Engine
-    from stemwright.types import Samples
+    from stemwright.types import Notice, Samples
 
 _EVERY: Final = 0.2  # seconds between two reports of one stage
 _WARM: Final = 2  # engines with their models that are kept
@@ -102,7 +102,7 @@ class Child:
         tags, _ = read_tags(path, demuxer=info.container)
         found = meter.result()
         if found is not None and notices:
-            found["warnings"] = [{"code": notice.code, "message": notice.message} for notice in notices]
+            found["warnings"] = _told(notices)
         return {
             "pcm_digest": digest.hexdigest(),
             "duration": frames / info.sample_rate,
@@ -142,7 +142,7 @@ class Child:
             )
         made = drum_chart.write(heard, title=title, path_of=lambda part: Path(root, ".".join(PARTS[part])))
         record = heard.record({part: path.name for part, path in made.items()})
-        warnings = [{"code": notice.code, "message": notice.message} for notice in (*stream.notices, *heard.notices)]
+        warnings = _told((*stream.notices, *heard.notices))
         return {"drums": record.model_dump(mode="json"), "warnings": warnings}
 
     def _engine(self, options: dict[str, Any]) -> Engine:
@@ -230,7 +230,7 @@ class Child:
             "settings": {"format": made.format.name, "stems": [stem.record.name for stem in made.stems]},
             "gain_db": made.gain_db,
             "residual_db": None,
-            "warnings": [{"code": notice.code, "message": notice.message} for notice in notices],
+            "warnings": _told(notices),
             "stems": [stem.record.model_dump(mode="json") for stem in made.stems],
         }
         (Path(root) / "receipt.json").write_text(json.dumps(receipt, indent=2) + "\n", encoding="utf-8")
@@ -284,6 +284,10 @@ class _Meters:
             return {}
         level = {"integrated_lufs": self._level.integrated_lufs(), "true_peak_dbtp": self._level.true_peak_dbtp()}
         return {"loudness": {name: None if value is None else round(value, 2) for name, value in level.items()}}
+
+
+def _told(notices: Iterable[Notice]) -> list[dict[str, str]]:
+    return [{"code": notice.code, "message": notice.message} for notice in notices]
 
 
 def _limits(given: dict[str, Any]) -> DecodeLimits:
