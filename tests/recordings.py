@@ -216,10 +216,12 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
-def resident_bytes(pid: int) -> int:
+def resident_bytes(pid: int, *, field: str = "Pss") -> int:
     """Memory of a process and its descendants now; of pages that several processes share, each counts its part.
 
-    A process that has been forked and does not run its program yet holds its parent's memory, and does not count.
+    `field` is one of `smaps_rollup`'s: `Pss_Anon` leaves out mapped files, of which a process counts more as soon as another
+    one that runs the same program ends. A process that has been forked and does not run its program yet holds its
+    parent's memory, and does not count.
     """
     total = 0
     for number in (pid, *children_of(pid)):
@@ -230,7 +232,7 @@ def resident_bytes(pid: int) -> int:
             continue
         if flags & _FORKED:
             continue
-        total += sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
+        total += sum(int(line.split()[1]) << 10 for line in lines if line.startswith(f"{field}:"))
     return total
 
 

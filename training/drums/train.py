@@ -1,4 +1,8 @@
-"""Train the network on a pool of clips: `python -m training.drums.train --pool FOLDER --out RUN --minutes 35`."""
+"""Train the network on a pool of clips: `python -m training.drums.train --pool FOLDER --out RUN --minutes 35`.
+
+With `--teachers CHECKPOINT …` it learns what the mean of other networks hears, and a little of the labels: one network
+then does what several did (Hinton et al., Distilling the knowledge in a neural network, 2015).
+"""
 
 from __future__ import annotations
 
@@ -17,12 +21,13 @@ from training.drums.network import Network
 from training.running import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 NAMES: Final = ("features", "onsets", "velocities", "kinds", "heights")
 EVERY_STEPS: Final = 50  # a line in the log
 EVERY_MINUTES: Final = 3.0  # a validation and a checkpoint
 RELOAD_MINUTES: Final = 4.0  # the pool may grow while training goes on
+TAUGHT: Final = 0.7  # weight of what the teachers hear, against the labels
 HELD_BACK: Final = 50  # clips of the first file, for the validation
 Batch = dict[str, Tensor]
 
@@ -113,6 +118,16 @@ def total(parts: dict[str, Tensor]) -> Tensor:
     return parts["onset"] + 0.05 * parts["velocity"] + 0.01 * parts["kind"] + 0.03 * parts["height"]
 
 
+def heard(teachers: Sequence[Network], batch: Batch) -> Batch:
+    """What the teachers hear in a batch, as labels: the mean of their logits. Heights only where the batch has them."""
+    with torch.no_grad():
+        outputs = [teacher(batch["features"]) for teacher in teachers]
+        means = [torch.stack(parts).mean(0) for parts in zip(*outputs, strict=True)]
+    labels = dict(zip(NAMES[1:], [*(part.sigmoid() for part in means[:3]), means[3]], strict=True))
+    labels["heights"] = torch.where(torch.isfinite(batch["heights"]), labels["heights"], torch.nan)
+    return labels
+
+
 def validated(network: Network, pool: Batch) -> dict[str, float]:
     """Losses on the clips held back."""
     batch = {name: pool[name][:HELD_BACK].float() for name in NAMES}
@@ -128,6 +143,7 @@ def train(
     minutes: float = 35,
     steps: int = 10**9,
     start: Path | None = None,
+    teachers: Sequence[Path] = (),
     lr: float = 2e-3,
     batch: int = 12,
     frames: int = 256,
@@ -136,6 +152,9 @@ def train(
     network = Network()
     if start:
         load_checkpoint(network, start)
+    masters = [Network().eval() for _ in teachers]
+    for master, path in zip(masters, teachers, strict=True):
+        load_checkpoint(master, path)
     out.parent.mkdir(parents=True, exist_ok=True)
     shards, clips = len([*pool.glob("*.npz")]), read_pool(pool)
     began = checked = loaded = time.monotonic()
@@ -158,7 +177,11 @@ def train(
                     shards, clips = found, read_pool(pool)
                     stream = batches(clips, size=batch, frames=frames)
             clip = next(stream)
-            run.step(total(losses(network(clip["features"]), clip)), done=done)
+            outputs = network(clip["features"])
+            loss = total(losses(outputs, clip))
+            if masters:
+                loss = (1 - TAUGHT) * loss + TAUGHT * total(losses(outputs, heard(masters, clip)))
+            run.step(loss, done=done)
             if run.steps % EVERY_STEPS == 0:
                 run.note(step=run.steps, minutes=round((now - began) / 60, 1), loss=round(run.loss, 5))
 
@@ -171,6 +194,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=35)
     parser.add_argument("--steps", type=int, default=10**9)
     parser.add_argument("--start", type=Path, help="checkpoint to go on from")
+    parser.add_argument("--teachers", type=Path, nargs="+", default=(), help="checkpoints to learn from")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--batch", type=int, default=12)
     parser.add_argument("--frames", type=int, default=256)

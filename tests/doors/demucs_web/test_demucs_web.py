@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,7 +69,7 @@ def ended(door: str, job_id: str) -> dict[str, Any]:
         "queued",
         "processing",
     }:
-        pass
+        time.sleep(0.05)
     return dict(status)
 
 
