@@ -219,9 +219,9 @@ def children_of(pid: int) -> list[int]:
 def resident_bytes(pid: int, *, field: str = "Pss") -> int:
     """Memory of a process and its descendants now; of pages that several processes share, each counts its part.
 
-    `field` is one of `smaps_rollup`'s: `Pss_Anon` leaves out mapped files, of which a process counts more as soon as another
-    one that runs the same program ends. A process that has been forked and does not run its program yet holds its
-    parent's memory, and does not count.
+    `field` is one of `smaps_rollup`'s: `Pss_Anon` leaves out mapped files, of which a process counts more as soon as
+    another one that runs the same program ends. A process that has been forked and does not run its program yet holds
+    its parent's memory, and does not count.
     """
     total = 0
     for number in (pid, *children_of(pid)):

@@ -39,6 +39,8 @@ LEVEL: Final = {"vocals": -19.0, "drums": -18.0, "bass": -20.0, "other": -20.0} 
 ABSENT: Final = {"vocals": 0.22, "drums": 0.15, "bass": 0.18, "other": 0.08}
 RESHAPED: Final = {"vocals": 0.35, "drums": 0.15, "bass": 0.2, "other": 0.3}  # chance of another spectral envelope
 PITCHED: Final = {"vocals": 0.25, "drums": 0.1, "bass": 0.15, "other": 0.2}  # of another pitch at the same speed
+OTHER_SINGER: Final = 0.5  # chance that a song's band plays with a voice of another recording …
+VOICE_LEVEL: Final = -4.0  # … and dB of it against the band's
 DOUBLES: Final = (-0.2, -0.1, 0.1, 0.2)  # semitones of a voice that sings along …
 HARMONIES: Final = (-12, -5, -4, -3, 3, 4, 5, 7, 12)  # … and of one that sings another part
 WINDOW: Final = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)).astype(np.float32)
@@ -161,7 +163,12 @@ class Mixer:
         need = int(self.samples * speed) + 2
         anchor = self.random.choice(list(song.stems))
         start = self._start(song, str(anchor), need)
-        return {name: self._read(song, name, start, need, speed) for name in song.stems}
+        stems = {name: self._read(song, name, start, need, speed) for name in song.stems}
+        if self.having["vocals"] and self.random.random() < OTHER_SINGER:
+            voice, band = self._pick("vocals"), np.sum([stems[name] for name in stems if name != "vocals"], axis=0)
+            gain = np.sqrt((np.square(band).mean() + 1e-9) / (np.square(voice).mean() + 1e-9))
+            stems["vocals"] = voice * np.float32(min(gain, 10.0) * 10 ** (VOICE_LEVEL / 20))
+        return stems
 
     def _from_many(self) -> dict[str, Array]:
         stems = {}

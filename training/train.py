@@ -62,12 +62,12 @@ def errors(logits: Tensor, power: Tensor, cross: Tensor, energy: Tensor, unsplit
 def loss_of(logits: Tensor, power: Tensor, cross: Tensor, energy: Tensor, unsplit: Tensor) -> Tensor:
     """What is made small: magnitude and energy of the errors against the mixes', and each stem's error in log.
 
-    The last counts a quiet stem, or one that is not there, as much as a loud one, down to -35 dB of the mix.
+    The last counts a quiet stem, or one that is not there, as much as a loud one, down to -30 dB of the mix.
     """
     error = errors(logits, power, cross, energy, unsplit)
     magnitude = torch.sqrt(error + 1e-3).mean() / torch.sqrt(power + 1e-3).mean()
     share = error.sum((2, 3, 4)) / power.sum((1, 2, 3))[:, None]
-    return magnitude + 0.5 * share.sum(1).mean() + 0.05 * torch.log(share + 3e-4).mean()
+    return magnitude + 0.5 * share.sum(1).mean() + 0.03 * torch.log(share + 1e-3).mean()
 
 
 def with_gaps(seen: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ for package in ("torch", "onnx", "onnxscript", "soundfile", "mir_eval"):
     pytest.importorskip(package, reason="training needs the extra [training]")
 
 import torch
-from training.checkpoints import load_checkpoint
+from training.checkpoints import load_checkpoint, save_checkpoint
 from training.drums import bank, mixer, modal, patterns, scores, shape
 from training.drums import train as training
 from training.drums.evaluate import special
@@ -179,6 +179,38 @@ def test_a_flam_is_found_when_both_its_strokes_are() -> None:
 
 
 @pytest.mark.slow
+def test_a_pupil_of_two_networks_comes_to_hear_what_their_mean_hears(
+    synthesized: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(3)
+    monkeypatch.setattr(training, "HELD_BACK", 4)
+    monkeypatch.setattr(training, "TAUGHT", 1.0)
+    small_pool(tmp_path / "pool", clips=10)
+    masters = [Network().eval(), Network().eval()]
+    for name, master in zip("ab", masters, strict=True):
+        master.last.bias.data += torch.randn_like(master.last.bias)
+        save_checkpoint(master, tmp_path / f"{name}.pt")
+    teachers = [tmp_path / "a.pt", tmp_path / "b.pt"]
+    clips = training.read_pool(tmp_path / "pool")
+    batch = {name: part[:4].float() for name, part in clips.items()}
+    labels = training.heard(masters, batch)
+    with torch.no_grad():
+        outputs = [master(batch["features"]) for master in masters]
+    torch.testing.assert_close(labels["onsets"], torch.sigmoid((outputs[0][0] + outputs[1][0]) / 2))
+    assert torch.equal(torch.isfinite(labels["heights"]), torch.isfinite(batch["heights"]))
+
+    def off(steps: int) -> float:
+        """How far a pupil is from what it is taught."""
+        training.train(pool=tmp_path / "pool", out=tmp_path / "pupil", steps=steps, size=(4, 96), teachers=teachers)
+        pupil = Network()
+        load_checkpoint(pupil, tmp_path / "pupil.pt")
+        with torch.no_grad():
+            return float((torch.sigmoid(pupil.eval()(batch["features"])[0]) - labels["onsets"]).abs().mean())
+
+    assert off(24) < 0.5 * off(1)
+
+
 def test_loss_falls_and_the_export_runs_in_the_product(
     synthesized: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,9 +219,9 @@ def test_loss_falls_and_the_export_runs_in_the_product(
     monkeypatch.setattr(training, "HELD_BACK", 4)
     small_pool(tmp_path / "pool", clips=10)
     run = tmp_path / "run"
-    training.train(pool=tmp_path / "pool", out=run, steps=22, batch=4, frames=96)
+    training.train(pool=tmp_path / "pool", out=run, steps=22, size=(4, 96))
     log = [json.loads(line) for line in run.with_suffix(".jsonl").read_text().splitlines()]
-    first = training.train(pool=tmp_path / "pool", out=tmp_path / "other", steps=2, batch=4, frames=96)
+    first = training.train(pool=tmp_path / "pool", out=tmp_path / "other", steps=2, size=(4, 96))
     assert log[-1]["onset"] < 0.65 * first
     network = Network()
     load_checkpoint(network, run.with_suffix(".pt"))

@@ -27,6 +27,7 @@ NAMES: Final = ("features", "onsets", "velocities", "kinds", "heights")
 EVERY_STEPS: Final = 50  # a line in the log
 EVERY_MINUTES: Final = 3.0  # a validation and a checkpoint
 RELOAD_MINUTES: Final = 4.0  # the pool may grow while training goes on
+SIZE: Final = (12, 256)  # clips of a batch, frames of a clip
 TAUGHT: Final = 0.7  # weight of what the teachers hear, against the labels
 HELD_BACK: Final = 50  # clips of the first file, for the validation
 Batch = dict[str, Tensor]
@@ -145,8 +146,7 @@ def train(
     start: Path | None = None,
     teachers: Sequence[Path] = (),
     lr: float = 2e-3,
-    batch: int = 12,
-    frames: int = 256,
+    size: tuple[int, int] = SIZE,
 ) -> float:
     """Train until `minutes` or `steps` are over; write `out`.pt and `out`.jsonl; the smoothed loss at the end."""
     network = Network()
@@ -158,7 +158,7 @@ def train(
     out.parent.mkdir(parents=True, exist_ok=True)
     shards, clips = len([*pool.glob("*.npz")]), read_pool(pool)
     began = checked = loaded = time.monotonic()
-    stream = batches(clips, size=batch, frames=frames)
+    stream = batches(clips, size=size[0], frames=size[1])
     with out.with_suffix(".jsonl").open("a") as log:
         run = Run(network, lr=lr, log=log, warm=50, fall=0.5, share=0.01)
         run.note(parameters=sum(param.numel() for param in network.parameters()), clips=len(clips["features"]))
@@ -175,7 +175,7 @@ def train(
                 loaded = now
                 if (found := len([*pool.glob("*.npz")])) > shards:
                     shards, clips = found, read_pool(pool)
-                    stream = batches(clips, size=batch, frames=frames)
+                    stream = batches(clips, size=size[0], frames=size[1])
             clip = next(stream)
             outputs = network(clip["features"])
             loss = total(losses(outputs, clip))
@@ -196,8 +196,7 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="checkpoint to go on from")
     parser.add_argument("--teachers", type=Path, nargs="+", default=(), help="checkpoints to learn from")
     parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--batch", type=int, default=12)
-    parser.add_argument("--frames", type=int, default=256)
+    parser.add_argument("--size", type=int, nargs=2, default=SIZE, metavar=("CLIPS", "FRAMES"), help="of a batch")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     options = vars(parser.parse_args())

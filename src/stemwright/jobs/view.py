@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from stemwright.types import Seconds
 
 _LISTENING = 0.1  # seconds, about, that tempo, key and loudness take for a second of song
-STEMS_END = ".flac"  # files of a separation that are stems
 _OURS: Final = "something went wrong on our side; the log says what"
 _UNTOLD: Final = {  # errors whose messages hold what a process said last
     "internal": _OURS,
