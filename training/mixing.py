@@ -40,6 +40,7 @@ ABSENT: Final = {"vocals": 0.22, "drums": 0.15, "bass": 0.18, "other": 0.08}
 RESHAPED: Final = {"vocals": 0.35, "drums": 0.15, "bass": 0.2, "other": 0.3}  # chance of another spectral envelope
 PITCHED: Final = {"vocals": 0.25, "drums": 0.1, "bass": 0.15, "other": 0.2}  # of another pitch at the same speed
 OTHER_SINGER: Final = 0.5  # chance that a song's band plays with a voice of another recording …
+PLAIN: Final = 0.5  # chance that a mix has no effects but its own: what is only ever heard changed is not learnt
 VOICE_LEVEL: Final = -4.0  # … and dB of it against the band's
 DOUBLES: Final = (-0.2, -0.1, 0.1, 0.2)  # semitones of a voice that sings along …
 HARMONIES: Final = (-12, -5, -4, -3, 3, 4, 5, 7, 12)  # … and of one that sings another part
@@ -142,11 +143,15 @@ class Mixer:
         for stem, chance in ABSENT.items():
             if len(stems) > 1 and self.random.random() < chance and not (unsplit and stem == "bass"):
                 stems.pop(stem, None)
+        plain = self.random.random() < PLAIN
         spectra = np.zeros((len(STEMS), 2, self.frames, N_FFT // 2 + 1), np.complex64)
         for index, stem in enumerate(STEMS):
             if stem in stems:
-                samples = self._level(self._effects(stems[stem], stem), stem, together=together)
-                spectra[index] = self._spectrum(samples, stem)
+                samples = stems[stem] if plain else self._effects(stems[stem], stem)
+                samples = self._level(samples, stem, together=together)
+                spectra[index] = transformed(samples) if plain else self._spectrum(samples, stem)
+        if plain:
+            return (*banded_sums(spectra, self.random.normal(0, 4)), unsplit)
         if self.random.random() < 0.25:
             spectra *= tone(self.random)
         if self.random.random() < 0.15:
