@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 _BUNDLED = Path(__file__).with_name("sketch.onnx")
 _USABLE = 17.6  # s of a chunk that are kept, about
 _CONTEXT = 128  # frames on each side that are not; all that is further away changes the stems by -85 dB of the mix
-_CUES = 0.35  # how much the rules of `_cues` count beside the network, in log; both err, seldom in the same place
+_CUES = 0.42  # how much the rules of `_cues` count beside the network, in log; both err, seldom in the same place
 _CUE_FLOOR = 0.01  # share that they leave to any stem
-_VOICE = 1.3  # voices that it never heard it takes for instruments: their share is e to this times larger
+_VOICE = 1.2  # voices that it never heard it takes for instruments: their share is e to this times larger
 _GATE_REACH = 64  # frames each way over which it is heard whether a stem sounds
 _GATE_SHARE = 10**-1.2  # of the mix's energy, below which a stem is more likely not there than so quiet
-_GATE_SLOPE = 3.4  # dB that it is turned down for each dB below
+_GATE_SLOPE = 6.0  # dB that it is turned down for each dB below
 
 INFO = ModelInfo(
     name="sketch",
