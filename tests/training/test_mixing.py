@@ -88,3 +88,29 @@ def test_mixes_are_finite_vary_and_repeat_with_the_seed(tmp_path: Path) -> None:
     assert not present[one.unsplit == 1, 2].any()
     whole = np.abs(one.cross.sum(axis=1) - one.power)
     assert whole.max() < 1e-3 * one.power.max()  # stems add up to the mix
+
+
+def test_plain_mix_leaves_its_stems_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is in the middle stays there; without plain mixes echoes, rooms and the like spread some of it."""
+    save_song(tmp_path / "a", "drums", "other")
+    other = np.load(tmp_path / "a" / "other.npy")
+    np.save(tmp_path / "a" / "other.npy", other[:, [0, 0]])
+    aside = {}
+    for chance in (0.0, 1.0):
+        monkeypatch.setattr("training.mixing.PLAIN", chance)
+        batch = Mixer(load_corpus(tmp_path), frames=16, seed=3).batch(12)
+        mid, side = batch.energy[:, STEMS.index("other")].sum(axis=(2, 3)).T
+        aside[chance] = side[mid > 0] / mid[mid > 0]
+    assert aside[1.0].max() < 1e-6
+    assert np.quantile(aside[0.0], 0.7) > 1e-3
+
+
+def test_another_singer_stands_a_little_behind_the_band(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_song(tmp_path / "a", "drums", "bass", "other")
+    save_song(tmp_path / "b", "vocals", seed=1)
+    quiet = np.load(tmp_path / "b" / "vocals.npy") // 4
+    np.save(tmp_path / "b" / "vocals.npy", quiet)
+    monkeypatch.setattr("training.mixing.OTHER_SINGER", 1.0)
+    stems = Mixer(load_corpus(tmp_path), frames=16, seed=4)._from_one_song()
+    voice, band = (np.square(part).mean() for part in (stems.pop("vocals"), np.sum([*stems.values()], axis=0)))
+    assert 10 * np.log10(voice / band) == pytest.approx(-4, abs=0.1)
