@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ from training.bands import EDGES, HOP, N_FFT, RATE
 from training.checkpoints import load_checkpoint
 from training.mixing import STEMS
 from training.network import CONTEXT, STRIDE, Network, features
+from training.onnx_file import traced, write_model
 
 BUNDLED = Path(__file__).parents[1] / "src/stemwright/separators/sketch.onnx"
 
@@ -39,30 +38,18 @@ class Masks(nn.Module):
 
 def export(network: Network, target: Path) -> None:
     """Write the network, with all that its runner must know as metadata, and the weights as float16."""
-    masks = Masks(network).eval()
+    masks = Masks(network)
     frames = 8 * STRIDE
     example = (torch.rand(2, frames, len(EDGES) - 1), torch.rand(frames, len(EDGES) - 1))
     groups = torch.export.Dim("groups", min=1, max=10_000)
     shapes = {"power": {1: STRIDE * groups}, "pan": {0: STRIDE * groups}}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            masks, example, input_names=["power", "pan"], output_names=["masks"], dynamo=True, dynamic_shapes=shapes,
-            verbose=False,
-        )  # fmt: skip
-    if program is None:
-        raise RuntimeError("the network cannot be exported")
-    model = program.model_proto
+    model = traced(masks, example, outputs=["masks"], shapes=shapes)
     halve_weights(model)
     about = {
         "stems": STEMS, "sample_rate": RATE, "n_fft": N_FFT, "hop": HOP, "frames_multiple": STRIDE,
         "context_frames": CONTEXT, "edges": EDGES.tolist(),
     }  # fmt: skip
-    helper.set_model_props(model, {"stemwright": json.dumps(about)})
-    onnx.checker.check_model(model)
-    partial = target.with_suffix(".partial")
-    onnx.save(model, partial)
-    partial.replace(target)
+    write_model(model, target, about)
 
 
 def halve_weights(model: onnx.ModelProto) -> None:

@@ -7,8 +7,6 @@ else for a drum, the others seldom do.
 from __future__ import annotations
 
 import argparse
-import json
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +19,7 @@ from torch import Tensor, nn
 from stemwright.drums.features import BANDS, HOP, LAYERS, RATE, SUBFRAMES
 from training.checkpoints import load_checkpoint
 from training.drums.network import CONTEXT, Network
+from training.onnx_file import traced, write_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,30 +51,15 @@ class Activations(nn.Module):
 def export(networks: Sequence[Network], target: Path) -> None:
     """Write the networks, with all that their runner must know as metadata, and the weights as 8-bit integers."""
     frames = torch.export.Dim("frames", min=2 * CONTEXT, max=100_000)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            Activations(networks).eval(),
-            (torch.rand(1, 4 * CONTEXT, LAYERS, BANDS),),
-            input_names=["features"],
-            output_names=["onsets", "velocities", "kinds", "heights"],
-            dynamo=True,
-            dynamic_shapes={"features": {1: frames}},
-            verbose=False,
-        )
-    if program is None:
-        raise RuntimeError("the network cannot be exported")
-    model = program.model_proto
+    example = (torch.rand(1, 4 * CONTEXT, LAYERS, BANDS),)
+    outputs = ["onsets", "velocities", "kinds", "heights"]
+    model = traced(Activations(networks), example, outputs=outputs, shapes={"features": {1: frames}})
     round_weights(model)
     about = {
         "sample_rate": RATE, "hop": HOP, "subframes": SUBFRAMES, "context_frames": CONTEXT,
         "thresholds": THRESHOLDS,
     }  # fmt: skip
-    helper.set_model_props(model, {"stemwright": json.dumps(about)})
-    onnx.checker.check_model(model)
-    partial = target.with_suffix(".partial")
-    onnx.save(model, partial)
-    partial.replace(target)
+    write_model(model, target, about)
 
 
 def round_weights(model: onnx.ModelProto) -> None:
