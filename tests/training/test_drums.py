@@ -18,7 +18,7 @@ from training.drums import train as training
 from training.drums.evaluate import special
 from training.drums.export import export
 from training.drums.kinship import SAME, kinship
-from training.drums.network import CONTEXT, Network
+from training.drums.network import CONTEXT, Activations, Network
 from training.drums.tally import NOTHING, Tally, matched
 
 from stemwright.drums.features import features_of
@@ -178,23 +178,29 @@ def test_a_flam_is_found_when_both_its_strokes_are() -> None:
         assert tally.asked == {"flams (both strokes)": 1, "ghost notes": 1}
 
 
+@pytest.fixture
+def pool(synthesized: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Ten clips, four of them held back; one thread, the same weights each time."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    monkeypatch.setattr(training, "HELD_BACK", 4)
+    small_pool(tmp_path / "pool", clips=10)
+    return tmp_path / "pool"
+
+
 @pytest.mark.slow
 def test_a_pupil_of_two_networks_comes_to_hear_what_their_mean_hears(
-    synthesized: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    torch.set_num_threads(1)
-    torch.manual_seed(3)
-    monkeypatch.setattr(training, "HELD_BACK", 4)
     monkeypatch.setattr(training, "TAUGHT", 1.0)
-    small_pool(tmp_path / "pool", clips=10)
     masters = [Network().eval(), Network().eval()]
     for name, master in zip("ab", masters, strict=True):
         master.last.bias.data += torch.randn_like(master.last.bias)
         save_checkpoint(master, tmp_path / f"{name}.pt")
     teachers = [tmp_path / "a.pt", tmp_path / "b.pt"]
-    clips = training.read_pool(tmp_path / "pool")
+    clips = training.read_pool(pool)
     batch = {name: part[:4].float() for name, part in clips.items()}
-    labels = training.heard(masters, batch)
+    labels = training.heard(Activations(masters), batch)
     with torch.no_grad():
         outputs = [master(batch["features"]) for master in masters]
     torch.testing.assert_close(labels["onsets"], torch.sigmoid((outputs[0][0] + outputs[1][0]) / 2))
@@ -202,7 +208,7 @@ def test_a_pupil_of_two_networks_comes_to_hear_what_their_mean_hears(
 
     def off(steps: int) -> float:
         """How far a pupil is from what it is taught."""
-        training.train(pool=tmp_path / "pool", out=tmp_path / "pupil", steps=steps, size=(4, 96), teachers=teachers)
+        training.train(pool=pool, out=tmp_path / "pupil", steps=steps, size=(4, 96), teachers=teachers)
         pupil = Network()
         load_checkpoint(pupil, tmp_path / "pupil.pt")
         with torch.no_grad():
@@ -211,17 +217,12 @@ def test_a_pupil_of_two_networks_comes_to_hear_what_their_mean_hears(
     assert off(24) < 0.5 * off(1)
 
 
-def test_loss_falls_and_the_export_runs_in_the_product(
-    synthesized: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    monkeypatch.setattr(training, "HELD_BACK", 4)
-    small_pool(tmp_path / "pool", clips=10)
+@pytest.mark.slow
+def test_loss_falls_and_the_export_runs_in_the_product(pool: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    training.train(pool=tmp_path / "pool", out=run, steps=22, size=(4, 96))
+    training.train(pool=pool, out=run, steps=22, size=(4, 96))
     log = [json.loads(line) for line in run.with_suffix(".jsonl").read_text().splitlines()]
-    first = training.train(pool=tmp_path / "pool", out=tmp_path / "other", steps=2, size=(4, 96))
+    first = training.train(pool=pool, out=tmp_path / "other", steps=2, size=(4, 96))
     assert log[-1]["onset"] < 0.65 * first
     network = Network()
     load_checkpoint(network, run.with_suffix(".pt"))

@@ -14,11 +14,10 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from torch import Tensor, nn
 
 from stemwright.drums.features import BANDS, HOP, LAYERS, RATE, SUBFRAMES
 from training.checkpoints import load_checkpoint
-from training.drums.network import CONTEXT, Network
+from training.drums.network import CONTEXT, Activations, Network
 from training.onnx_file import traced, write_model
 
 if TYPE_CHECKING:
@@ -29,23 +28,6 @@ if TYPE_CHECKING:
 BUNDLED = Path(__file__).parents[2] / "src/stemwright/drums/drums.onnx"
 THRESHOLDS = (0.3,) * 8  # of the lanes, at least; `stemwright.drums.doubts` is stricter with most songs
 _SMALL = 256  # weights that stay as they are
-
-
-class Activations(nn.Module):
-    """Features `[1, N, 3, 72]` to activations, velocities `[1, 2N, 8]` and kinds `[1, 2N, 2]`, 0–1; heights of toms.
-
-    Of several networks the mean of their logits, and of their heights.
-    """
-
-    def __init__(self, networks: Sequence[Network]) -> None:
-        super().__init__()
-        self.networks = nn.ModuleList(networks)
-
-    def forward(self, features: Tensor) -> tuple[Tensor, ...]:
-        """See the class."""
-        outputs = [network(features) for network in self.networks]
-        onsets, velocities, kinds, heights = (sum(parts) / len(outputs) for parts in zip(*outputs, strict=True))
-        return torch.sigmoid(onsets), torch.sigmoid(velocities), torch.sigmoid(kinds), heights
 
 
 def export(networks: Sequence[Network], target: Path) -> None:

@@ -5,13 +5,16 @@ Everything heavy is a dense product. It sees `CONTEXT` frames each way, so that 
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from stemwright.drums.features import BANDS, LAYERS, SUBFRAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CHANNELS: Final = (24, 48, 64)
 STRIDES: Final = (3, 2, 2)  # over the bands
@@ -77,3 +80,20 @@ class Network(nn.Module):
         x = self.last(self.last_norm(self.temporal(x)))
         onsets, velocities, kinds, heights = x.reshape(x.shape[0], -1, sum(OUTPUTS)).split(OUTPUTS, dim=2)
         return onsets, velocities, kinds, heights
+
+
+class Activations(nn.Module):
+    """Features `[B, N, 3, 72]` to activations, velocities `[B, 2N, 8]` and kinds `[B, 2N, 2]`, 0–1; heights of toms.
+
+    Of several networks the mean of their logits, and of their heights.
+    """
+
+    def __init__(self, networks: Sequence[Network]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, ...]:
+        """See the class."""
+        outputs = [network(features) for network in self.networks]
+        onsets, velocities, kinds, heights = (sum(parts) / len(outputs) for parts in zip(*outputs, strict=True))
+        return torch.sigmoid(onsets), torch.sigmoid(velocities), torch.sigmoid(kinds), heights

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from training.checkpoints import load_checkpoint, save_checkpoint
-from training.drums.network import Network
+from training.drums.network import Activations, Network
 from training.running import Run
 
 if TYPE_CHECKING:
@@ -119,12 +119,10 @@ def total(parts: dict[str, Tensor]) -> Tensor:
     return parts["onset"] + 0.05 * parts["velocity"] + 0.01 * parts["kind"] + 0.03 * parts["height"]
 
 
-def heard(teachers: Sequence[Network], batch: Batch) -> Batch:
-    """What the teachers hear in a batch, as labels: the mean of their logits. Heights only where the batch has them."""
+def heard(teachers: Activations, batch: Batch) -> Batch:
+    """What the teachers hear in a batch, as labels; heights only where the batch has them."""
     with torch.no_grad():
-        outputs = [teacher(batch["features"]) for teacher in teachers]
-        means = [torch.stack(parts).mean(0) for parts in zip(*outputs, strict=True)]
-    labels = dict(zip(NAMES[1:], [*(part.sigmoid() for part in means[:3]), means[3]], strict=True))
+        labels = dict(zip(NAMES[1:], teachers(batch["features"]), strict=True))
     labels["heights"] = torch.where(torch.isfinite(batch["heights"]), labels["heights"], torch.nan)
     return labels
 
@@ -152,9 +150,10 @@ def train(
     network = Network()
     if start:
         load_checkpoint(network, start)
-    masters = [Network().eval() for _ in teachers]
+    masters = [Network() for _ in teachers]
     for master, path in zip(masters, teachers, strict=True):
         load_checkpoint(master, path)
+    taught = Activations(masters).eval()
     out.parent.mkdir(parents=True, exist_ok=True)
     shards, clips = len([*pool.glob("*.npz")]), read_pool(pool)
     began = checked = loaded = time.monotonic()
@@ -180,7 +179,7 @@ def train(
             outputs = network(clip["features"])
             loss = total(losses(outputs, clip))
             if masters:
-                loss = (1 - TAUGHT) * loss + TAUGHT * total(losses(outputs, heard(masters, clip)))
+                loss = (1 - TAUGHT) * loss + TAUGHT * total(losses(outputs, heard(taught, clip)))
             run.step(loss, done=done)
             if run.steps % EVERY_STEPS == 0:
                 run.note(step=run.steps, minutes=round((now - began) / 60, 1), loss=round(run.loss, 5))

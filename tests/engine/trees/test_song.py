@@ -325,12 +325,12 @@ def test_silence_stays_silent(tmp_path: Path) -> None:
 
 
 def test_sketch_in_several_nodes_adds_up(tmp_path: Path) -> None:
-    mix = sound("song", seconds=3)
+    snares = 0.6 * np.exp(-40 * (np.arange(3 * 44_100) / 44_100 % 0.5))  # loud enough to be heard beside all else
+    mix = sound("song", seconds=3) + (snares * sound("noise", seconds=3)).astype(np.float32)
     inner = "{_: sketch, drums: drums, not_drums: {_: sketch, bass: bass, residual: other}}"
     stems = take_apart(f"_: sketch\nvocals: vocals\nnot_vocals: {inner}", mix, tmp_path)
     assert level_db(total(stems) - mix, mix) < -100
-    levels = {stem: level_db(part, mix) for stem, part in stems.items()}
-    assert min(levels["vocals"], levels["bass"], levels["other"]) > -60, levels  # it may hear no drums in such a song
+    assert all(level_db(part, mix) > -60 for part in stems.values())
 
 
 def test_one_node_gives_what_the_model_gives_alone(tmp_path: Path) -> None:
