@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from stemwright.drums.features import BANDS, HOP, LAYERS, RATE, SUBFRAMES, FrameFeatures
 from stemwright.errors import WeightsError
+from stemwright.weights.onnx import open_ours
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from onnxruntime import InferenceSession
-
-    from stemwright.types import Digest, Seconds
+    from stemwright.types import Seconds
 
 BUNDLED: Final = Path(__file__).with_name("drums.onnx")
 SUBFRAME: Final[Seconds] = HOP / SUBFRAMES / RATE  # from one row of activations to the next
@@ -53,7 +51,9 @@ class DrumNetwork:
 
     def __init__(self, weights: Path = BUNDLED) -> None:
         """Load it. Raises `WeightsError` when the file is damaged or of another kind."""
-        self._session, about, self.digest = _open(weights)
+        self._session, about, self.digest = open_ours(weights, threads=1)
+        if (about["sample_rate"], about["hop"], about["subframes"]) != (RATE, HOP, SUBFRAMES):
+            raise WeightsError(f"the weights of the drum network ({weights}) are of another version")
         self.context: int = about["context_frames"]
         self.thresholds: tuple[float, ...] = tuple(about["thresholds"])
 
@@ -116,24 +116,3 @@ def silence(rows: int) -> Activations:
     """So many half frames in which nothing is struck."""
     lanes, kinds, heights = (np.zeros((rows, columns), np.float32) for columns in (8, 2, 1))
     return Activations(lanes, lanes, kinds, heights)
-
-
-def _open(weights: Path) -> tuple[InferenceSession, dict[str, Any], Digest]:
-    """The session, what the file says about itself, and the file's SHA-256."""
-    import hashlib
-
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.use_deterministic_compute = True
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        data = weights.read_bytes()
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        about = json.loads(session.get_modelmeta().custom_metadata_map["stemwright"])
-    except Exception as error:  # onnxruntime has many kinds and no common one
-        raise WeightsError(f"the weights of the drum network ({weights}) cannot be read: {error}") from error
-    if (about["sample_rate"], about["hop"], about["subframes"]) != (RATE, HOP, SUBFRAMES):
-        raise WeightsError(f"the weights of the drum network ({weights}) are of another version")
-    return session, about, hashlib.sha256(data).hexdigest()

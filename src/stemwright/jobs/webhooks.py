@@ -6,7 +6,6 @@ import asyncio
 import base64
 import json
 import re
-import socket
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,28 +15,30 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stemwright import __version__
 from stemwright.errors import CallbackUrlError, OptionError
-from stemwright.jobs._addresses import Allowed, is_host_name, parsed
+from stemwright.jobs._addresses import Allowed
+from stemwright.jobs.outbound import (
+    RefusedAddressError,
+    UnresolvableError,
+    allowed_addresses,
+    answer,
+    checked_url,
+    resolve_by_system,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
-    from typing import TypeAlias
+    from collections.abc import Callable, Mapping, Sequence
 
     import httpx
     from standardwebhooks import Webhook
 
-    from stemwright.jobs._addresses import Address
+    from stemwright.jobs.outbound import Resolve
     from stemwright.types import Seconds
 
-    Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]  # host, port -> addresses
-
-MAX_URL: Final = 2048  # characters
 LONGEST_BACKOFF: Final[Seconds] = 600.0
 LONGEST_RETRY_AFTER: Final[Seconds] = 3600.0
 _MAX_ANSWER: Final = 64 * 1024  # bytes read of an answer, only so that the receiver can finish it
 _ANSWER_TIME: Final[Seconds] = 1.0
-_ADDRESSES_TRIED: Final = 4
 _JITTER: Final = 0.25
-_URL = re.compile(r"https?://(?P<host>\[[0-9a-f:.]+\]|[^/?#@:\[\]%]+)(?::(?P<port>[0-9]{1,5}))?(?:[/?#].*)?", re.I)
 _MESSAGE_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")  # no full stop: it delimits what is signed
 
 
@@ -58,30 +59,10 @@ def check_url(url: str) -> str:
 
     Looks at the text alone: whether the address may be called shows when it is sent. Raises `CallbackUrlError`.
     """
-    return str(_checked(url))
-
-
-def _checked(url: str) -> httpx.URL:
-    import httpx
-
-    if len(url) > MAX_URL:
-        raise CallbackUrlError(f"the callback URL is longer than {MAX_URL} characters")
-    if "\\" in url or not url.isprintable() or " " in url:
-        raise CallbackUrlError("the callback URL holds a space, a backslash or a control character")
-    if (match := _URL.fullmatch(url)) is None:
-        raise CallbackUrlError("the callback URL must be http:// or https://, a host and perhaps a port, no user name")
-    if match["port"] is not None and not 0 < int(match["port"]) < 65536:
-        raise CallbackUrlError("the callback URL's port must be 1 to 65535")
     try:
-        found = httpx.URL(url).copy_with(fragment=None)
-    except httpx.InvalidURL:
-        raise CallbackUrlError("the callback URL's host is not valid") from None
-    host = found.raw_host.decode("ascii")
-    if parsed(host) is None and not is_host_name(host):
-        raise CallbackUrlError("the callback URL's host is not valid")
-    if len(str(found)) > MAX_URL:
-        raise CallbackUrlError(f"the callback URL is longer than {MAX_URL} characters once it is encoded")
-    return found
+        return str(checked_url(url))
+    except ValueError as error:
+        raise CallbackUrlError(f"the callback URL {error}") from None
 
 
 def backoff(attempt: int, random: Callable[[], float]) -> Seconds:
@@ -91,12 +72,6 @@ def backoff(attempt: int, random: Callable[[], float]) -> Seconds:
     """
     about = min(5.0 ** min(max(attempt, 1) - 1, 8), LONGEST_BACKOFF / (1 + _JITTER))
     return about * (1 + _JITTER * (2 * random() - 1))
-
-
-async def resolve_by_system(host: str, port: int) -> list[str]:
-    """The addresses of `host`, best first, as the system finds them. Raises `OSError`, `UnicodeError`."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
 
 
 class _FailedError(Exception):
@@ -155,9 +130,6 @@ class Sender:
             raise ValueError(f"a message id has letters, digits, - and _ only: {message_id!r}")
         now = datetime.now(UTC)  # of this try, not of the event: receivers refuse what is older than 5 minutes
         headers = {
-            "Accept": "*/*",
-            "Accept-Encoding": "identity",
-            "Connection": "close",
             "Content-Type": "application/json",
             "User-Agent": f"stemwright/{__version__}",
             "webhook-id": message_id,
@@ -174,76 +146,29 @@ class Sender:
         import httpx
 
         try:
-            target = _checked(url)
+            target = checked_url(url)
+        except ValueError as error:
+            raise _FailedError(CallbackUrlError.code) from error
+        try:
             async with asyncio.timeout_at(deadline):
-                addresses = await self._addresses(target)
-            return await self._try_each(target, addresses=addresses, body=body, headers=headers, deadline=deadline)
-        except CallbackUrlError as error:
-            raise _FailedError(error.code) from error
+                addresses = await allowed_addresses(target, allowed=self._allowed, resolve=self._resolve)
+            async with answer(
+                target, addresses, headers=headers, deadline=deadline, patience=self._timeout, tls=self._tls, body=body
+            ) as response:
+                with suppress(TimeoutError, httpx.TransportError):
+                    async with asyncio.timeout_at(min(deadline, asyncio.get_running_loop().time() + _ANSWER_TIME)):
+                        await _read_some(response)
+            return response.status_code, response.headers.get("retry-after")
+        except UnresolvableError as error:
+            raise _FailedError("unresolvable") from error
+        except RefusedAddressError as error:
+            raise _FailedError("refused_address") from error
         except (TimeoutError, httpx.TimeoutException) as error:
             raise _FailedError("timeout") from error
         except httpx.ProtocolError as error:
             raise _FailedError("bad_response") from error
         except httpx.TransportError as error:
             raise _FailedError("tls_failed" if _is_of_tls(error) else "connection_failed") from error
-
-    async def _addresses(self, url: httpx.URL) -> list[Address]:
-        """Where the host is, all of it allowed: what is connected to is one of these, never a name resolved again."""
-        host = url.raw_host.decode("ascii")
-        found: Sequence[str] = [host]
-        if parsed(host) is None:
-            try:
-                found = await self._resolve(host, url.port or (443 if url.scheme == "https" else 80))
-            except (OSError, UnicodeError) as error:
-                raise _FailedError("unresolvable") from error
-        addresses = [address for text in dict.fromkeys(found) if (address := parsed(text)) is not None]
-        if not addresses:
-            raise _FailedError("unresolvable")
-        if self._allowed.refused(host, addresses):
-            raise _FailedError("refused_address")
-        return addresses[:_ADDRESSES_TRIED]
-
-    async def _try_each(
-        self, url: httpx.URL, *, addresses: Sequence[Address], body: str, headers: Mapping[str, str], deadline: float
-    ) -> tuple[int, str | None]:
-        """Connect to one address after the other until one takes the message; each has its share of the time."""
-        import httpx
-
-        for left in range(len(addresses), 0, -1):
-            share = max(0.001, deadline - asyncio.get_running_loop().time()) / left
-            request = httpx.Request(
-                "POST",
-                url.copy_with(host=str(addresses[-left])),
-                content=body.encode(),
-                headers={"Host": url.netloc.decode("ascii"), **headers},
-                extensions={
-                    "sni_hostname": url.raw_host.decode("ascii").rstrip("."),  # also the name that TLS verifies
-                    "timeout": {"connect": share},
-                },
-            )
-            try:
-                return await self._exchange(request, deadline=deadline)
-            except (httpx.ConnectError, httpx.ConnectTimeout):  # nothing was sent yet
-                if left == 1:
-                    raise
-        raise AssertionError("no address")
-
-    async def _exchange(self, request: httpx.Request, *, deadline: float) -> tuple[int, str | None]:
-        """Send, and read the answer's head; of its body no more than politeness asks for.
-
-        A bare transport, new each time: it knows no redirects, proxies, cookies or netrc, and no two hosts of one
-        address share a connection.
-        """
-        import httpx
-
-        async with httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False) as transport:
-            async with asyncio.timeout_at(deadline):
-                response = await transport.handle_async_request(request)
-            with suppress(TimeoutError, httpx.TransportError):
-                async with asyncio.timeout_at(min(deadline, asyncio.get_running_loop().time() + _ANSWER_TIME)):
-                    await _read_some(response)
-            await response.aclose()
-        return response.status_code, response.headers.get("retry-after")
 
 
 async def _read_some(response: httpx.Response) -> None:

@@ -15,13 +15,16 @@ from stemwright.errors import (
     OptionError,
     StemwrightError,
     UnknownModelError,
+    WeightsError,
 )
 from stemwright.separators.protocol import Availability, LoadOptions, ModelInfo, ModelSpec
+from stemwright.weights.onnx import open_network
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
+    from onnxruntime import InferenceSession
 
     from stemwright.separators._custom_file import CustomFile, Transform
     from stemwright.types import Samples
@@ -235,21 +238,14 @@ def _find(name: str, folder: Path) -> Path | None:
     return None
 
 
-def _open(path: Path, weights: Path) -> tuple[Any, str]:
+def _open(path: Path, weights: Path) -> tuple[InferenceSession, str]:
     """The session, and the SHA-256 over description and weights. Raises `ModelFileError`."""
-    import onnxruntime
-
     try:
         data = weights.read_bytes()
         digest = hashlib.sha256(path.read_bytes() + hashlib.sha256(data).digest()).hexdigest()
     except OSError as error:
         raise ModelFileError(f"{path.name}: model: {weights.name} cannot be read: {error.strerror}") from error
-    options = onnxruntime.SessionOptions()
-    options.use_deterministic_compute = True
-    options.intra_op_num_threads = os.cpu_count() or 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"]), digest
-    except Exception as error:  # onnxruntime has many kinds and no common one
+        return open_network(data, threads=os.cpu_count() or 1), digest
+    except WeightsError as error:
         raise ModelFileError(f"{path.name}: model: {weights.name} is no ONNX model that runs here: {error}") from error

@@ -5,13 +5,21 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from stemwright.errors import CallbackUrlError, OptionError, StemwrightError, TooLargeError, writing
-from stemwright.jobs._addresses import Allowed, parsed
-from stemwright.jobs.webhooks import check_url, resolve_by_system
+from stemwright.errors import OptionError, StemwrightError, TooLargeError, writing
+from stemwright.jobs._addresses import Allowed
+from stemwright.jobs.outbound import (
+    RefusedAddressError,
+    UnresolvableError,
+    allowed_addresses,
+    answer,
+    checked_url,
+    resolve_by_system,
+)
 from stemwright.studio.submit import Upload
 
 if TYPE_CHECKING:
@@ -19,12 +27,11 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from stemwright.jobs._addresses import Address
-    from stemwright.jobs.webhooks import Resolve
+    from stemwright.jobs.outbound import Resolve
     from stemwright.types import Seconds
 
 _PIECE: Final = 1 << 20
-_ADDRESSES_TRIED: Final = 4
+_PATIENCE: Final[Seconds] = 30.0
 
 
 class SourceUrlError(OptionError):
@@ -60,75 +67,31 @@ async def fetch_upload(
     """
     import httpx
 
+    try:
+        target = checked_url(url)
+    except ValueError as error:
+        raise SourceUrlError(f"the URL {error}") from None
+    host = target.raw_host.decode("ascii")
+    deadline = asyncio.get_running_loop().time() + timeout
+    tls = httpx.create_ssl_context(trust_env=False)
     with writing(), tempfile.NamedTemporaryFile(prefix="fetch-", dir=folder, delete=False) as file:
         path = Path(file.name)
-    try:
-        async with asyncio.timeout(timeout):
-            target, addresses = await _addresses(url, Allowed(allow), resolve)
-            return await _into(path, target, addresses, max_bytes=max_bytes, room=room)
-    except BaseException as error:
-        path.unlink(missing_ok=True)
-        if isinstance(error, TimeoutError | httpx.TransportError):
-            raise UnreachableError(f"the recording could not be fetched: {type(error).__name__}") from error
-        raise
-
-
-async def _addresses(url: str, allowed: Allowed, resolve: Resolve) -> tuple[httpx.URL, list[Address]]:
-    """A URL and where its host is, all of it allowed."""
-    import httpx
-
-    try:
-        target = httpx.URL(check_url(url))
-    except CallbackUrlError as error:
-        raise SourceUrlError(error.message.replace("callback URL", "URL")) from None
-    host = target.raw_host.decode("ascii")
-    found: Sequence[str] = [host]
-    if parsed(host) is None:
+    with ExitStack() as undo:
+        undo.callback(path.unlink, missing_ok=True)
         try:
-            found = await resolve(host, target.port or (443 if target.scheme == "https" else 80))
-        except (OSError, UnicodeError):
-            found = []
-    addresses = [address for text in dict.fromkeys(found) if (address := parsed(text)) is not None]
-    if not addresses:
-        raise UnreachableError(f"there is no address of {host}")
-    if allowed.refused(host, addresses):
-        raise SourceUrlError(f"{host} is not on the public internet, and not listed in callbacks.allow")
-    return target, addresses[:_ADDRESSES_TRIED]
-
-
-async def _into(
-    path: Path, target: httpx.URL, addresses: list[Address], *, max_bytes: int, room: Callable[[int], None]
-) -> Upload:
-    import httpx
-
-    for left in range(len(addresses), 0, -1):
-        request = httpx.Request(
-            "GET",
-            target.copy_with(host=str(addresses[-left])),
-            headers={
-                "Host": target.netloc.decode("ascii"),
-                "Accept": "*/*",
-                "Accept-Encoding": "identity",
-                "Connection": "close",
-            },
-            extensions={
-                "sni_hostname": target.raw_host.decode("ascii").rstrip("."),
-                "timeout": {"connect": 10.0, "read": 30.0, "write": 30.0, "pool": 30.0},
-            },
-        )
-        # a bare transport: it knows no redirects, proxies, cookies or netrc
-        async with httpx.AsyncHTTPTransport(verify=httpx.create_ssl_context(trust_env=False), trust_env=False) as way:
-            try:
-                response = await way.handle_async_request(request)
-            except (httpx.ConnectError, httpx.ConnectTimeout):
-                if left == 1:
-                    raise
-                continue
-            try:
-                return await _read(response, path, target, max_bytes=max_bytes, room=room)
-            finally:
-                await response.aclose()
-    raise AssertionError("no address")
+            async with asyncio.timeout_at(deadline):
+                addresses = await allowed_addresses(target, allowed=Allowed(allow), resolve=resolve)
+                way = answer(target, addresses, headers={}, deadline=deadline, patience=_PATIENCE, tls=tls)
+                async with way as response:
+                    upload = await _read(response, path, target, max_bytes=max_bytes, room=room)
+        except UnresolvableError:
+            raise UnreachableError(f"there is no address of {host}") from None
+        except RefusedAddressError:
+            raise SourceUrlError(f"{host} is not on the public internet, and not listed in callbacks.allow") from None
+        except (TimeoutError, httpx.TransportError) as error:
+            raise UnreachableError(f"the recording could not be fetched: {type(error).__name__}") from error
+        undo.pop_all()
+    return upload
 
 
 async def _read(

@@ -1,0 +1,49 @@
+"""Networks in onnxruntime on the processor: the same bits each time, and no thread that spins while others work."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from stemwright.errors import WeightsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from onnxruntime import InferenceSession
+
+    from stemwright.types import Digest
+
+
+def open_network(model: bytes, *, threads: int, arena: bool = True) -> InferenceSession:
+    """The session of an ONNX model; `threads` work at each operator, and an `arena` keeps the memory that it once held.
+
+    Raises `WeightsError` for what onnxruntime cannot run.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.use_deterministic_compute = True
+    options.intra_op_num_threads = threads  # its own default pins them to cores, busy or not
+    options.log_severity_level = 3
+    options.enable_cpu_mem_arena = arena
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has many kinds and no common one
+        raise WeightsError(f"onnxruntime cannot run it: {error}") from error
+
+
+def open_ours(weights: Path, *, threads: int, arena: bool = True) -> tuple[InferenceSession, dict[str, Any], Digest]:
+    """As `open_network`, for a file that `training/` wrote: also what it says about itself, and its SHA-256.
+
+    Raises `WeightsError` when it is damaged or of another kind.
+    """
+    try:
+        data = weights.read_bytes()
+        session = open_network(data, threads=threads, arena=arena)
+        about = json.loads(session.get_modelmeta().custom_metadata_map["stemwright"])
+    except (OSError, WeightsError, KeyError, ValueError) as error:
+        raise WeightsError(f"{weights.name} ({weights}) cannot be read: {error}") from error
+    return session, about, hashlib.sha256(data).hexdigest()
