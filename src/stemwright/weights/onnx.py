@@ -45,5 +45,5 @@ def open_ours(weights: Path, *, threads: int, arena: bool = True) -> tuple[Infer
         session = open_network(data, threads=threads, arena=arena)
         about = json.loads(session.get_modelmeta().custom_metadata_map["stemwright"])
     except (OSError, WeightsError, KeyError, ValueError) as error:
-        raise WeightsError(f"{weights.name} ({weights}) cannot be read: {error}") from error
+        raise WeightsError(f"the weights {weights} cannot be read: {error}") from error
     return session, about, hashlib.sha256(data).hexdigest()
