@@ -53,7 +53,7 @@ def test_rank_fits_where_it_is_kept(name: str, at: float, ageing: float) -> None
 
 def test_work_is_enqueued_with_its_row_or_not_at_all(desk: Desk) -> None:
     run_id = desk.run(desk.song())
-    assert desk.queue.status(run_id) == "ENQUEUED"
+    assert desk.queue.statuses([run_id]) == {run_id: "ENQUEUED"}
 
     def fail() -> None:
         with desk.db.session() as session:
@@ -64,7 +64,7 @@ def test_work_is_enqueued_with_its_row_or_not_at_all(desk: Desk) -> None:
 
     with pytest.raises(RuntimeError):
         fail()
-    assert desk.queue.status("lost") is None
+    assert desk.queue.statuses(["lost"]) == {}
 
 
 def test_what_is_cancelled_leaves_the_queue(desk: Desk) -> None:

@@ -169,10 +169,6 @@ class Queue:
         """The rank of a job that comes now."""
         return rank_of(priority, at=time.time(), ageing=self._config.ageing)
 
-    def status(self, run_id: str) -> str | None:
-        """What DBOS holds of a run: its status, or None when it knows nothing of it."""
-        return self.statuses([run_id]).get(run_id)
-
     def statuses(self, run_ids: list[str]) -> dict[str, str]:
         """What DBOS holds of runs: the status of each that it knows."""
         found = self._client.list_workflows(workflow_ids=run_ids, load_input=False, load_output=False)
