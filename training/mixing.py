@@ -110,9 +110,11 @@ def _loud(samples: npt.NDArray[np.int16]) -> npt.NDArray[np.bool_]:
 
 
 class Mixer:
-    """Draws mixes of `frames` frames from songs."""
+    """Draws mixes of `frames` frames from songs. Raises ValueError when there are none."""
 
     def __init__(self, songs: list[Song], *, frames: int, seed: int) -> None:
+        if not songs:
+            raise ValueError("there is no song to mix")
         self.frames = frames
         self.samples = (frames - 1) * HOP + N_FFT
         self.random = np.random.default_rng(seed)

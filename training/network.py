@@ -80,11 +80,13 @@ class Network(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """See the class."""
-        x = F.relu(self.first(F.pad(features, (0, self.padding))) + self.place[0])
+        x = self.first(F.pad(features, (0, self.padding)))
+        x = F.relu(x + self.place[0].type_as(x))
         passed = []
         for level, block in enumerate(self.encode):
             if level:
-                x = F.relu(self.down[level - 1](x) + self.place[level])
+                x = self.down[level - 1](x)
+                x = F.relu(x + self.place[level].type_as(x))
             x = block(x)
             passed.append(x)
         x = x + self._bottleneck(x)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -37,15 +39,22 @@ class Muon(torch.optim.Optimizer):
                 param.mul_(1 - group["lr"] * group["decay"]).add_(update, alpha=-group["lr"] * scale)
 
 
+@cache
+def has_bfloat16() -> bool:
+    """Whether this processor multiplies matrices of bfloat16 faster than of float32 (AMX, AVX-512)."""
+    about = Path("/proc/cpuinfo")
+    return about.is_file() and not {"amx_bf16", "avx512_bf16"}.isdisjoint(about.read_text().split())
+
+
 def orthogonal(matrix: Tensor, *, rounds: int = 5) -> Tensor:
     """About the nearest matrix with orthonormal rows or columns, `[R, C]` in and out."""
     flip = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if flip else matrix
-    x = x / (x.norm() + 1e-7)
+    x = (matrix.T if flip else matrix).contiguous()
+    x = (x / (x.norm() + 1e-7)).to(torch.bfloat16 if has_bfloat16() else torch.float32)
     for _ in range(rounds):
         square = x @ x.T
-        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
-    return cast("Tensor", x.T if flip else x)
+        x = torch.addmm(x, torch.addmm(square, square, square, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
+    return (x.T if flip else x).to(matrix.dtype)
 
 
 def make_optimisers(network: nn.Module, *, lr: float) -> list[torch.optim.Optimizer]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
+from collections import deque
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +20,7 @@ from training.evaluate import score, separate
 from training.export import export
 from training.network import Network, features
 from training.optimiser import orthogonal
-from training.train import WIDTHS, train
+from training.train import WIDTHS, Mixes, Replay, train
 
 from sounds import level_db
 from stemwright.separators.sketch import Sketch
@@ -50,7 +53,7 @@ def test_loss_falls_and_the_export_runs_in_the_engine(tmp_path: Path) -> None:
         save_stems(tmp_path / f"corpus/train/song-{seed}", seconds=12, seed=seed)
     true = save_stems(tmp_path / "corpus/test/song-9", seconds=22, seed=9)
     run = tmp_path / "run"
-    train(corpus=tmp_path / "corpus", out=run, steps=120, batch=2, frames=64)
+    train(corpus=tmp_path / "corpus", out=run, steps=120, size=(2, 64))
     log = [json.loads(line) for line in run.with_suffix(".jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in log if "loss" in line]
     assert losses[-1] < losses[0] - 0.15
@@ -92,12 +95,44 @@ def test_checkpoint_goes_on_where_it_ended(tmp_path: Path) -> None:
     assert (tmp_path / "a.pt").stat().st_size < 12e6
 
 
+def test_a_mix_taken_again_has_another_tone_and_is_the_same_to_every_mask(tmp_path: Path) -> None:
+    """Whatever the tone, a mask that is constant within bands is as right as it was in each of them."""
+    save_stems(tmp_path / "train/song-1", seconds=6, seed=1)
+    with closing(Replay(Mixes(tmp_path, batch=2, frames=16, seed=1))) as replay:
+        replay._kept = deque([replay._kept[0]])  # the first batch only
+        one, other = replay.take(), replay.take()
+    (power, pan, cross, energy, _), (power2, pan2, cross2, energy2, _) = one, other
+    sounds = power > 1e-3 * power.max()
+    tone = 10 * torch.log10(power2 / power)[sounds]
+    assert float(tone.std()) > 0.5
+    assert torch.allclose(cross2 * power[:, None], cross * power2[:, None], rtol=1e-3, atol=1e-6)
+    assert torch.allclose(energy2 * power[:, None], energy * power2[:, None], rtol=1e-3, atol=1e-6)
+    assert torch.allclose((pan2 * power[:, 0]).abs(), (pan * power2[:, 0]).abs(), rtol=1e-3, atol=1e-6)
+
+
+def test_what_stops_the_mixing_stops_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.train.RELOAD_BATCHES", 2)
+    folder = tmp_path / "train/song-1"
+    save_stems(folder, seconds=6, seed=1)
+    with closing(Replay(Mixes(tmp_path, batch=1, frames=16, seed=1))) as replay:
+        for path in folder.iterdir():
+            path.unlink()  # gone when the corpus is read again
+        with pytest.raises(ValueError, match="no song"):
+            for _ in range(3000):
+                replay.take()
+                time.sleep(0.01)
+
+
 @pytest.mark.parametrize("shape", [(64, 200), (200, 64), (96, 96)])
-def test_orthogonal_has_singular_values_near_one(shape: tuple[int, int]) -> None:
+def test_orthogonal_has_singular_values_near_one(shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    values = torch.linalg.svdvals(orthogonal(matrix))
+    monkeypatch.setattr("training.optimiser.has_bfloat16", lambda: False)
+    whole = orthogonal(matrix)
+    values = torch.linalg.svdvals(whole)
     assert float(values.min()) > 0.5
     assert float(values.max()) < 1.5
+    monkeypatch.setattr("training.optimiser.has_bfloat16", lambda: True)
+    assert float((orthogonal(matrix) - whole).norm() / whole.norm()) < 0.03
 
 
 def test_score_is_the_ratio_of_signal_to_error() -> None:

@@ -7,23 +7,21 @@ one, so the stems add up to the mix.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from stemwright.errors import DeviceUnavailableError, OptionError, UnknownModelError, WeightsError
+from stemwright.errors import DeviceUnavailableError, OptionError, UnknownModelError
 from stemwright.separators._cues import Cues
 from stemwright.separators._stft import BLOCK, Spectrum, Stft, in_threads
 from stemwright.separators.protocol import Availability, LoadOptions, ModelInfo, ModelSpec
+from stemwright.weights.onnx import open_ours
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
-
-    from stemwright.types import Digest, Samples, StemName
+    from stemwright.types import Samples, StemName
 
 _BUNDLED = Path(__file__).with_name("sketch.onnx")
 _USABLE = 17.6  # s of a chunk that are kept, about
@@ -86,7 +84,8 @@ class Sketch:
 
     def __init__(self, weights: Path = _BUNDLED) -> None:
         """Load the network. Raises `WeightsError` when the file is damaged or of another kind."""
-        self._session, about, digest = _open(weights)
+        # An arena keeps 30 of a short song's 290 MB.
+        self._session, about, digest = open_ours(weights, threads=os.cpu_count() or 1, arena=False)
         self._stft = Stft(about["n_fft"])
         self._edges = np.asarray(about["edges"])
         bins = (self._edges[:-1] + self._edges[1:] - 1) / 2
@@ -202,24 +201,3 @@ def _around(energy: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     width = 2 * _GATE_REACH + 1
     sums: npt.NDArray[np.float64] = np.maximum(total[..., width:] - total[..., :-width], 0)
     return sums
-
-
-def _open(weights: Path) -> tuple[InferenceSession, dict[str, Any], Digest]:
-    """The session, what the file says about itself, and the file's SHA-256."""
-    import hashlib
-
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.use_deterministic_compute = True
-    options.intra_op_num_threads = os.cpu_count() or 1  # its own default pins them to cores, busy or not
-    options.log_severity_level = 3
-    options.enable_cpu_mem_arena = False  # it keeps what it ever held: 30 MB of a short song's 290
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the transforms use the same cores
-    try:
-        data = weights.read_bytes()
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        about = json.loads(session.get_modelmeta().custom_metadata_map["stemwright"])
-    except Exception as error:  # onnxruntime has many kinds and no common one
-        raise WeightsError(f"the weights of sketch ({weights}) cannot be read: {error}") from error
-    return session, about, hashlib.sha256(data).hexdigest()
