@@ -87,7 +87,7 @@ def test_upload_becomes_song_run_and_job_and_its_file_is_moved_away(studio: Stud
     assert not list(studio.incoming.iterdir())
     song = songs.get_song(studio, job["song_id"], owner=ME)
     assert (song["title"], song["file_name"], song["state"]) == ("Träumerei", "Träumerei.wav", "queued")
-    assert studio.queue.status(_run_of(studio, job["id"])) == "ENQUEUED"
+    assert [*studio.queue.statuses([_run_of(studio, job["id"])]).values()] == ["ENQUEUED"]
 
 
 def _run_of(studio: Studio, job_id: str) -> str:
@@ -169,10 +169,10 @@ def test_cancelling_one_of_two_lets_the_run_go_on_and_the_last_ends_it(studio: S
     run_id = _run_of(studio, one["id"])
     assert jobs.cancel_job(studio, one["id"], owner=ME)["status"] == "cancelled"
     assert jobs.get_job(studio, two["id"], owner=ME)["status"] == "queued"
-    assert studio.queue.status(run_id) == "ENQUEUED"
+    assert studio.queue.statuses([run_id]) == {run_id: "ENQUEUED"}
     assert jobs.cancel_job(studio, two["id"], owner=ME)["status"] == "cancelled"
     assert jobs.cancel_job(studio, two["id"], owner=ME)["status"] == "cancelled"
-    assert studio.queue.status(run_id) == "CANCELLED"
+    assert studio.queue.statuses([run_id]) == {run_id: "CANCELLED"}
 
 
 def test_cancelled_job_can_be_tried_again_and_a_queued_one_cannot(studio: Studio) -> None:
@@ -182,7 +182,7 @@ def test_cancelled_job_can_be_tried_again_and_a_queued_one_cannot(studio: Studio
     jobs.cancel_job(studio, job["id"], owner=ME)
     again = resubmit(studio, job["id"], owner=ME)
     assert (again["id"], again["status"]) == (job["id"], "queued")
-    assert studio.queue.status(_run_of(studio, job["id"])) == "ENQUEUED"
+    assert [*studio.queue.statuses([_run_of(studio, job["id"])]).values()] == ["ENQUEUED"]
 
 
 def _callbacks(studio: Studio) -> int:
