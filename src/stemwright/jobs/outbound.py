@@ -69,7 +69,7 @@ async def resolve_by_system(host: str, port: int) -> list[str]:
     return [str(address[0]) for *_, address in found]
 
 
-async def allowed_addresses(url: httpx.URL, *, allowed: Allowed, resolve: Resolve) -> list[Address]:
+async def _addresses(url: httpx.URL, *, allowed: Allowed, resolve: Resolve) -> list[Address]:
     """Where the host is, all of it allowed. Raises `UnresolvableError`, `RefusedAddressError`."""
     host = url.raw_host.decode("ascii")
     found: Sequence[str] = [host]
@@ -89,25 +89,28 @@ async def allowed_addresses(url: httpx.URL, *, allowed: Allowed, resolve: Resolv
 @asynccontextmanager
 async def answer(
     url: httpx.URL,
-    addresses: Sequence[Address],
     *,
+    allowed: Allowed,
+    resolve: Resolve,
     headers: Mapping[str, str],
     deadline: float,
     patience: Seconds,
     tls: ssl.SSLContext,
     body: str | None = None,
 ) -> AsyncIterator[httpx.Response]:
-    """What the first of the addresses that can be connected to answers; POST with a body, GET without.
+    """What the first of the host's addresses that can be connected to answers; POST with a body, GET without.
 
     Until the answer's head is there, `deadline` (of the loop's clock) holds, of which each address gets its share; no
     connection and no piece of the answer is waited for longer than `patience`. What is connected to is one of these
     addresses, never a name resolved again. A bare transport, new each time: it knows no redirects, proxies, cookies or
     netrc, and no two hosts of one address share a connection.
-    Raises `TimeoutError`, `httpx.TransportError`.
+    Raises `UnresolvableError`, `RefusedAddressError`, `TimeoutError`, `httpx.TransportError`.
     """
     import httpx
 
     loop = asyncio.get_running_loop()
+    async with asyncio.timeout_at(deadline):
+        addresses = await _addresses(url, allowed=allowed, resolve=resolve)
     for left in range(len(addresses), 0, -1):
         request = httpx.Request(
             "GET" if body is None else "POST",

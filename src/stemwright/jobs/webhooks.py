@@ -15,15 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stemwright import __version__
 from stemwright.errors import CallbackUrlError, OptionError
+from stemwright.jobs import outbound
 from stemwright.jobs._addresses import Allowed
-from stemwright.jobs.outbound import (
-    RefusedAddressError,
-    UnresolvableError,
-    allowed_addresses,
-    answer,
-    checked_url,
-    resolve_by_system,
-)
+from stemwright.jobs.outbound import RefusedAddressError, UnresolvableError, answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -60,7 +54,7 @@ def check_url(url: str) -> str:
     Looks at the text alone: whether the address may be called shows when it is sent. Raises `CallbackUrlError`.
     """
     try:
-        return str(checked_url(url))
+        return str(outbound.checked_url(url))
     except ValueError as error:
         raise CallbackUrlError(f"the callback URL {error}") from None
 
@@ -87,7 +81,7 @@ class Sender:
         *,
         allow: Sequence[str] = (),
         timeout: Seconds = 20.0,
-        resolve: Resolve = resolve_by_system,
+        resolve: Resolve = outbound.resolve_by_system,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """Take the key (24 to 64 bytes, or these in base64 after `whsec_`; `None`: unsigned) and the rules.
@@ -146,14 +140,19 @@ class Sender:
         import httpx
 
         try:
-            target = checked_url(url)
+            target = outbound.checked_url(url)
         except ValueError as error:
             raise _FailedError(CallbackUrlError.code) from error
         try:
-            async with asyncio.timeout_at(deadline):
-                addresses = await allowed_addresses(target, allowed=self._allowed, resolve=self._resolve)
             async with answer(
-                target, addresses, headers=headers, deadline=deadline, patience=self._timeout, tls=self._tls, body=body
+                target,
+                allowed=self._allowed,
+                resolve=self._resolve,
+                headers=headers,
+                deadline=deadline,
+                patience=self._timeout,
+                tls=self._tls,
+                body=body,
             ) as response:
                 with suppress(TimeoutError, httpx.TransportError):
                     async with asyncio.timeout_at(min(deadline, asyncio.get_running_loop().time() + _ANSWER_TIME)):

@@ -12,14 +12,7 @@ from urllib.parse import unquote
 
 from stemwright.errors import OptionError, StemwrightError, TooLargeError, writing
 from stemwright.jobs._addresses import Allowed
-from stemwright.jobs.outbound import (
-    RefusedAddressError,
-    UnresolvableError,
-    allowed_addresses,
-    answer,
-    checked_url,
-    resolve_by_system,
-)
+from stemwright.jobs.outbound import RefusedAddressError, UnresolvableError, answer, checked_url, resolve_by_system
 from stemwright.studio.submit import Upload
 
 if TYPE_CHECKING:
@@ -80,8 +73,15 @@ async def fetch_upload(
         undo.callback(path.unlink, missing_ok=True)
         try:
             async with asyncio.timeout_at(deadline):
-                addresses = await allowed_addresses(target, allowed=Allowed(allow), resolve=resolve)
-                way = answer(target, addresses, headers={}, deadline=deadline, patience=_PATIENCE, tls=tls)
+                way = answer(
+                    target,
+                    allowed=Allowed(allow),
+                    resolve=resolve,
+                    headers={},
+                    deadline=deadline,
+                    patience=_PATIENCE,
+                    tls=tls,
+                )
                 async with way as response:
                     upload = await _read(response, path, target, max_bytes=max_bytes, room=room)
         except UnresolvableError:
