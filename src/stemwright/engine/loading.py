@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stemwright.engine.ahead import ahead
-from stemwright.engine.splitting import Settings
+from stemwright.engine.splitting import Origin, Settings
 from stemwright.engine.trees.tree import Tree
 from stemwright.engine.unmix import Unmixer
 from stemwright.errors import OptionError
@@ -42,6 +42,13 @@ class Single:
     def digest(self) -> Digest | None:
         """Of its weights."""
         return self.separator.spec.weights_digest
+
+    @property
+    def origin(self) -> Origin:
+        """Where its weights come from."""
+        spec = self.separator.spec
+        publisher = spec.publisher.name if spec.publisher else None
+        return Origin(licence=spec.licence, publisher=publisher, back_end=spec.back_end)
 
     @property
     def device(self) -> str:

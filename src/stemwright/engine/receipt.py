@@ -47,9 +47,13 @@ class ModelRecord(_Record):
     requested: str
     name: str
     family: str
-    licence: str
+    licence: str = Field(description="of the weights, as their publisher states it")
     draft: bool
     weights_digest: Digest | None
+    publisher: str | None = Field(
+        default=None, description="where the weights came from; null for a folder of one's own"
+    )
+    back_end: str | None = Field(default=None, description="what ran the network; null for a strategy: see `nodes`")
 
 
 class NodeRecord(_Record):
@@ -61,6 +65,10 @@ class NodeRecord(_Record):
     licence: str
     draft: bool
     weights_digest: Digest | None
+    publisher: str | None = Field(
+        default=None, description="where the weights came from; null for a folder of one's own"
+    )
+    back_end: str = Field(default="onnxruntime", description="what ran the network")
     device: str | None = Field(description="null where its stems had been made before, or were not needed for what had")
     stems: tuple[StemName, ...] = Field(description="those of the model's that were used")
     overlap: float

@@ -24,6 +24,15 @@ class Settings:
     segment: Seconds | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where the weights come from, for the receipt; what runs of a strategy differ in is None."""
+
+    licence: str
+    publisher: str | None = None
+    back_end: str | None = None
+
+
 class Taking(Protocol):
     """One song that is being taken apart."""
 
@@ -56,6 +65,11 @@ class Splitter(Protocol):
     @property
     def digest(self) -> Digest | None:
         """Of the weights, and of a strategy's tree."""
+        ...
+
+    @property
+    def origin(self) -> Origin:
+        """Where its weights come from."""
         ...
 
     @property

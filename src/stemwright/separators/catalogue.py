@@ -115,8 +115,7 @@ def choose_auto(options: LoadOptions) -> tuple[Separator, str | None]:
 
 def about_draft(name: str, reason: str | None) -> str:
     """What the user of a draft model is told: that it is one, the `reason` of `choose_auto`, and how to get better."""
-    install = f"pip install 'stemwright[demucs]', then --model {_BEST}"
-    return f"{reason or f'{name} gives a draft'}. For a fine separation: {install}"
+    return f"{reason or f'{name} gives a draft'}. For a fine separation: stemwright models pull {_BEST}"
 
 
 _kept: dict[tuple[str, ...], dict[str, Family]] = {}  # by `sys.path`

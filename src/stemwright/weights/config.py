@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
+
+HUB: Final = "https://huggingface.co"
 
 
 class OnProgress(Protocol):
@@ -28,6 +30,8 @@ class Config:
     cache: Path = field(default_factory=_default_cache)
     offline: bool = False  # never connect
     mirror: str | None = None  # asked for `MIRROR/host/path` instead of `https://host/path`
+    hub: str = HUB  # asked instead of the Hugging Face hub (HF_ENDPOINT)
+    hub_cache: Path | None = None  # where Hugging Face's own tools keep what they downloaded; read only
     on_progress: OnProgress | None = None  # of downloads at first use
 
 

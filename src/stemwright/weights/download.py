@@ -1,4 +1,7 @@
-"""One file over HTTPS to the disk: resumed where it broke off, bounded, checked by its digest."""
+"""One file of a publisher's to the disk: over HTTPS, resumed where it broke off, or a package of npm or PyPI.
+
+It is bounded, and checked by its digest.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import errno
 import hashlib
 import http.client
 import json
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -14,6 +18,8 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final
 
 from stemwright.errors import DiskFullError, ModelUnavailableError, OutputError, WeightsError
+from stemwright.weights import clients
+from stemwright.weights.config import HUB
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
 _TRIES: Final = 4
 _PAUSE: Final = 0.5  # seconds before the second try; each pause is twice the last
 _TIMEOUT: Final = 20.0  # seconds without a byte
+_PROBE: Final = 2.0  # seconds that a publisher may take to answer
 _PIECE: Final = 1 << 18  # bytes
 _LOOPBACK: Final = {"localhost", "127.0.0.1", "::1"}
 
@@ -33,7 +40,7 @@ _LOOPBACK: Final = {"localhost", "127.0.0.1", "::1"}
 class Wanted:
     """A file of a publisher's."""
 
-    url: str
+    url: str  # https, or a package as `clients` names it
     sha256: Digest | None = None  # as published or pinned
     largest: int = 4 << 30  # bytes, above which it is refused
 
@@ -44,21 +51,28 @@ def download(
     """Get a file into `part`; its SHA-256.
 
     What an earlier process left in `part` is gone on with where the digest is known, for only that can tell whether it
-    is good. Raises `ModelUnavailableError` (no connection; `part` stays), `WeightsError` (another digest, too large; no
-    `part` stays), `DiskFullError`, and what `on_progress` raises.
+    is good; a package begins anew. Raises `ModelUnavailableError` (no connection; `part` stays), `WeightsError`
+    (another digest, too large; no `part` stays), `DiskFullError`, and what `on_progress` raises.
     """
     if config.offline:
         raise ModelUnavailableError(f"{wanted.url} is not fetched: Stemwright is offline")
-    if wanted.sha256 is None:
+    package = clients.is_package(wanted.url)
+    if wanted.sha256 is None or package:
         forget(part)
-    fetch = _Fetch(wanted, part, config, on_progress)
     resumed = part.exists()
+
+    def fetch() -> None:
+        if package:
+            clients.get(wanted.url, part, largest=wanted.largest, on_progress=on_progress)
+        else:
+            _Fetch(wanted, part, config, on_progress).run()
+
     try:
-        fetch.run()
+        fetch()
         digest = _digest(part)
         if resumed and digest != wanted.sha256:  # what was there before is to blame, or the publisher is
             forget(part)
-            fetch.run()
+            fetch()
             digest = _digest(part)
     except OSError as error:
         if error.errno == errno.ENOSPC:
@@ -68,6 +82,31 @@ def download(
         forget(part)
         raise WeightsError(f"{wanted.url} is refused: its SHA-256 is {digest}, not {wanted.sha256}")
     return digest
+
+
+def probe(url: str, *, config: Config) -> str | None:
+    """Why a publisher does not answer, or None when it does, whatever the answer. Takes about two seconds at most."""
+    if clients.is_package(url):
+        return clients.probe(url)
+    answer: list[str | None] = []
+
+    def ask() -> None:
+        try:
+            address = _address(url, config)
+            _check(address)
+            request = urllib.request.Request(address, method="HEAD")  # noqa: S310  (checked)
+            with urllib.request.build_opener(_Redirects()).open(request, timeout=_PROBE):
+                answer.append(None)
+        except urllib.error.HTTPError as error:
+            error.close()
+            answer.append(None)
+        except (OSError, http.client.HTTPException, ModelUnavailableError) as error:
+            answer.append(str(getattr(error, "reason", None) or error) or type(error).__name__)
+
+    thread = threading.Thread(target=ask, daemon=True)  # looking up a name has no time-out of its own
+    thread.start()
+    thread.join(_PROBE)
+    return answer[0] if answer else f"no answer within {_PROBE:g} seconds"
 
 
 class _GaveUp(Exception):  # noqa: N818  (it never leaves this module)
@@ -80,7 +119,7 @@ class _Fetch:
     ) -> None:
         self._wanted, self._part, self._note = wanted, part, part.with_name(f"{part.name}.json")
         self._on_progress = on_progress
-        self._url = _mirrored(wanted.url, config.mirror)
+        self._url = _address(wanted.url, config)
         _check(self._url)
         self._opener = urllib.request.build_opener(_Redirects())  # through the proxies of the system
 
@@ -191,11 +230,12 @@ def _check(url: str, *, origin: str | None = None) -> None:
         raise ModelUnavailableError(f"{url} is not fetched: weights come over HTTPS only")
 
 
-def _mirrored(url: str, mirror: str | None) -> str:
-    if mirror is None:
-        return url
+def _address(url: str, config: Config) -> str:
+    """Where a file is really asked for: at the mirror, or at another hub."""
+    if config.mirror is None:
+        return config.hub.rstrip("/") + url.removeprefix(HUB) if url.startswith(f"{HUB}/") else url
     parts = urllib.parse.urlsplit(url)
-    return f"{mirror.rstrip('/')}/{parts.netloc}{parts.path}"
+    return f"{config.mirror.rstrip('/')}/{parts.netloc}{parts.path}"
 
 
 def _content_range(text: str) -> tuple[int, int | None]:

@@ -104,12 +104,7 @@ def _fetch(remote: Remote, place: Path, config: Config, on_progress: OnProgress 
     part = place / f"{hashlib.sha256(remote.url.encode()).hexdigest()[:_DIGITS]}.part"
     report = (lambda done, total: on_progress(remote.model, done, total)) if on_progress else None
     wanted = Wanted(url=remote.url, sha256=known, largest=remote.largest)
-    try:
-        digest = download(wanted, part, config=config, on_progress=report)
-    except ModelUnavailableError as error:
-        raise ModelUnavailableError(
-            f"the weights of {remote.model} could not be had: {error.message}; connect and try again"
-        ) from error
+    digest = download(wanted, part, config=config, on_progress=report)
     try:
         folder = _place(remote, part, place / digest[:_DIGITS])
         if known is None:

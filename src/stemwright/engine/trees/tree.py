@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from stemwright.engine.splitting import Settings
+from stemwright.engine.splitting import Origin, Settings
 from stemwright.engine.trees.song import TreeSong
 from stemwright.errors import ModelUnavailableError
 from stemwright.separators import catalogue
@@ -71,6 +71,11 @@ class Tree:
             download_bytes=sum(info.download_bytes for info in known),
             draft=any(info.draft for info in known),
         )
+
+    @property
+    def origin(self) -> Origin:
+        """Where its models' weights come from: what their catalogue says."""
+        return Origin(licence=self.info.licence)
 
     @property
     def device(self) -> str:
