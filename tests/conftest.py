@@ -6,16 +6,24 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
+from stemwright.weights import config, publishers
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # as `app.process` does for the product
+# Tests see no weights but sketch's, and fetch none, here and in their children; those that use real ones say so.
+WEIGHTS = Path(os.environ.pop("STEMWRIGHT_MODEL_CACHE", config.Config().cache))  # where `make test` put the real ones
+os.environ["STEMWRIGHT_MODEL_CACHE"] = str(WEIGHTS / "none-for-tests")
+os.environ["STEMWRIGHT_MODEL_OFFLINE"] = "true"
+os.environ["HF_HUB_CACHE"] = str(WEIGHTS / "none-for-tests")
+config.configure(config.Config(cache=WEIGHTS / "none-for-tests", offline=True))
 settings.register_profile("ci", derandomize=True)  # a landing must not hang on luck; runs by hand explore
 if os.environ.get("CI"):
     settings.load_profile("ci")
@@ -31,6 +39,20 @@ def known_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: known-separators\nVersion: 1\n")
     (package / "entry_points.txt").write_text("[stemwright.separators]\nknown = separators_for_tests:FAMILY\n")
     monkeypatch.setattr(sys, "path", [*sys.path, str(package.parent)])
+
+
+@pytest.fixture
+def real_weights(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cache with the published weights of htdemucs and of Spleeter's two stems, for this process and its children."""
+    from stemwright.separators._demucs_publishers import publishers as of_demucs
+    from stemwright.separators.catalogue import find_model
+
+    monkeypatch.setattr(config, "_current", config.Config(cache=WEIGHTS, offline=True))
+    monkeypatch.setenv("STEMWRIGHT_MODEL_CACHE", str(WEIGHTS))
+    wanted = (of_demucs("htdemucs"), find_model("spleeter:2stems")[1].publishers)
+    if not all(publishers.find(each) for each in wanted):
+        pytest.skip("the published weights could not be had: stemwright models pull htdemucs spleeter:2stems")
+    return WEIGHTS
 
 
 @pytest.fixture

@@ -30,7 +30,9 @@ RATE = 8000  # Hz: of most models in `repo`, for speed
 
 
 def load(name: str, repo: Path, **options: Any) -> DemucsSeparator:
-    return FAMILY.load(name, LoadOptions(repo=repo, device="cpu", **options))
+    separator = FAMILY.load(name, LoadOptions(repo=repo, device="cpu", **options))
+    assert isinstance(separator, DemucsSeparator)  # networks smaller than the graph is written for run in torch
+    return separator
 
 
 def noise(separator: Separator, *, chunks: int = 2) -> npt.NDArray[np.float32]:

@@ -157,11 +157,13 @@ def test_published_archive_is_pulled_once_and_separates(tmp_path: Path, monkeypa
     with Publisher() as publisher:
         monkeypatch.setattr(config, "_current", config.Config(cache=tmp_path / "cache", mirror=publisher.url))
         known = spleeter._VARIANTS["spleeter:4stems"]
-        remote = dataclasses.replace(known.remote, sha256=hashlib.sha256(buffer.getvalue()).hexdigest())
-        monkeypatch.setitem(spleeter._VARIANTS, "spleeter:4stems", dataclasses.replace(known, remote=remote))
+        [release] = known.publishers
+        part = dataclasses.replace(release.parts[0], sha256=hashlib.sha256(buffer.getvalue()).hexdigest())
+        publishers = (dataclasses.replace(release, parts=(part,)),)
+        monkeypatch.setitem(spleeter._VARIANTS, "spleeter:4stems", dataclasses.replace(known, publishers=publishers))
         publisher.files["/github.com/deezer/spleeter/releases/download/v1.4.0/4stems.tar.gz"] = buffer.getvalue()
         assert FAMILY.availability("spleeter:4stems") == "download"
         FAMILY.pull("spleeter:4stems")
         assert FAMILY.availability("spleeter:4stems") == "ready"
         assert FAMILY.load("spleeter:4stems", LoadOptions()).spec.stems == known.info.stems
-        assert len(publisher.asked) == 1
+        assert len(publisher.asked) == 2  # whether it answers, and the file

@@ -23,7 +23,8 @@ class Publisher:
     ranges: bool = True
     length: bool = True  # whether Content-Length is told
     tag: str = '"one"'
-    hold: threading.Event | None = None  # waited for after the first piece of a body
+    hold: threading.Event | None = None  # waited for after the first piece of a body …
+    holds: str = ""  # … whose path ends so
     asked: list[tuple[str, str | None]] = field(default_factory=list)  # (path, Range) of each request
 
     def __enter__(self) -> Self:
@@ -51,6 +52,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *arguments: Any) -> None:
         pass
+
+    def do_HEAD(self) -> None:
+        self.owner.asked.append((self.path, None))
+        self.send_response(200)
+        self.end_headers()
 
     def do_GET(self) -> None:
         owner = self.owner
@@ -84,15 +90,17 @@ class _Handler(BaseHTTPRequestHandler):
         if owner.length:
             self.send_header("Content-Length", str(len(body) - begin))
         self.send_header("ETag", owner.tag)
+        self.send_header("Content-Type", "text/html" if body.startswith(b"<!DOCTYPE") else "application/octet-stream")
         self.end_headers()
         rest = body[begin:]
         if owner.cuts and owner.cut_after is not None:
             owner.cuts -= 1
             rest = rest[: owner.cut_after]
-        half = len(rest) // 2 if owner.hold else len(rest)
+        hold = owner.hold if self.path.endswith(owner.holds) else None
+        half = len(rest) // 2 if hold else len(rest)
         self.wfile.write(rest[:half])
         self.wfile.flush()
-        if owner.hold:
-            owner.hold.wait(60)
+        if hold:
+            hold.wait(60)
             self.wfile.write(rest[half:])
         self.close_connection = True

@@ -22,10 +22,10 @@ _REPOSITORIES: Final = {
     "hdemucs_mmi": ("adefossez/Demucs-hdemucs_mmi", 167),
 }
 _AUTHOR: Final = Statement(
-    text="provided only for scientific purposes",
-    source="Demucs' author on the trained weights, github.com/facebookresearch/demucs, issue 327 (2022)",
+    text="The model weights are not covered by the MIT license, and are provided only for scientific purposes.",
+    source="Demucs' author, github.com/facebookresearch/demucs, issue 327 (23 May 2022)",
 )
-_TAG: Final = Statement(text="mit", source="the licence tag of the author's repository on the Hugging Face hub")
+_TAG: Final = Statement(text="mit", source="the author's repository on the Hugging Face hub, its licence tag in 2026")
 _NPM: Final = Statement(
     text='this repository/package also include a weights file ("htdemucs.onnx"), which is not covered by this license. '
     "It is derived from a weights file provided by Meta, which is made available for personal and research use only.",

@@ -63,10 +63,10 @@ def _info(
 _MODELS: Final = {
     info.name: info
     for info in (
-        _info("htdemucs", "hybrid transformer, the best all-rounder", sdr="9.00"),
-        _info("htdemucs_ft", "one htdemucs tuned for each stem: better, 4x slower", cost=4.0, sdr="9.20"),
+        _info("htdemucs", "hybrid transformer, the best all-rounder", sdr="8.8"),
+        _info("htdemucs_ft", "one htdemucs tuned for each stem: better, 4x slower", cost=4.0, sdr="9.0"),
         _info("htdemucs_6s", "htdemucs with guitar and piano (the piano is poor)", stems=(*_FOUR, "guitar", "piano")),
-        _info("hdemucs_mmi", "hybrid without transformer (v3), long segments; needs torch"),
+        _info("hdemucs_mmi", "hybrid without transformer (v3), long segments; needs torch", sdr="8.3"),
     )
 }
 
