@@ -140,6 +140,8 @@ class _Network:
 
     def _residual(self, name: str, signal: str, *, height: int, width: int) -> str:
         """`demucs.demucs.DConv`: at each frequency on its own, twice `x + scale * glu(norm(W gelu(norm(conv(x)))))`."""
+        if f"{name}.dconv.layers.0.0.weight" not in self.weights:  # networks may do without
+            return signal
         for index, dilation in enumerate(_DILATIONS):
             base = f"{name}.dconv.layers.{index}"
             kernel = self._take(f"{base}.0.weight", None, None, 3)[:, :, None]
