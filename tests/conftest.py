@@ -43,7 +43,7 @@ def known_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def real_weights(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The cache with the published weights of htdemucs and of Spleeter's two stems, for this process and its children."""
+    """The cache with the published weights of htdemucs and Spleeter's two stems, for this process and its children."""
     from stemwright.separators._demucs_publishers import publishers as of_demucs
     from stemwright.separators.catalogue import find_model
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+CACHE = "STEMWRIGHT_MODEL_CACHE"  # where the tests' weights are, or none
 WAIT = 120.0  # seconds, generous: the machine is shared
 
 
@@ -27,13 +28,15 @@ class Server:
         self.data = data
         self.log = data.with_name(f"{data.name}.log")
         self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("STEMWRIGHT_")},
+            **{
+                name: value for name, value in os.environ.items() if not name.startswith("STEMWRIGHT_") or name == CACHE
+            },
             "STEMWRIGHT_DATA": str(data),
             "STEMWRIGHT_MODEL_DEFAULT": "sketch",
             "STEMWRIGHT_HTTP_RATE_PER_MINUTE": "0",
             "STEMWRIGHT_HTTP_UPLOADS_PER_MINUTE": "0",
             "STEMWRIGHT_LOG_FORMAT": "json",
-            "HF_HUB_OFFLINE": "1",
+            "STEMWRIGHT_MODEL_OFFLINE": "true",
             **environment,
         }
         self.process: subprocess.Popen[str] | None = None

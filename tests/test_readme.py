@@ -51,7 +51,7 @@ def test_commands_run_one_after_the_other_as_a_reader_types_them(tmp_path: Path)
     write_wav(tmp_path / "album" / "one.wav", sound("song", seconds=3, seed=1))
     write_wav(tmp_path / "album" / "two.wav", sound("song", seconds=2))
     (tmp_path / "song.mp3").write_bytes(_mp3(tmp_path / "album" / "two.wav"))
-    env = os.environ | {"HF_HUB_OFFLINE": "1"}  # `auto` must not download weights in a test
+    env = os.environ | {"STEMWRIGHT_MODEL_OFFLINE": "true"}  # `auto` must not download weights in a test
     for command in STEMWRIGHT:
         words = shlex.split(command)
         done = subprocess.run(

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import zipfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,7 +23,11 @@ from stemwright import errors
 from stemwright.weights import archive, clients, config, publishers, store
 from stemwright.weights.publishers import Publisher as Place
 from weights import registries
-from weights.publisher import Publisher
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from weights.publisher import Publisher
 
 WEIGHTS = random.Random(5).randbytes(200_000)
 NAME = "net.onnx"
@@ -127,7 +131,7 @@ def test_a_registry_without_the_package_or_with_a_page_instead_is_told_and_the_n
 def test_without_the_clients_it_says_which_is_missing(npm: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr(sys, "prefix", "/nowhere")
-    monkeypatch.setattr(clients, "find_spec", lambda name: None)
+    monkeypatch.setattr(clients, "find_spec", lambda _: None)
     places = [npm, place("pypi:some==1", sha256=sha(b""))]
     with pytest.raises(errors.ModelUnavailableError) as caught:
         publishers.fetch(places)

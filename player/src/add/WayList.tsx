@@ -7,7 +7,7 @@ import { colourOf } from '../lib/roles'
 import { FIELD } from './Add'
 import { needOf, timeOf, waysFor, type Way } from './ways'
 
-const MAIN = 4 // ways that are in sight
+const MAIN = 5 // ways that are in sight
 
 interface Props {
   ways: readonly Way[]
@@ -68,6 +68,7 @@ function WayRow({ way, chosen, onChoose, seconds }: { way: Way; chosen: boolean;
               {way.state === 'missing' ? <TriangleAlert size={13} aria-hidden /> : <Download size={13} aria-hidden />} {need}
             </span>
           )}
+          {way.facts && <span>{way.facts}</span>}
         </span>
       </span>
     </label>

@@ -836,6 +836,26 @@ export interface components {
             /** Draft */
             draft: boolean;
             /**
+             * Sdr
+             * @description dB, mean of the stems on MUSDB18's test songs, as its authors published it.
+             */
+            sdr: string | null;
+            /**
+             * Download Bytes
+             * @description Of its first use, about; 0 for none.
+             */
+            download_bytes: number;
+            /**
+             * Publishers
+             * @description In the order in which they are asked.
+             */
+            publishers: components["schemas"]["PublisherOut"][];
+            /**
+             * Statements
+             * @description Everything known of the licence of the weights.
+             */
+            statements: components["schemas"]["StatementOut"][];
+            /**
              * Availability
              * @enum {string}
              */
@@ -867,6 +887,19 @@ export interface components {
             code: string;
             /** Message */
             message: string;
+        };
+        /**
+         * PublisherOut
+         * @description Where the weights of a model may be had.
+         */
+        PublisherOut: {
+            /** Name */
+            name: string;
+            /**
+             * Licence
+             * @description As this publisher states it, in a few words.
+             */
+            licence: string;
         };
         /**
          * QueueCounts
@@ -1182,6 +1215,19 @@ export interface components {
             total: number;
         };
         /**
+         * StatementOut
+         * @description What somebody says of the licence of weights.
+         */
+        StatementOut: {
+            /**
+             * Text
+             * @description Word for word.
+             */
+            text: string;
+            /** Source */
+            source: string;
+        };
+        /**
          * StemOut
          * @description A stem.
          */
@@ -1334,7 +1380,7 @@ export interface components {
             separate?: boolean;
             /**
              * Preview
-             * @description Publish draft stems by `sketch` within seconds.
+             * @description Publish draft stems within seconds, by `quick` or `sketch`.
              * @default false
              */
             preview?: boolean;
@@ -1544,7 +1590,7 @@ export interface operations {
                     separate?: boolean;
                     /**
                      * Preview
-                     * @description Publish draft stems by `sketch` within seconds.
+                     * @description Publish draft stems within seconds, by `quick` or `sketch`.
                      * @default false
                      */
                     preview?: boolean;

@@ -165,6 +165,7 @@ def separate(  # noqa: PLR0913, PLR0917  (one parameter an option of the command
 
 def _one(engine: Engine, task: Task, reporter: Reporter) -> bool:
     """Separate one song and say what became of it; False when no other song can fare better."""
+    from stemwright.cli.speeds import note_speed
     from stemwright.errors import OptionError, SetupError, StemwrightError
 
     try:
@@ -176,6 +177,9 @@ def _one(engine: Engine, task: Task, reporter: Reporter) -> bool:
     except Exception as error:  # noqa: BLE001  (the edge of a job: the other songs go on)
         reporter.failed(task.song, code="internal", message=f"{type(error).__name__}: {error}", trace=True)
     else:
+        if not result.skipped:
+            receipt = result.receipt
+            note_speed(receipt.model.name, duration=receipt.input.duration, elapsed=receipt.elapsed)
         reporter.done(task.song, result)
     return True
 

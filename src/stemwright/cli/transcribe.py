@@ -5,20 +5,27 @@ from __future__ import annotations
 import json
 import re
 import sys
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stemwright.audio.decode import DecodeLimits
     from stemwright.drums.chart import Chart
     from stemwright.engine.drum_chart import Heard
     from stemwright.engine.output import Staging
+    from stemwright.engine.separate import OnProgress
     from stemwright.types import Notice
 
+    Separate = Callable[..., tuple[Path, tuple[Notice, ...]]]  # takes the drums out of a song
+
+
 DEFAULT_OUTPUT = Path("charts")
-_BY_SKETCH = "the drums were taken out of the mix by sketch, which gives a draft; --drums-only takes a better stem"
+_BY_DRAFT = "the drums were taken out of the mix by a draft model; --drums-only takes a better stem"
 
 
 def transcribe(
@@ -29,6 +36,10 @@ def transcribe(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the chart goes.")] = (
         DEFAULT_OUTPUT
     ),
+    model: Annotated[
+        str, typer.Option("--model", "-m", metavar="NAME", help="What takes the drums out; see `stemwright models`.")
+    ] = "auto",
+    offline: Annotated[bool, typer.Option("--offline", help="Never connect, for weights of models neither.")] = False,
     png: Annotated[bool, typer.Option("--png", help="Draw the picture as PNG too; needs the extra `picture`.")] = False,
     force: Annotated[
         bool,
@@ -41,15 +52,23 @@ def transcribe(
     """Write the drums of a song as a chart on eight lanes, and as MIDI.
 
     They are a folder of the song's name with drums.json, drums.mid at the times that were played, drums-quantised.mid
-    where the tempo is clear, and a picture, drums.svg. Of a song the drums are first taken out by the bundled
-    separator; `separate --drums` does it with any other.
+    where the tempo is clear, and a picture, drums.svg. A model takes the drums out of a song first.
     """
-    from stemwright.cli.console import escape, wide_console
+    from stemwright.app.settings import load_settings
+    from stemwright.app.weights import use_weights
+    from stemwright.cli.console import Reporter, escape, wide_console
+    from stemwright.cli.songs import Found, Task
     from stemwright.errors import StemwrightError
 
-    errors = wide_console(stderr=True)
+    errors, reporter = wide_console(stderr=True), Reporter(as_json=as_json)
     try:
-        heard, files, notices = _chart(song, output=output, drums_only=drums_only, png=png, force=force)
+        settings = load_settings()
+        use_weights(settings, offline=offline, on_progress=reporter.downloading)
+        with reporter.batch(Found((Task(song, output),), (), ())), reporter.song(song) as on_progress:
+            separate = None if drums_only else partial(_drums_of, song, model=model, on_progress=on_progress)
+            heard, files, notices = _chart(
+                song, output=output, separate=separate, png=png, force=force, limits=settings.limits()
+            )
     except StemwrightError as error:
         if as_json:
             _print({"status": "failed", "song": str(song), "error": {"code": error.code, "message": error.message}})
@@ -69,10 +88,9 @@ def transcribe(
 
 
 def _chart(
-    song: Path, *, output: Path, drums_only: bool, png: bool, force: bool
+    song: Path, *, output: Path, separate: Separate | None, png: bool, force: bool, limits: DecodeLimits
 ) -> tuple[Heard, dict[str, Path], tuple[Notice, ...]]:
-    """Transcribe, and write the files. Raises `StemwrightError`s."""
-    from stemwright.app.settings import load_settings
+    """Transcribe, and write the files; `separate` takes the drums out first. Raises `StemwrightError`s."""
     from stemwright.audio.sniff import sniff
     from stemwright.drums.picture import check_png
     from stemwright.engine.naming import safe_name
@@ -81,7 +99,6 @@ def _chart(
 
     if png:
         check_png()
-    limits = load_settings().limits()
     folder = safe_name(song.stem)
     names = {part: PurePosixPath(folder, name) for part, name in _names().items()}
 
@@ -95,7 +112,7 @@ def _chart(
         sweep(output)
         check()
         with staging(output) as stage:
-            drums, notices = (song, ()) if drums_only else _drums_of(song, stage.new_file("stems"), limits=limits)
+            drums, notices = separate(folder=stage.new_file("stems"), limits=limits) if separate else (song, ())
             heard, damage = _listen(drums, limits=limits)
             files = _write(heard, stage, title=song.stem, png=png)
             stage.publish(
@@ -104,21 +121,23 @@ def _chart(
                 check=check,
                 stale=[names[part] for part in _of_chart(output / folder) - files.keys()],
             )
-    notices += (damage if drums_only else ()) + heard.notices
+    notices += (() if separate else damage) + heard.notices
     return heard, {part: output / names[part] for part in files}, notices
 
 
-def _drums_of(song: Path, folder: Path, *, limits: DecodeLimits) -> tuple[Path, tuple[Notice, ...]]:
+def _drums_of(
+    song: Path, *, model: str, on_progress: OnProgress, folder: Path, limits: DecodeLimits
+) -> tuple[Path, tuple[Notice, ...]]:
     """The drums of a song as a file in a folder, and what is to be said of them."""
     from stemwright.audio.formats import parse_format
     from stemwright.engine.options import SeparateOptions
     from stemwright.engine.separate import Engine
     from stemwright.types import Notice
 
-    options = SeparateOptions(model="sketch", stems=("drums",), format=parse_format("wav32f"), limits=limits)
-    result = Engine(options).separate(song, folder)
+    options = SeparateOptions(model=model, stems=("drums",), format=parse_format("wav32f"), limits=limits)
+    result = Engine(options).separate(song, folder, on_progress=on_progress)
     warnings = [Notice(warning.code, warning.message) for warning in result.warnings()]
-    notices = tuple(Notice("draft", _BY_SKETCH) if warning.code == "draft" else warning for warning in warnings)
+    notices = tuple(Notice("draft", _BY_DRAFT) if warning.code == "draft" else warning for warning in warnings)
     return result.files()["drums"], notices
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 BEST: Final = "htdemucs"
 DRAFT: Final = "sketch"
+QUICK: Final = "quick"  # the strategy that makes drafts with a better voice
+_AT_MOST: Final = 0.1  # seconds of work for a second of song, above which a draft is not worth it
 
 
 def resolve(name: str, *, repo: Path | None) -> str:
@@ -30,6 +32,15 @@ def resolve(name: str, *, repo: Path | None) -> str:
     except Exception:  # noqa: BLE001  (a family of a third party may fail in any way)
         return DRAFT
     return DRAFT if family.availability(info.name, repo=repo) == "missing" else BEST
+
+
+def preview_by(speed: float | None) -> str:
+    """What makes a preview: `quick` where its weights are here and it was not too slow, else the draft model.
+
+    `speed` is that of `quick` on this machine, in seconds of work for a second of song, where it is known.
+    """
+    ready = Needs.of(find_strategy(QUICK)).state == "ready"
+    return QUICK if ready and (speed is None or speed <= _AT_MOST) else DRAFT
 
 
 def check(name: str, *, stems: tuple[str, ...] | None, transcribe: bool, repo: Path | None) -> None:

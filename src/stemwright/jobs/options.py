@@ -66,7 +66,7 @@ class JobOptions(BaseModel):
     transcribe: bool = Field(default=False, description="A chart of the stem `drums`: JSON, MIDI and a picture.")
     analysis: bool = Field(default=True, description="Tempo and key of the song.")
     separate: bool = Field(default=True, description="False: no stems, only tempo, key and loudness.")
-    preview: bool = Field(default=False, description="Publish draft stems by `sketch` within seconds.")
+    preview: bool = Field(default=False, description="Publish draft stems within seconds, by `quick` or `sketch`.")
     max_duration: float | None = Field(
         default=None, gt=0, le=1e6, description="Seconds; the job of a longer recording fails, with `too_long`."
     )

@@ -29,7 +29,7 @@ from stemwright.errors import (
     writing,
 )
 from stemwright.jobs.engine import EngineCrashedError, EnginePool
-from stemwright.jobs.models import DRAFT, resolve
+from stemwright.jobs.models import QUICK, preview_by, resolve
 from stemwright.jobs.options import AudioFormat
 from stemwright.jobs.runs import Runs, lasting, separates, separation_key
 from stemwright.library.tables import new_id
@@ -123,8 +123,9 @@ class Worker:
         `song` is what `begin` and `hash` gave. Raises what the engine raises.
         """
         if preview:
-            draft = {"model": DRAFT, "stems": None, "transcribe": False}
-            song = song | {"model": DRAFT, "options": song["options"] | draft}
+            by = preview_by(await asyncio.to_thread(lasting, self.runs.model_speed, QUICK))
+            draft = {"model": by, "stems": None, "transcribe": False}
+            song = song | {"model": by, "options": song["options"] | draft}
         key = self.key(song, model=song["model"])
         found = await asyncio.to_thread(lasting, self.runs.find, song["owner"], key)
         if found is None:

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from stemwright import points
 from stemwright.errors import StemwrightError
-from stemwright.jobs.models import DRAFT
+from stemwright.jobs.models import DRAFT, QUICK
 from stemwright.jobs.queue import APPLICATION, CALLBACKS, VERSION
 from stemwright.jobs.runs import Saved, lasting, separates
 from stemwright.jobs.view import view_of
@@ -108,7 +108,7 @@ async def _carry_out(
     if not separates(song["options"]):
         await asyncio.to_thread(lasting, worker.runs.finish, run_id)
         return
-    if song["options"]["preview"] and song["model"] != DRAFT:
+    if song["options"]["preview"] and song["model"] not in {DRAFT, QUICK}:
         draft = await preview(run_id, song)
         if "error" in draft:  # a draft that fails does not hold the fine ones up
             log.warning("preview failed", extra={"run_id": run_id, "error": draft["error"]})

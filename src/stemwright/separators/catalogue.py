@@ -20,6 +20,10 @@ GROUP: Final = "stemwright.separators"
 _BEST: Final = "htdemucs"
 _DRAFT: Final = "sketch"
 _OTHERS, _OTHERS_FILES = "audio-separator", (".ckpt", ".onnx", ".pth")
+FIRST: Final = (  # the models that matter first
+    *("htdemucs", "htdemucs_ft", "htdemucs_6s", "spleeter:2stems", "spleeter:4stems", "sketch"),
+    *("vocals_mel_band_roformer.ckpt", "UVR-MDX-NET-Inst_HQ_3.onnx"),
+)
 _NEEDED: Final = ("name", "models", "availability", "load")
 
 
@@ -115,7 +119,9 @@ def choose_auto(options: LoadOptions) -> tuple[Separator, str | None]:
 
 def about_draft(name: str, reason: str | None) -> str:
     """What the user of a draft model is told: that it is one, the `reason` of `choose_auto`, and how to get better."""
-    return f"{reason or f'{name} gives a draft'}. For a fine separation: stemwright models pull {_BEST}"
+    if reason:
+        return f"{reason}. For a fine separation: stemwright models pull {_BEST}"
+    return f"{name} gives a draft. For a fine separation: --model {_BEST}"
 
 
 _kept: dict[tuple[str, ...], dict[str, Family]] = {}  # by `sys.path`

@@ -130,7 +130,9 @@ def list_deliveries(studio: Studio, job_id: str, *, owner: str) -> list[dict[str
 
 
 def list_models(studio: Studio) -> dict[str, Any]:
-    """Every model, whether it is here, and its measured speed."""
+    """Every model, those that matter first at the top, whether it is here, and its measured speed."""
+    first = {name: place for place, name in enumerate(catalogue.FIRST)}
+    models_ = sorted(catalogue.list_models(), key=lambda pair: first.get(pair[1].name, len(first)))
     repo = studio.config.repo
     with studio.db.session() as session:
         items = [
@@ -141,10 +143,14 @@ def list_models(studio: Studio) -> dict[str, Any]:
                 "stems": list(info.stems),
                 "licence": info.licence,
                 "draft": info.draft,
+                "sdr": info.sdr,
+                "download_bytes": info.download_bytes,
+                "publishers": [{"name": each.name, "licence": each.licence} for each in info.publishers],
+                "statements": [{"text": said.text, "source": said.source} for said in info.statements],
                 "availability": family.availability(info.name, repo=repo),
                 "seconds_per_second": speed_of(session, info.name),
             }
-            for family, info in catalogue.list_models()
+            for family, info in models_
         ]
     return {"items": items, "default": models.resolve(studio.config.model, repo=repo)}
 

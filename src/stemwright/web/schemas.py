@@ -308,6 +308,20 @@ class SongChange(BaseModel):
     artist: Text | None = None
 
 
+class PublisherOut(BaseModel):
+    """Where the weights of a model may be had."""
+
+    name: str
+    licence: str = Field(description="As this publisher states it, in a few words.")
+
+
+class StatementOut(BaseModel):
+    """What somebody says of the licence of weights."""
+
+    text: str = Field(description="Word for word.")
+    source: str
+
+
 class ModelOut(BaseModel):
     """A model."""
 
@@ -317,6 +331,10 @@ class ModelOut(BaseModel):
     stems: list[str]
     licence: str
     draft: bool
+    sdr: str | None = Field(description="dB, mean of the stems on MUSDB18's test songs, as its authors published it.")
+    download_bytes: int = Field(description="Of its first use, about; 0 for none.")
+    publishers: list[PublisherOut] = Field(description="In the order in which they are asked.")
+    statements: list[StatementOut] = Field(description="Everything known of the licence of the weights.")
     availability: Literal["ready", "download", "missing"]
     seconds_per_second: float | None = Field(description="Measured on this machine: work for a second of song.")
 
