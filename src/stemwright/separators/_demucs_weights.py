@@ -176,8 +176,8 @@ def describe(path: Path) -> htdemucs.Shape | None:
     if type(network) is not _classes()[htdemucs.KLASS]:
         return None
     made: Any = network
-    (sources, *_), arguments = made._init_args_kwargs  # what demucs.states saves
-    return htdemucs.shape_of({"sources": sources, **arguments})
+    given, arguments = made._init_args_kwargs  # what demucs.states saves
+    return htdemucs.shape_of(dict(zip(("sources",), given, strict=False)) | arguments)
 
 
 def read(path: Path) -> dict[str, npt.NDArray[np.float32]]:
