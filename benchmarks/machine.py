@@ -7,12 +7,12 @@ import platform
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Final
 
 from stemwright.audio.ffmpeg import ffmpeg_version
 
 _PACKAGES = ("stemwright", "demucs", "torch", "numpy", "scipy", "soxr")
 _BUSY = 0.3  # processes that want to run, on average over a minute
-
 _INSTRUCTIONS: Final = ("avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
 

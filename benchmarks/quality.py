@@ -75,16 +75,6 @@ def _score(songs: list[Path], way: tuple[str, ...], *, seconds: int, extra: list
             write_wav(folder / "mix.wav", sum(true.values(), np.zeros((2, 1), np.float32)))
             options: list[str | Path] = [*way, *extra, "-f", "wav32f", "-o", folder]
             command: list[str | Path] = [BIN / "stemwright", "separate", folder / "mix.wav", *options]
-                BIN / "stemwright",
-                "separate",
-                folder / "mix.wav",
-                *way,
-                *extra,
-                "-f",
-                "wav32f",
-                "-o",
-                folder,
-            ]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             found = {path.stem: read(path, channels=2) for path in (folder / "mix").glob("*.wav")}
         for stem, values in _sdr(true, found).items():
