@@ -18,18 +18,22 @@ HOURS ?= 6
 MINUTES ?= 600
 NAME ?= run
 
-.PHONY: demo serve player test check check-player bench parity song train train-drums clean
+.PHONY: demo serve player test check check-player weights bench parity song train train-drums clean
 
 demo: $(VENV)/base  ## take our own song apart
-	@$(BIN)/stemwright separate demo/song.ogg --output out --model sketch --picture --drums --force
+	@$(BIN)/stemwright separate demo/song.ogg --output out --picture --drums --force
 	@echo
 	@echo "The stems are in out/song, with a receipt, a picture of their waveforms (waveforms.svg) and the drum chart (drums.svg, .mid, .json)."
 
 serve: $(VENV)/server $(PAGE)  ## the studio, at http://127.0.0.1:8000
 	$(BIN)/stemwright serve
 
-test: $(VENV)/all $(VENV)/audio-separator debian check check-player  ## lint, types, and every test
+test: $(VENV)/all $(VENV)/audio-separator debian weights check check-player  ## lint, types, and every test
 	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 40
+
+weights: $(VENV)/base  ## published weights, 171 MB, for the tests that use real ones
+	@$(BIN)/stemwright models pull htdemucs spleeter:2stems \
+	  || echo "published weights could not be had: tests that need them are skipped with a reason"
 
 player: $(PAGE)  ## build the player's page
 
