@@ -6,12 +6,12 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The player's page. Node comes from .venv where there is none.
 PAGE := src/stemwright/web/page/index.html
 NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
-# Debian packages that the tests use: a second ffmpeg beside the one of imageio-ffmpeg; what renders the demo song;
-# the browser that the player is tested in.
-DEBIAN := ffmpeg fluidsynth fluid-soundfont-gm fonts-dejavu-core chromium fonts-inter
+# Debian packages that the tests use (tests/needs.py): a second ffmpeg beside the one of imageio-ffmpeg; what renders the
+# demo song; the browser that the player is tested in; a few sounds and voices of training; small programs.
+DEBIAN := ffmpeg fluidsynth fluid-soundfont-gm fonts-dejavu-core chromium fonts-inter sonic-pi-samples timgm6mb-soundfont \
+  espeak-ng curl git openssl procps
 # What the songs and voices that sketch learns from are made with; timgm6mb is for evaluation only.
-TRAINING := $(DEBIAN) musescore-general-soundfont-small timgm6mb-soundfont hydrogen-drumkits sonic-pi-samples \
-  fretsonfire-songs-sectoid espeak-ng gcc g++
+TRAINING := $(DEBIAN) musescore-general-soundfont-small hydrogen-drumkits fretsonfire-songs-sectoid gcc g++
 CORPUS ?= /tmp/stemwright-corpus
 SONGS ?= 250
 HOURS ?= 6
@@ -29,7 +29,7 @@ serve: $(VENV)/server $(PAGE)  ## the studio, at http://127.0.0.1:8000
 	$(BIN)/stemwright serve
 
 test: $(VENV)/all $(VENV)/audio-separator debian check check-player  ## lint, types, and every test
-	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 40
+	$(NODE) $(BIN)/python -m pytest -n 2 --dist worksteal --durations 40
 
 player: $(PAGE)  ## build the player's page
 

@@ -9,10 +9,13 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from needs import require
+
 
 def installed(client: Path) -> Path:
     """The folder that holds `node_modules` for the lock file in a client's folder."""
     lock = (client / "package-lock.json").read_bytes()
+    require("node", "npm")
     folder = Path(tempfile.gettempdir()) / f"stemwright-npm-{hashlib.sha256(lock).hexdigest()[:16]}"
     folder.mkdir(exist_ok=True)
     with (folder / "lock").open("w") as handle:
