@@ -41,6 +41,14 @@ def is_mine(facts: os.stat_result) -> bool:
     return facts.st_uid == os.geteuid() and not facts.st_mode & _OTHERS
 
 
+def is_regular(path: Path) -> bool:
+    """Whether there is a regular file, and no link to one."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
 def open_regular(path: Path | str, *, at: int | None = None) -> BufferedReader:
     """Open a regular file for reading; `at` is the folder that a relative path starts from.
 
@@ -78,7 +86,7 @@ def open_folder(path: Path | str, *, at: int | None = None, own_links: bool = Fa
     try:
         return os.open(path, _FOLDER, dir_fd=at)
     except OSError as error:
-        if error.errno not in {errno.ELOOP, errno.ENOTDIR, errno.EMLINK} or not _is_link(path, at=at):
+        if error.errno not in {errno.ELOOP, errno.ENOTDIR} or not _is_link(path, at=at):
             raise
     if not own_links:
         raise ForeignLinkError(errno.ELOOP, "is a link, which is not followed here", str(path))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from stemwright.disk import read_json, remove_mine
 from stemwright.doors.stemset import media as library
 from stemwright.doors.stemset.media import Media, Source
 from stemwright.doors.stemset.worker import Worker
@@ -153,8 +154,10 @@ class Uploads:
 
     def _clean(self) -> None:
         """Remove what a server that was killed left half made."""
-        for folder in self._media.folder.glob(f"*/{_PARTIAL}*"):
-            shutil.rmtree(folder, ignore_errors=True)
+        for profile in self._media.folder.glob("*"):
+            if not profile.is_symlink():
+                for folder in profile.glob(f"{_PARTIAL}*"):
+                    remove_mine(folder)
 
     async def _outcome(self, note: Note) -> Note:
         """What changes in a note. Raises `WorkerError`, and DBAPIError while the database is away."""
@@ -243,7 +246,7 @@ class Uploads:
 
     def _peek(self, job_id: str) -> Note | None:
         try:
-            note: Note = json.loads(self._path(job_id).read_text(encoding="utf-8"))
+            note: Note = read_json(self._path(job_id))
         except (OSError, ValueError):
             return None
         return note
