@@ -57,6 +57,8 @@ def open_regular(path: Path | str, *, at: int | None = None) -> BufferedReader:
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK, dir_fd=at)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
+        if Path(path).is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return os.fdopen(handle, "rb")
 
