@@ -14,7 +14,7 @@ import needs
 
 SOURCE = Path(__file__).parent.parent / "src" / "stemwright"
 FLOORS = [
-    {"errors", "types", "points", "disk", "bounded_yaml"},
+    {"errors", "types", "points", "disk", "bounded_yaml", "children"},
     {"audio", "storage", "library", "weights"},
     {"separators", "drums", "analysis"},
     {"strategies"},

@@ -127,7 +127,7 @@ def _check(events: Any, *, limits: Limits) -> None:
             aliases += 1
             if not limits.circles and any(outer.anchor == event.anchor for outer in stack):
                 raise YamlError("nested too deeply: an alias goes in a circle")
-            size = sizes.get(event.anchor, 1)
+            size = sizes.get(str(event.anchor), 1)
         elif isinstance(event, yaml.CollectionStartEvent):
             stack.append(_Open(event.anchor))
         elif isinstance(event, yaml.ScalarEvent):

@@ -123,6 +123,37 @@ def remove_mine(folder: Path) -> bool:
     return True
 
 
+def make_private(folder: Path) -> list[tuple[Path, int]]:
+    """Make a folder that only its user can enter, or take others' rights from it and from what is right in it.
+
+    What was changed, with the mode that it had. What belongs to another user stays as it is; but a folder of another
+    that everybody can enter is refused. Raises PermissionError for that, OSError.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    mended = []
+    for path in (folder, *folder.iterdir()):
+        facts = path.lstat()
+        mode = stat.S_IMODE(facts.st_mode)
+        if stat.S_ISLNK(facts.st_mode) or not mode & 0o077:
+            continue
+        if os.geteuid() in {0, facts.st_uid}:
+            path.chmod(mode & ~0o077)
+            mended.append((path, mode))
+        elif path == folder and mode & 0o007:
+            raise PermissionError(errno.EPERM, "others can enter it", str(path))
+    return mended
+
+
+def make_as_open_as(folder: Path, parent: Path) -> None:
+    """Let a folder and what is in it be read by those who can read its parent: by the group, by others, by nobody."""
+    readers = parent.stat().st_mode & 0o055
+    for path in (folder, *folder.rglob("*")):
+        mode = path.lstat().st_mode
+        if not stat.S_ISLNK(mode):
+            may = readers if stat.S_ISDIR(mode) else readers & 0o044
+            path.chmod(stat.S_IMODE(mode) & ~0o077 | may)
+
+
 def _is_link(path: Path | str, *, at: int | None) -> bool:
     try:
         return stat.S_ISLNK(os.stat(path, dir_fd=at, follow_symlinks=False).st_mode)

@@ -47,14 +47,15 @@ def test_mismo_believes_a_folder_of_its_own_and_no_other(tmp_path: Path) -> None
     config = Config(roots=(), jobs_dir=tmp_path / "jobs")
     job_folder(config.jobs_dir)
     assert mismo.read(config, "a1b2") is not None
-    for name, changes in {
+    planted: dict[str, dict[str, object]] = {
         "c1": {"stems": {"vocals": "/etc/passwd"}},
         "c2": {"zip": "/etc/passwd"},
         "c3": {"stems": {"../../vocals": str(tmp_path / "jobs/vocals.wav")}},
         "c4": {"stems": ["/etc/passwd"]},
         "c5": {"separation": None},
         "c6": {"job_id": "a1b2"},
-    }.items():
+    }
+    for name, changes in planted.items():
         job_folder(config.jobs_dir, name, **changes)
         assert mismo.read(config, name) is None, name
 

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -23,9 +22,6 @@ from stemwright import disk
 from stemwright.disk import ForeignLinkError
 from stemwright.engine.output import earlier_receipt, staging, sweep
 from stemwright.engine.trees.intermediates import Intermediates
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user, which only root can")
@@ -171,13 +167,13 @@ def test_journal_that_is_no_small_file_of_ours_does_not_stop_a_run(kind: str, tm
     file = dead / "journal.json"
     text = file.read_text()
     file.unlink()
-    makers: dict[str, Callable[[], object]] = {
-        "pipe": lambda: os.mkfifo(file),
-        "link": lambda: ((tmp_path / "journal").write_text(text), file.symlink_to(tmp_path / "journal")),
-        "deep": lambda: file.write_text("[" * 200_000),
-        "large": lambda: file.write_bytes(b" " * (disk.SMALL + 1)),
-    }
-    makers[kind]()
+    if kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "link":
+        (tmp_path / "journal").write_text(text)
+        file.symlink_to(tmp_path / "journal")
+    else:
+        file.write_text("[" * 200_000 if kind == "deep" else " " * (disk.SMALL + 1))
     notices = sweep(tmp_path / "out")
     assert [notice.code for notice in notices] == ([] if kind == "deep" else ["left_alone"])
     assert not (tmp_path / "out" / STEM).exists()

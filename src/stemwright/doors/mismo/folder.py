@@ -13,7 +13,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from stemwright.disk import is_mine, is_regular, read_json, remove_mine, sync
+from stemwright.disk import is_mine, is_regular, make_as_open_as, read_json, remove_mine, sync
 from stemwright.errors import ConflictError, JobNotFoundError
 from stemwright.studio import files, tracks
 from stemwright.studio.aside import aside
@@ -46,7 +46,6 @@ async def make(studio: Studio, config: Config, name: str, view: Mapping[str, Any
     config.jobs_dir.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(prefix=_MAKING, dir=config.jobs_dir))
     try:
-        making.chmod(0o755)
         (making / "stems").mkdir()
         for stem in sorted(result["stems"]):
             made = await files.stem_file(
@@ -64,7 +63,7 @@ async def make(studio: Studio, config: Config, name: str, view: Mapping[str, Any
 def _put(studio: Studio, key: str, path: Path) -> None:
     studio.store.fetch(key, path)
     sync(path)
-    path.chmod(0o444)  # it may be the studio's own file under a second name
+    path.chmod(0o400)  # it may be the studio's own file under a second name
 
 
 def _publish(
@@ -90,6 +89,7 @@ def _publish(
         "zip": str(folder / "stems.zip"),
     }
     (making / "stems.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    make_as_open_as(making, config.jobs_dir)  # the audio engine may run as another user
     for path in (making / "stems.zip", making / "stems.json", making / "stems", making):
         sync(path)
     if folder.exists() and _facts(folder) is None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from stemwright.disk import read_json, remove_mine
+from stemwright.disk import make_as_open_as, read_json, remove_mine
 from stemwright.doors.stemset import media as library
 from stemwright.doors.stemset.media import Media, Source
 from stemwright.doors.stemset.worker import Worker
@@ -206,7 +206,6 @@ class Uploads:
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=target.parent))
         try:
-            draft.chmod(0o755)
             receipt = await self._masters(note, view, draft)
             receipt = await encoded(
                 receipt, draft, profile, timeout=self._studio.config.timeout(receipt.input.duration)
@@ -293,7 +292,8 @@ async def encoded(receipt: Receipt, folder: Path, profile: Profile, *, timeout: 
 
 
 def give_name(draft: Path, target: Path) -> None:
-    """Let a folder that is whole take the place of what stands there."""
+    """Let a folder that is whole take the place of what stands there, for those who can read the folder around it."""
+    make_as_open_as(draft, target.parent)
     if target.exists():
         old = draft.with_name(f"{draft.name}-old")
         target.replace(old)
