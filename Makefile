@@ -12,7 +12,9 @@ DEBIAN := ffmpeg fluidsynth fluid-soundfont-gm fonts-dejavu-core chromium fonts-
   espeak-ng curl git openssl procps
 # What the songs and voices that sketch learns from are made with; timgm6mb is for evaluation only.
 TRAINING := $(DEBIAN) musescore-general-soundfont-small hydrogen-drumkits fretsonfire-songs-sectoid gcc g++
-CORPUS ?= /tmp/stemwright-corpus
+# Below the user's own folder: in /tmp others could lay something in its place.
+WORK ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/stemwright
+CORPUS ?= $(WORK)/corpus
 SONGS ?= 250
 HOURS ?= 6
 MINUTES ?= 600
@@ -64,7 +66,7 @@ train: $(VENV)/training  ## make sketch again: data, network, ONNX file, scores;
 
 train-drums: $(VENV)/training  ## make the drum network again; hours
 	@$(MAKE) --no-print-directory debian DEBIAN="$(TRAINING)"
-	$(BIN)/python -m training.drums --work /tmp/stemwright-drums --minutes $(MINUTES) --music $(CORPUS)/train
+	$(BIN)/python -m training.drums --work $(WORK)/drums --minutes $(MINUTES) --music $(CORPUS)/train
 
 clean:
 	rm -rf $(VENV) out player/node_modules $(dir $(PAGE))

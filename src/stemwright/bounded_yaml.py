@@ -54,7 +54,7 @@ def compose(data: bytes, *, limits: Limits = LIMITS, loader: Any = None) -> yaml
     except yaml.MarkedYAMLError as error:
         raise _as_ours(error) from None
     except (yaml.YAMLError, UnicodeDecodeError):
-        raise YamlError("not YAML: it is no text") from None
+        raise YamlError("not YAML: it is no text", problem="it is no text") from None
     except RecursionError:
         raise YamlError("nested too deeply") from None
     return node
