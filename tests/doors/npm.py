@@ -13,7 +13,7 @@ from needs import require
 
 
 def installed(client: Path) -> Path:
-    """The folder that holds `node_modules` for the lock file in a client's folder: in .venv, where nobody else writes."""
+    """The folder in .venv, where nobody else writes, that holds `node_modules` for the lock file of a client."""
     lock = (client / "package-lock.json").read_bytes()
     require("node", "npm")
     folder = Path(sys.prefix) / f"stemwright-npm-{hashlib.sha256(lock).hexdigest()[:16]}"

@@ -203,7 +203,9 @@ class Uploads:
         if view["result"] is None:
             raise JobNotFoundError("the stems are no longer here; upload the recording again")
         target = self._media.place(profile.name, source)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.parent.exists():
+            target.parent.mkdir(parents=True)
+            make_as_open_as(target.parent, self._media.folder)
         draft = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=target.parent))
         try:
             receipt = await self._masters(note, view, draft)
