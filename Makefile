@@ -6,13 +6,15 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The player's page. Node comes from .venv where there is none.
 PAGE := src/stemwright/web/page/index.html
 NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
-# Debian packages that the tests use: a second ffmpeg beside the one of imageio-ffmpeg; what renders the demo song;
-# the browser that the player is tested in.
-DEBIAN := ffmpeg fluidsynth fluid-soundfont-gm fonts-dejavu-core chromium fonts-inter
+# Debian packages that the tests use (tests/needs.py): a second ffmpeg beside the one of imageio-ffmpeg; what renders the
+# demo song; the browser that the player is tested in; a few sounds and voices of training; small programs.
+DEBIAN := ffmpeg fluidsynth fluid-soundfont-gm fonts-dejavu-core chromium fonts-inter sonic-pi-samples timgm6mb-soundfont \
+  espeak-ng curl git openssl procps
 # What the songs and voices that sketch learns from are made with; timgm6mb is for evaluation only.
-TRAINING := $(DEBIAN) musescore-general-soundfont-small timgm6mb-soundfont hydrogen-drumkits sonic-pi-samples \
-  fretsonfire-songs-sectoid espeak-ng gcc g++
-CORPUS ?= /tmp/stemwright-corpus
+TRAINING := $(DEBIAN) musescore-general-soundfont-small hydrogen-drumkits fretsonfire-songs-sectoid gcc g++
+# Below the user's own folder: in /tmp others could lay something in its place.
+WORK ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/stemwright
+CORPUS ?= $(WORK)/corpus
 SONGS ?= 250
 HOURS ?= 6
 MINUTES ?= 600
@@ -29,7 +31,7 @@ serve: $(VENV)/server $(PAGE)  ## the studio, at http://127.0.0.1:8000
 	$(BIN)/stemwright serve
 
 test: $(VENV)/all $(VENV)/audio-separator debian weights check check-player  ## lint, types, and every test
-	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 40
+	$(NODE) $(BIN)/python -m pytest -n 2 --dist worksteal --durations 40
 
 weights: $(VENV)/base  ## published weights, 171 MB, for the tests that use real ones
 	@$(BIN)/stemwright models pull htdemucs spleeter:2stems \
@@ -68,7 +70,7 @@ train: $(VENV)/training  ## make sketch again: data, network, ONNX file, scores;
 
 train-drums: $(VENV)/training  ## make the drum network again; hours
 	@$(MAKE) --no-print-directory debian DEBIAN="$(TRAINING)"
-	$(BIN)/python -m training.drums --work /tmp/stemwright-drums --minutes $(MINUTES) --music $(CORPUS)/train
+	$(BIN)/python -m training.drums --work $(WORK)/drums --minutes $(MINUTES) --music $(CORPUS)/train
 
 clean:
 	rm -rf $(VENV) out player/node_modules $(dir $(PAGE))

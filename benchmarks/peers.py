@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 BIN: Final = Path(sys.executable).parent
-WORK: Final = Path(tempfile.gettempdir()) / "stemwright-parity"  # of environments that need packages of their own
+WORK: Final = Path(sys.prefix) / "stemwright-parity"  # of environments that need packages of their own
 SPLEETER: Final = ("spleeter==2.4.2", "tensorflow==2.12.1", "numpy<2")
 _ROFORMER: Final = "vocals_mel_band_roformer.ckpt"
 _SAME_WORK: Final = ("--shifts", "0", "--overlap", "0.25")

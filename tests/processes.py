@@ -102,11 +102,11 @@ def killed_at_rename(count: int) -> str:
     """Python that makes a process kill itself before its rename number `count`, from 0."""
     return f"""
 import os, pathlib, signal
-rename, left = pathlib.Path.replace, [{count}]
-def replace(self, target):
+rename, left = os.replace, [{count}]
+def replace(*names, **folders):
     if not left[0]:
         os.kill(os.getpid(), signal.SIGKILL)
     left[0] -= 1
-    return rename(self, target)
-pathlib.Path.replace = replace
+    return rename(*names, **folders)
+os.replace = replace
 """

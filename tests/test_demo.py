@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from needs import needs
 from sounds import level_db, read
 from stemwright.audio.tags import read_tags
 
 ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "demo"
 STEMS = ("vocals", "drums", "bass", "other")
-FONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 
 
 def test_song_and_stems_are_of_one_length_and_small() -> None:
@@ -35,9 +34,7 @@ def test_song_says_whose_it_is() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not (shutil.which("fluidsynth") and FONT.exists()), reason="needs fluidsynth and fluid-soundfont-gm"
-)
+@needs("fluidsynth", "fluid-soundfont-gm")
 def test_script_renders_the_song_again_with_stems_that_add_up_to_it(tmp_path: Path) -> None:
     places = ["--out", str(tmp_path / "demo"), "--wav", str(tmp_path / "wav")]
     command = [sys.executable, "-m", "demo.compose", *places]

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+import needs
+
 SOURCE = Path(__file__).parent.parent / "src" / "stemwright"
 FLOORS = [
-    {"errors", "types", "points", "disk"},
+    {"errors", "types", "points", "disk", "bounded_yaml", "children"},
     {"audio", "storage", "library", "weights"},
     {"separators", "drums", "analysis"},
     {"strategies"},
@@ -101,3 +103,43 @@ def test_separating_by_sketch_does_not_load_torch() -> None:
         "Engine(SeparateOptions(model='sketch'))._load(); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+TESTS = Path(__file__).parent
+ALWAYS = {"bash", "make", "mount", "sleep", "true", "umount"}  # of Debian itself, or of `make test`
+
+
+def started_by_tests() -> set[str]:
+    """Names of the programs that tests start: the first words of lists that are written out."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in TESTS.rglob("*.py")]
+    lists = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.List)]
+    starts = {"subprocess.run", "subprocess.Popen", "subprocess.check_output"}
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    given = [call.args[0] for call in calls if call.args and ast.unparse(call.func) in starts]
+    assigned = [
+        node.value
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "command"
+    ]
+    return {
+        str(first.value)
+        for node in lists
+        if node in [*given, *assigned]
+        and node.elts
+        and isinstance(first := node.elts[0], ast.Constant)
+        and isinstance(first.value, str)
+    }
+
+
+def test_every_program_and_file_that_tests_use_is_installed_by_make_test_and_known_to_needs() -> None:
+    makefile = (TESTS.parent / "Makefile").read_text(encoding="utf-8")
+    debian = re.search(r"^DEBIAN := ((?:.*\\\n)*.*)$", makefile, re.MULTILINE)
+    assert debian is not None
+    assert {*debian[1].replace("\\\n", " ").split()} >= needs.PACKAGES
+    started = started_by_tests()
+    assert {"curl", "espeak-ng", "node"} <= started
+    assert started <= {*needs.PROGRAMS, "node", "npm"} | ALWAYS
+    for path in TESTS.rglob("*.py"):
+        if path.name not in {"needs.py", "test_house.py"}:
+            assert "/usr/share" not in path.read_text(encoding="utf-8"), path

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from needs import needs
 from server import running
 from sounds import sound, write_wav
 
@@ -133,6 +134,7 @@ def test_extra_is_installed_by_the_command_that_the_readme_gives() -> None:
 
 
 @pytest.mark.slow
+@needs("git")
 def test_make_demo_in_a_fresh_clone_takes_our_song_apart(tmp_path: Path) -> None:
     names = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],

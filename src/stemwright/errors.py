@@ -219,6 +219,21 @@ class OutOfMemoryError(StemwrightError):
     retryable = True
 
 
+class ExhaustedError(StemwrightError):
+    """The machine has nothing left of something for now."""
+
+    code = "exhausted"
+    status = 503
+    retryable = True
+
+
+class TooComplexError(StemwrightError):
+    """What was given is nested too deeply to be read."""
+
+    code = "too_complex"
+    status = 422
+
+
 class WorkerError(StemwrightError):
     """The remote worker cannot be reached, or does not understand."""
 
@@ -287,7 +302,23 @@ def error_of(code: str, message: str) -> StemwrightError:
     return ReportedError(code, message)
 
 
-def as_output_error(error: Exception, *, place: object = None) -> OutputError:
+def resource_error(error: Exception) -> StemwrightError | None:
+    """What it means to the user that a resource of the process ran out; None for any other error.
+
+    >>> resource_error(MemoryError())
+    OutOfMemoryError('there is not enough memory for this')
+    >>> resource_error(ValueError())
+    """
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return OutOfMemoryError("there is not enough memory for this")
+    if isinstance(error, RecursionError):
+        return TooComplexError("what was given is nested too deeply to be read")
+    if getattr(error, "errno", None) in {errno.EMFILE, errno.ENFILE, errno.EAGAIN}:
+        return ExhaustedError("this machine has no more files or processes to give; try again later")
+    return None
+
+
+def as_output_error(error: Exception, *, place: object = None) -> StemwrightError:
     """What an error of the system or of a storage means to the user; `place` is what could not be written.
 
     >>> as_output_error(OSError(28, "No space left on device", "/data/a.flac"))
@@ -295,6 +326,8 @@ def as_output_error(error: Exception, *, place: object = None) -> OutputError:
     >>> as_output_error(OSError(13, "Permission denied"), place="a.flac")
     OutputError('a.flac: Permission denied')
     """
+    if ours := resource_error(error):
+        return ours
     if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
         return DiskFullError(f"{place}: the disk is full" if place else "the disk is full")
     words = getattr(error, "strerror", None) or str(error)[:200] or type(error).__name__

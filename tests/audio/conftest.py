@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from needs import require
 from stemwright.audio.ffmpeg import ffmpeg_version
 
 if TYPE_CHECKING:
@@ -24,6 +25,6 @@ def ffmpeg(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     """Both ffmpegs that users have: the system's and the one of imageio-ffmpeg. Gives its version."""
     if request.param == "bundled":
         monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
-    elif not shutil.which("ffmpeg"):
-        pytest.skip("the system has no ffmpeg")
+    else:
+        require("ffmpeg")
     return ffmpeg_version()

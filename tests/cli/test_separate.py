@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from cli.command import STEMWRIGHT, lines, run
+from needs import require
 from sounds import level_db, read, sound, write_wav
 from tiny_demucs import make_repo
 
@@ -201,6 +202,7 @@ def test_killed_run_is_swept_by_the_next_and_its_song_is_done_then(tmp_path: Pat
 
 
 def _children_named(folder: Path) -> str:
+    require("ps")
     listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     return "\n".join(line for line in listing.splitlines() if str(folder) in line)
 

@@ -6,14 +6,17 @@ import fcntl
 import hashlib
 import shutil
 import subprocess
-import tempfile
+import sys
 from pathlib import Path
+
+from needs import require
 
 
 def installed(client: Path) -> Path:
-    """The folder that holds `node_modules` for the lock file in a client's folder."""
+    """The folder in .venv, where nobody else writes, that holds `node_modules` for the lock file of a client."""
     lock = (client / "package-lock.json").read_bytes()
-    folder = Path(tempfile.gettempdir()) / f"stemwright-npm-{hashlib.sha256(lock).hexdigest()[:16]}"
+    require("node", "npm")
+    folder = Path(sys.prefix) / f"stemwright-npm-{hashlib.sha256(lock).hexdigest()[:16]}"
     folder.mkdir(exist_ok=True)
     with (folder / "lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -14,6 +14,7 @@ import pytest
 
 from cli.command import STEMWRIGHT, lines, run
 from drums.hits import CRASHED, pattern, rendered
+from needs import require
 from processes import killed_at_rename
 from sounds import sound, write_wav
 
@@ -84,6 +85,7 @@ def test_a_chart_that_is_there_is_kept_unless_forced(drums: Path, tmp_path: Path
 
 def test_picture_as_png_is_drawn_where_asked_for_and_nobodys_file_is_overwritten(drums: Path, tmp_path: Path) -> None:
     pytest.importorskip("resvg_py", reason="needs the extra `picture`")
+    require("fonts-dejavu-core")
     own = tmp_path / "out" / "drums" / "drums.png"
     own.parent.mkdir(parents=True)
     own.write_text("mine")
@@ -156,6 +158,7 @@ def test_force_takes_away_what_only_the_earlier_chart_had_and_nobody_elses_files
 
 def test_force_takes_away_a_png_of_the_earlier_chart(drums: Path, beatless: Path, tmp_path: Path) -> None:
     pytest.importorskip("resvg_py", reason="needs the extra `picture`")
+    require("fonts-dejavu-core")
     run("transcribe", drums, "--drums-only", "-o", tmp_path / "out", "--png")
     run("transcribe", beatless, "--drums-only", "-o", tmp_path / "out", "--force")
     assert sorted(contents(tmp_path / "out" / "drums")) == ["drums.json", "drums.mid", "drums.svg"]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mido
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 
 from drums.hits import pairs, pattern
+from needs import FONT, require
 from sounds import read
 from stemwright.drums.frames import DrumNetwork
 from stemwright.drums.lanes import note_of
@@ -19,10 +18,10 @@ from stemwright.drums.transcribe import Transcriber
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from drums.hits import Event
 
-FONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 EIGHTHS = tuple(range(0, 16, 2))
 BACKBEAT = (4, 12)
 Lanes = dict[int, tuple[int, ...]]
@@ -61,8 +60,7 @@ def played(wanted: Sequence[Event], folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def heard(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[Event], list[Event]]]:
     """Of each part what was played and what the product hears."""
-    if not (FONT.exists() and shutil.which("fluidsynth")):
-        pytest.skip("needs fluidsynth, fluid-soundfont-gm")
+    require("fluidsynth", "fluid-soundfont-gm")
     network = DrumNetwork()
     out = {}
     for name, (bpm, lanes) in PARTS.items():

@@ -11,6 +11,7 @@ import pytest
 import resvg_py
 
 from drums.hits import CRASHED, Event, pattern
+from needs import needs
 from stemwright.audio.peaks import PeakData, Peaks
 from stemwright.drums.beats import find_beats
 from stemwright.drums.chart import Chart, strokes_of
@@ -85,6 +86,7 @@ def test_without_strokes_or_tempo_it_says_so() -> None:
     assert not marks(picture)
 
 
+@needs("fonts-dejavu-core")
 def test_title_is_escaped_and_drawn_as_png_it_is_twice_as_wide() -> None:
     made = chart(pattern(bars=4, bpm=100, start=0.2), seconds=10)
     svg = chart_svg(made, silence(10), title="<&> Süß")
@@ -95,6 +97,7 @@ def test_title_is_escaped_and_drawn_as_png_it_is_twice_as_wide() -> None:
     assert int.from_bytes(png[16:20]) == 2400
 
 
+@needs("fonts-dejavu-core")
 def test_png_without_fonts_is_refused_for_it_would_have_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
     check_png()
     monkeypatch.setattr(resvg_py, "svg_to_bytes", partial(resvg_py.svg_to_bytes, skip_system_fonts=True))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import shutil
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mido
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 
 from drums.hits import CRASHED, Event, pattern, rendered
+from needs import FONT, needs
 from sounds import read, write_wav
 from stemwright.audio.decode import open_audio
 from stemwright.audio.ffmpeg import find_ffmpeg
@@ -22,10 +21,11 @@ from stemwright.drums.midi import midi_bytes
 from stemwright.drums.transcribe import Transcriber
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sounds import Samples
     from stemwright.drums.chart import Chart
 
-FONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 PART = pattern(bars=6, bpm=112, start=0.31, lanes={lane: CRASHED[lane] for lane in (0, 1, 2)})
 DRIFTING = [(time + 0.25 * np.sin(time / 3), lane) for time, lane in PART]
 
@@ -97,7 +97,7 @@ def lag(one: Samples, other: Samples) -> float:
     return float(np.argmax(products) - 100) * 44 / 44_100
 
 
-@pytest.mark.skipif(not (FONT.exists() and shutil.which("fluidsynth")), reason="needs fluidsynth, fluid-soundfont-gm")
+@needs("fluidsynth", "fluid-soundfont-gm")
 @pytest.mark.parametrize("events", [PART, DRIFTING], ids=["steady", "drifting"])
 def test_fluidsynth_plays_the_chart_in_time_with_the_recording(events: list[Event], tmp_path: Path) -> None:
     stem = play(as_midi(events), tmp_path)

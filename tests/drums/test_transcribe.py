@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 import subprocess
 import tracemalloc
 from typing import TYPE_CHECKING
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 
 from drums.hits import ROCK, pairs, pattern, rendered
+from needs import needs
 from sounds import sound, write_wav
 from stemwright.audio.decode import open_audio
 from stemwright.audio.ffmpeg import find_ffmpeg
@@ -110,7 +110,7 @@ def test_plucked_strings_are_no_drums() -> None:
     assert len(chart_of(out[None].astype(np.float32)).strokes) <= 2
 
 
-@pytest.mark.skipif(not shutil.which("espeak-ng"), reason="needs espeak-ng")
+@needs("espeak-ng")
 def test_speech_is_no_drums(tmp_path: Path) -> None:
     text = (
         "Peter Piper picked a peck of pickled peppers; please take the ticket back to the desk, and keep a copy. " * 2

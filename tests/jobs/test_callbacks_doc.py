@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from jobs.receivers import quiet_server
+from needs import needs
 from stemwright.jobs.webhooks import Outcome, Sender
 
 if TYPE_CHECKING:
     from http.server import ThreadingHTTPServer
+
+    import pytest
 
 DOC = (Path(__file__).parents[2] / "docs" / "callbacks.md").read_text(encoding="utf-8")
 SECRET = "whsec_" + "c3RlbXdyaWdodCB0YWtlcyBhIHNvbmcgYXBhcnQ="
@@ -50,7 +50,7 @@ def test_python_receiver_verifies_and_takes_each_message_once(
     assert capsys.readouterr().out == "job.succeeded {'id': '7'}\n"
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+@needs("node")
 def test_javascript_receiver_is_javascript(tmp_path: Path) -> None:
     (tmp_path / "receiver.mjs").write_text(example("js"))
     subprocess.run(["node", "--check", tmp_path / "receiver.mjs"], check=True, capture_output=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import ssl
 import subprocess
 from datetime import UTC, datetime
@@ -12,13 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobs.receivers import Receiver, listening
+from needs import needs
 from stemwright.jobs.webhooks import Outcome, Sender
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make certificates")
+pytestmark = needs("openssl")  # makes certificates
 
 
 @pytest.fixture

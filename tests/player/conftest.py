@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from needs import require
 from player.browser import launched
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium; not for longer than a module, as `asyncio.run` of other tests fails while Playwright runs here."""
+    require("chromium")
     with launched() as browser:
         yield browser
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import struct
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stemwright.errors import WeightsError
+from stemwright.separators._crc32c import crc32c, masked
 from stemwright.separators._tf_checkpoint import Checkpoint, prefix_in
 
 FIXTURE = Path(__file__).parent / "spleeter"
@@ -77,6 +80,55 @@ def test_index_that_is_huge_is_refused_without_being_read(folder: Path) -> None:
         Checkpoint(folder / "model")
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()
+
+
+def varint(number: int) -> bytes:
+    low = [number >> 7 * place & 0x7F for place in range(max(1, -(-number.bit_length() // 7)))]
+    return bytes([byte | 0x80 for byte in low[:-1]] + [low[-1]])
+
+
+def block(entries: bytes) -> bytes:
+    """A block of a LevelDB table with its checksum."""
+    whole = entries + struct.pack("<I", 0) + b"\0"
+    return whole + struct.pack("<I", masked(crc32c(whole)))
+
+
+def index_of(inner: bytes, *, handles: int = 1) -> bytes:
+    """An index with one block of tensors, which so many handles name."""
+    made = block(inner)
+    handle = varint(0) + varint(len(made) - 5)
+    outer = block(b"".join(varint(0) + varint(0) + varint(len(handle)) + handle for _ in range(handles)))
+    footer = varint(0) + varint(0) + varint(len(made)) + varint(len(outer) - 5)
+    return made + outer + footer.ljust(40, b"\0") + struct.pack("<Q", 0xDB4775248B80FB57)
+
+
+def growing(count: int) -> bytes:
+    """Names that each hold the one before and 100 bytes more: as found, 1.7 MB that came to 17 GB."""
+    out = [varint(0) + varint(1) + varint(0) + b"a"]
+    return b"".join([*out, *(varint(1 + 100 * n) + varint(100) + varint(0) + b"a" * 100 for n in range(count))])
+
+
+@pytest.mark.parametrize(
+    ("index", "words"),
+    [
+        (index_of(growing(16_000)), "a name is too long"),
+        (index_of(b"", handles=25_000), "too many blocks"),  # sibling: one block, read over and over
+        (index_of(varint(0) + varint(1) + varint(0) + b"a", handles=25_000), "too many blocks"),
+        (index_of((varint(0) + varint(1) + varint(0) + b"a") * 21_000), "too many tensors"),
+    ],
+    ids=["shared prefixes", "empty blocks", "one block", "many"],
+)
+def test_index_that_stands_for_more_than_it_holds_is_refused_in_little_memory(
+    index: bytes, words: str, folder: Path
+) -> None:
+    (folder / "model.index").write_bytes(index)
+    tracemalloc.start()
+    began = time.monotonic()
+    with pytest.raises(WeightsError, match=words):
+        Checkpoint(folder / "model")
+    assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    tracemalloc.stop()
+    assert time.monotonic() - began < 20
 
 
 @settings(max_examples=300, deadline=None)

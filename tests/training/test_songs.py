@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import hashlib
 import json
 import os
@@ -16,13 +15,15 @@ import numpy as np
 import pytest
 from training.corpus import RATE, exists, own_rng, to_int16, write_song
 from training.levels import lufs
-from training.songs import drumsynth, effects, fonts, kits, render, synths
+from training.songs import drumsynth, effects, fonts, kits, oneshots, render, synths
 from training.songs.compose import compose
 from training.songs.drumming import GROOVES, METERS, PIECES, Grid
 from training.songs.plan import Hit, Note, Song, Track, Voice
 from training.songs.render import Renderer
 from training.songs.styles import STYLES
 from training.songs.theory import NAMES, SCALES
+
+from needs import needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,10 +35,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 KNOBS = dict.fromkeys("abcde", 0.3)
 SEEDS = (1, 2, 3, 4)
-FONTS = bool(ctypes.util.find_library("fluidsynth")) and all(path.exists() for path, _ in fonts.FONTS.values())
-needs_fonts = pytest.mark.skipif(
-    not FONTS, reason="needs libfluidsynth and the soundfonts FluidR3, MuseScore, TimGM6mb"
-)
 
 
 @cache
@@ -90,7 +87,9 @@ def test_songs_do_not_depend_on_the_order_of_sets() -> None:
         assert said.stdout.decode().strip() == hashlib.sha1(repr(song(1)).encode()).hexdigest()
 
 
-def test_one_seed_is_one_sound() -> None:
+@pytest.mark.parametrize("kit", ["synth", pytest.param("sonic", marks=needs("sonic-pi-samples"))])
+def test_one_seed_is_one_sound(kit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render, "MIXED", (kit,))  # seed 2 takes pieces of it
     first, again = (Renderer(small(), held_out=False).stems() for _ in range(2))
     other = Renderer(small(seed=2), held_out=False).stems()
     for stem, sound in first.items():
@@ -108,6 +107,13 @@ def test_stems_are_of_one_length_finite_and_below_full_scale() -> None:
         assert np.isfinite(sound).all()
         assert 0.02 < np.abs(sound).max() < 1
     assert renderer.sources == {kits.CREDITS["synth"]}
+
+
+def test_a_kit_that_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, kits_of in (("sonic", kits.DRAWN), ("muldjord", kits.LAYERED)):
+        monkeypatch.setitem(kits_of, name, (tmp_path / "nowhere", kits_of[name][1]))
+        with pytest.raises(FileNotFoundError, match=r"nowhere.*make train"):
+            oneshots.kit(name, np.random.default_rng(0))
 
 
 def test_who_does_not_play_has_no_stem() -> None:
@@ -202,7 +208,7 @@ def test_fonts_held_out_are_never_drawn_for_training() -> None:
     assert not drawn[False] & evaluation
 
 
-@needs_fonts
+@needs("libfluidsynth", "timgm6mb-soundfont")
 def test_test_songs_sound_of_nothing_that_training_songs_sound_of() -> None:
     notes = tuple(Note(0.5 * n, 0.4, 60, 0.8) for n in range(4))
     tracks = (
@@ -216,7 +222,7 @@ def test_test_songs_sound_of_nothing_that_training_songs_sound_of() -> None:
     assert renderer.sources == {"TimGM6mb (GPL-2, evaluation only)"}
 
 
-@needs_fonts
+@needs("libfluidsynth", "fluid-soundfont-gm")
 def test_a_soundfont_s_note_does_not_depend_on_what_was_played_before() -> None:
     first = fonts.play("FluidR3", (Note(0.0, 0.5, 57, 0.8),), program=0, frames=RATE)
     fonts.play("FluidR3", (Note(0.0, 0.9, 40, 1.0),), program=48, frames=RATE // 2)

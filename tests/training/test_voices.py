@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,8 @@ from training.corpus import RATE, exists
 from training.levels import lufs
 from training.voices import effects, formants, melody, real, singing, world
 from training.voices.vocals import PEAK, levelled, limited, read_vocals, stereo, write_vocals
+
+from needs import needs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,7 +109,7 @@ def test_vocoder_gives_a_voice_back_at_its_pitch() -> None:
 
 
 @pytest.mark.usefixtures("vocoder")
-@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="needs espeak-ng")
+@needs("espeak-ng")
 def test_speaking_voice_sings_on_the_score_s_time_axis() -> None:
     pytest.importorskip("soundfile", reason="needs soundfile, of the extra [training]")
     from training.voices import speech

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from needs import require
 from sounds import level_db, read, sound, write_wav
 from web.answers import problem_of
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def curl(*args: str) -> str:
+    require("curl")
     return subprocess.run(["curl", "-sS", "--fail-with-body", *args], check=True, capture_output=True, text=True).stdout
 
 

@@ -27,7 +27,7 @@ def make(seed: int, folder: Path, *, held_out: bool) -> tuple[str, float]:
 def main() -> None:
     """Reads the command line and makes the songs, test songs spread among the first training songs."""
     parser = argparse.ArgumentParser(prog="python -m training.songs", description=__doc__)
-    parser.add_argument("--corpus", type=Path, default=Path("/tmp/corpus"))
+    parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--train", type=int, default=120)
     parser.add_argument("--test", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)

@@ -42,19 +42,25 @@ def kit(name: str, rng: np.random.Generator) -> dict[str, list[NDArray[np.float3
     if name in LAYERED:
         folder, pieces = LAYERED[name]
         for piece, patterns in pieces.items():
-            found = sorted(path for pattern in patterns.split() for path in folder.glob(pattern))
-            layers = [_load(path) for path in found]
+            layers = [_load(path) for path in _found(folder, patterns)]
             out[piece] = sorted(layers, key=lambda sound: float(np.square(sound).sum()))
     if name in DRAWN:
         folder, pieces = DRAWN[name]
         for piece, patterns in pieces.items():
-            found = sorted(path for pattern in patterns.split() for path in folder.glob(pattern))
+            found = _found(folder, patterns)
             tuned = _tuned(_load(found[int(rng.integers(len(found)))]), float(rng.normal() * 1.5))
             out[piece] = [tuned[:, : int(2.5 * RATE)]]
     for piece in PIECES:
         if piece not in out:
             out[piece] = [drumsynth.piece(piece, rng)]
     return out
+
+
+def _found(folder: Path, patterns: str) -> list[Path]:
+    """The files of a kit's piece. Raises FileNotFoundError where there is none: the kit is not installed."""
+    if found := sorted(path for pattern in patterns.split() for path in folder.glob(pattern)):
+        return found
+    raise FileNotFoundError(f"{folder}: no file is called {patterns}; `make train` says what to install")
 
 
 def _tuned(sound: NDArray[np.float32], semitones: float) -> NDArray[np.float32]:

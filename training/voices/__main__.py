@@ -24,7 +24,7 @@ _OURS = ("voice-*", "vary-*", "sing-*", "*-voice")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write vocals until the training part of the corpus holds so many hours of them."""
     parser = argparse.ArgumentParser(prog="python -m training.voices", description=__doc__)
-    parser.add_argument("--corpus", type=Path, default=Path("/tmp/corpus"))
+    parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--shared", type=Path, default=SHARED, help="where singles/ and multitracks/ are")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--hours", type=float, default=3.0, help="of vocals in train/, songs' own voices not counted")

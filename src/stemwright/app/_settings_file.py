@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stemwright.app._settings_environment import CONFIG
 from stemwright.app._settings_leaves import Leaf, Reading, suggestion
+from stemwright.bounded_yaml import load_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 FILE: Final = "stemwright.yaml"
+LONGEST: Final = 1 << 20  # characters that variables bring into one file
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(:-[^{}]*)?\})?")
 
 
@@ -35,29 +37,14 @@ def substitute(tree: object, *, environ: Mapping[str, str]) -> Substituted:
     """Put variables into every text of a parsed tree; keys stay as they are.
 
     `${NAME}` is the variable's value, `${NAME:-text}` the text where the variable is empty or not set, and `$${` the
-    two characters `${`. What comes in is never parsed again: a value cannot become structure.
+    two characters `${`. What comes in is never parsed again: a value cannot become structure. Raises ValueError when
+    the texts come to more than `LONGEST` characters.
     """
-    missing: dict[str, None] = {}
-    malformed: dict[str, None] = {}
-
-    def text(raw: str, place: str) -> str:
-        def put(match: re.Match[str]) -> str:
-            name, default = match[1], match[2]
-            if name is None:
-                if match[0] == "${":
-                    malformed[place] = None
-                return "${"
-            if default is not None:
-                return environ.get(name) or default.removeprefix(":-")
-            if name not in environ:
-                missing[name] = None
-            return environ.get(name, "")
-
-        return _REFERENCE.sub(put, raw)
+    texts = _Texts(environ)
 
     def walk(node: object, place: str) -> object:
         if isinstance(node, str):
-            return text(node, place)
+            return texts.put(node, place)
         if isinstance(node, dict):
             return {key: walk(value, f"{place}.{key}" if place else str(key)) for key, value in node.items()}
         if isinstance(node, list):
@@ -65,7 +52,41 @@ def substitute(tree: object, *, environ: Mapping[str, str]) -> Substituted:
         return node
 
     done = walk(tree, "")
-    return Substituted(done, tuple(missing), tuple(malformed))
+    return Substituted(done, tuple(texts.missing), tuple(texts.malformed))
+
+
+class _Texts:
+    """Puts variables into texts, and notes what is wrong."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._length = 0  # characters that came in
+        self.missing: dict[str, None] = {}
+        self.malformed: dict[str, None] = {}
+
+    def put(self, raw: str, place: str) -> str:
+        """A text with its variables. Raises ValueError as `substitute`."""
+
+        def value(match: re.Match[str]) -> str:
+            done = self._value(match, place)
+            self._length += len(done)
+            if self._length > LONGEST:
+                raise ValueError(f"more than {LONGEST} characters with its variables")
+            return done
+
+        return _REFERENCE.sub(value, raw)
+
+    def _value(self, match: re.Match[str], place: str) -> str:
+        name, default = match[1], match[2]
+        if name is None:
+            if match[0] == "${":
+                self.malformed[place] = None
+            return "${"
+        if default is not None:
+            return self._environ.get(name) or default.removeprefix(":-")
+        if name not in self._environ:
+            self.missing[name] = None
+        return self._environ.get(name, "")
 
 
 def find_file(path: Path | None, *, environ: Mapping[str, str]) -> Path | None:
@@ -81,14 +102,11 @@ def read_file(path: Path, *, environ: Mapping[str, str], leaves: Sequence[Leaf])
     """What a file says. An empty value counts as not given."""
     reading = Reading()
     try:
-        tree, faults = _parse(path)
+        tree, faults = parse(path)
         reading.faults.extend(faults)
         whole = substitute(tree, environ=environ)
     except OSError as error:
         reading.faults.append(f"{path}: {error.strerror or 'cannot be read'}")
-        return reading
-    except RecursionError:
-        reading.faults.append(f"{path}: nested too deeply")
         return reading
     except ValueError as error:
         reading.faults.append(f"{path}: {error}")
@@ -153,37 +171,15 @@ def _first(group: str, *, known: Mapping[str, Leaf]) -> str:
     return next(name for name in known if name.startswith(f"{group}.")).removeprefix(f"{group}.")
 
 
-def _parse(path: Path) -> tuple[dict[object, object], list[str]]:
+def parse(path: Path) -> tuple[dict[object, object], list[str]]:
     """The tree of a file and what is wrong with it, without its text: it may hold secrets.
 
-    Raises `ValueError` when it is not YAML or no mapping, `OSError`.
+    Raises `ValueError` when it is not YAML, beyond its limits, or no mapping; `OSError`.
     """
-    import yaml
-
     twice: list[str] = []
-
-    class Loader(yaml.SafeLoader):
-        """Does not let the second of two equal keys win in silence."""
-
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
-            seen: set[str] = set()
-            for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-                if isinstance(key, yaml.ScalarNode):
-                    if key.value in seen:
-                        twice.append(f"{path}: {_shown(key.value)}: given again in line {key.start_mark.line + 1}")
-                    seen.add(key.value)
-            return super().construct_mapping(node, deep=deep)
-
-    try:
-        tree = Loader(path.read_bytes()).get_single_data()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = "" if mark is None else f" in line {mark.line + 1}, column {mark.column + 1}"
-        syntax = isinstance(error, yaml.scanner.ScannerError | yaml.parser.ParserError)  # others quote what they found
-        problem = error.problem if syntax else "a text that begins with & * ! or % needs quotes"
-        raise ValueError(f"not YAML{where}: {problem}") from None
-    except yaml.YAMLError:
-        raise ValueError("not YAML: it is no text") from None
+    tree = load_file(
+        path, on_twice=lambda key, line: twice.append(f"{path}: {_shown(key)}: given again in line {line}")
+    )
     if tree is not None and not isinstance(tree, dict):
         raise ValueError("not a mapping of settings to values")
     return tree or {}, twice

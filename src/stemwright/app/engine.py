@@ -8,16 +8,17 @@ from __future__ import annotations
 import os
 import sys
 
-from stemwright.app.process import prepare, prepare_points
+from stemwright.app.process import keep_private, prepare, prepare_points
 
 if __name__ == "__main__":
     if sys.argv[1:]:
         os.environ["TMPDIR"] = sys.argv[1]  # before anybody asks for it
+    keep_private()
     prepare()
     prepare_points("engine")
     from stemwright.app.settings import load_settings
     from stemwright.app.weights import use_weights
     from stemwright.jobs.child import run
 
-    use_weights(load_settings())
+    use_weights(load_settings(file=False))
     run()

@@ -9,7 +9,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Final
 
-from stemwright.app.process import prepare, prepare_points
+from stemwright.app.process import keep_private, prepare, prepare_points
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +64,7 @@ def alone(path: Path, *, patience: float = _PATIENCE) -> Iterator[None]:
 
 
 if __name__ == "__main__":
+    keep_private()
     prepare()
     prepare_points("executor")
     main()

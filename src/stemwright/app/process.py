@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from stemwright import points
+from stemwright import children, points
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of malloc.h
 
@@ -25,11 +25,17 @@ def prepare() -> None:
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime 1.31 reports to its makers otherwise, from its import on
     for name in ("OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
         os.environ.setdefault(name, "1")
+    children.configure(os.environ)
     if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_MMAP_THRESHOLD, 32 << 20)
         libc.mallopt(_M_TRIM_THRESHOLD, 256 << 20)
         libc.mallopt(_M_ARENA_MAX, 1)
+
+
+def keep_private() -> None:
+    """Let nobody but this user read what this process and its children write: a server's files are not for others."""
+    os.umask(0o077)
 
 
 def prepare_points(process: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from stemwright.app.process import prepare
+from stemwright.app.process import keep_private, prepare
 from stemwright.app.settings import load_settings
 from stemwright.app.weights import use_weights
 from stemwright.errors import SetupError, StemwrightError
@@ -41,6 +41,7 @@ def door_config(settings: Settings) -> Config:
 
 def main() -> int:
     """Serve jobs until RunPod, or Ctrl-C, ends it. The arguments are the SDK's."""
+    keep_private()
     prepare()
     try:
         settings = load_settings()

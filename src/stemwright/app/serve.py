@@ -20,18 +20,20 @@ from typing import TYPE_CHECKING, Final
 import structlog
 import uvicorn
 
+from stemwright.app._settings_leaves import leaves
 from stemwright.app.log import set_up_logs
 from stemwright.app.patience import PatientProtocol
-from stemwright.app.process import prepare_points
+from stemwright.app.process import keep_private, prepare_points
+from stemwright.app.settings import Settings
 from stemwright.app.weights import use_weights
 from stemwright.app.wiring import open_studio, web_config
+from stemwright.disk import make_private
 from stemwright.errors import SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from stemwright.app.settings import Settings
     from stemwright.doors.door import Door
     from stemwright.studio.studio import Studio
     from stemwright.web.common import State
@@ -46,6 +48,12 @@ _EXECUTOR: Final = (sys.executable, "-P", "-m", "stemwright.app.executor")
 log = structlog.get_logger("stemwright.serve")
 
 
+class DataNotPrivateError(SetupError):
+    """Others can read the data folder, and this user may not change that."""
+
+    code = "data_not_private"
+
+
 class DataInUseError(SetupError):
     """Another server has the data folder."""
 
@@ -53,12 +61,16 @@ class DataInUseError(SetupError):
 
 
 def serve(settings: Settings) -> None:
-    """Run until SIGTERM or Ctrl-C. Raises `DataInUseError`, and `SetupError` when the port is taken."""
+    """Run until SIGTERM or Ctrl-C.
+
+    Raises `DataInUseError`, `DataNotPrivateError`, and `SetupError` when the port is taken.
+    """
     sys.setswitchinterval(_TURN)
+    keep_private()
     set_up_logs(form=settings.log.format, level=settings.log.level, process="api")
     prepare_points("api")
     use_weights(settings)
-    settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _private_data(settings.data)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_locked(settings.data))
         listener = stack.enter_context(_listening(settings.host, settings.port))
@@ -74,6 +86,15 @@ def serve(settings: Settings) -> None:
             executor.stop()
             studio.queue.close()
             studio.db.close()
+
+
+def _private_data(data: Path) -> None:
+    """Make the data folder, or see that nobody else can enter it. Raises `DataNotPrivateError`."""
+    try:
+        for path, mode in make_private(data):
+            log.warning("others could read this; they no longer can", path=str(path), mode=f"{mode:04o}")
+    except PermissionError as error:
+        raise DataNotPrivateError(f"others can read {error.filename}: chmod -R go= {data}, as its owner") from error
 
 
 def _server(settings: Settings, studio: Studio, executor: Executor, own: Mapping[str, socket.socket]) -> _Server:
@@ -165,7 +186,7 @@ class Executor:
 
     def __init__(self, settings: Settings, *, command: Sequence[str] = _EXECUTOR) -> None:
         self._command = [*command]
-        self._environment = {**os.environ, **_as_environment(settings)}
+        self._environment = {**_without_doors_secrets(os.environ), **_as_environment(settings)}
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
         self._lock = threading.Lock()  # of a start, against a stop
@@ -240,6 +261,13 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         except OSError as error:
             raise SetupError(f"{host}:{port} cannot be listened on: {error.strerror}") from error
         yield listener
+
+
+def _without_doors_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment without the secrets that only doors use, and the executor does not."""
+    secret = [leaf for leaf in leaves(Settings) if leaf.secret and leaf.name != "callbacks.secret"]
+    names = {name for leaf in secret for name in (leaf.variable, *(alias.name for alias in leaf.aliases))}
+    return {name: value for name, value in environ.items() if name not in names}
 
 
 def _as_environment(settings: Settings) -> dict[str, str]:

@@ -267,15 +267,16 @@ class Described:
     origin: str  # `default`, `file`, or the name of the variable that set it
 
 
-def load_settings(path: Path | None = None) -> Settings:
+def load_settings(path: Path | None = None, *, file: bool = True) -> Settings:
     """Read the environment and the file, which is `path`, `$STEMWRIGHT_CONFIG` or `./stemwright.yaml`.
 
-    The environment goes before the file. Raises `SettingsError` (an `OptionError`) naming all that is wrong at once.
+    Without `file` only the environment is read. The environment goes before the file. Raises `SettingsError` (an
+    `OptionError`) naming all that is wrong at once.
     """
     known = leaves(Settings)
-    file = find_file(path, environ=os.environ)
+    found = find_file(path, environ=os.environ) if file else None
     first = read_environment(os.environ, leaves=known)
-    second = Reading() if file is None else read_file(file, environ=os.environ, leaves=known)
+    second = Reading() if found is None else read_file(found, environ=os.environ, leaves=known)
     faults = second.faults + first.faults
     origins = second.origins | first.origins
     try:
@@ -283,11 +284,11 @@ def load_settings(path: Path | None = None) -> Settings:
     except ValidationError as error:
         by_name = {leaf.name: leaf for leaf in known}
         faults += [
-            _fault(details, known=by_name, origins=origins, file=file) for details in error.errors(include_url=False)
+            _fault(details, known=by_name, origins=origins, file=found) for details in error.errors(include_url=False)
         ]
     if faults:
         raise SettingsError(faults)
-    settings._origins, settings._file = origins, file
+    settings._origins, settings._file = origins, found
     return settings
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 from typing import TYPE_CHECKING
 
 from dotenv import dotenv_values
+from dotenv.variables import parse_variables
 
-from stemwright.app._settings_file import _parse, substitute
+from stemwright.app._settings_file import LONGEST, parse, substitute
+from stemwright.bounded_yaml import LIMITS
+from stemwright.disk import read_small
 from stemwright.doors.stemset.config import ConfigFileError, DoorConfig, Stemset, make
 
 if TYPE_CHECKING:
@@ -19,15 +23,12 @@ if TYPE_CHECKING:
 def load_stemset(path: Path, settings: Settings) -> Stemset:
     """Read a configuration. Raises `ConfigFileError`, which names all variables that are missing at once."""
     try:
-        tree, twice = _parse(path)
+        tree, twice = parse(path)
+        whole = substitute(tree, environ=_dotenv(path.parent / ".env") | dict(os.environ))
     except OSError as error:
-        raise ConfigFileError(f"{path}: {error.strerror or 'it cannot be read'}") from error
-    except RecursionError:
-        raise ConfigFileError(f"{path}: nested too deeply") from None
+        raise ConfigFileError(f"{error.filename or path}: {error.strerror or 'it cannot be read'}") from error
     except ValueError as error:
         raise ConfigFileError(f"{path}: {error}") from error
-    known = {name: value for name, value in dotenv_values(path.parent / ".env").items() if value is not None}
-    whole = substitute(tree, environ=known | dict(os.environ))
     faults = list(twice)
     if whole.missing:
         faults.append(f"{path}: variables that are not set, here or in .env: {', '.join(whole.missing)}")
@@ -35,6 +36,28 @@ def load_stemset(path: Path, settings: Settings) -> Stemset:
     if faults:
         raise ConfigFileError("; ".join(faults))
     return make(whole.tree, path=path, media=settings.stemset.media, repo=settings.model.repo)
+
+
+def _dotenv(path: Path) -> dict[str, str]:
+    """The variables of a `.env` file, which may name one another; none where there is no file.
+
+    Raises OSError, ValueError when they are longer than `LONGEST` together: each may hold the one before it twice.
+    """
+    if not path.exists():
+        return {}
+    text = io.StringIO(read_small(path, most=LIMITS.size_bytes).decode("utf-8", "replace"))
+    known: dict[str, str] = {}
+    length = 0
+    for name, value in dotenv_values(stream=text, interpolate=False).items():
+        pieces = []
+        for atom in parse_variables(value or ""):
+            pieces.append(atom.resolve({**os.environ, **known}))
+            length += len(pieces[-1])
+            if length > LONGEST:
+                raise ValueError(f"{path.name}: more than {LONGEST} characters with its variables")
+        if value is not None:
+            known[name] = "".join(pieces)
+    return known
 
 
 def door_config(settings: Settings) -> DoorConfig:

@@ -53,6 +53,7 @@ def jobs_config(settings: Settings) -> JobsConfig:
         temp=settings.data / "temp" / "jobs",
         engine_command=(sys.executable, "-P", "-m", "stemwright.app.engine"),
         limits=settings.limits(),
+        engine_environment=_of_engine(settings),
         model=settings.model.default,
         device=settings.model.device,
         repo=settings.model.repo,
@@ -74,6 +75,13 @@ def jobs_config(settings: Settings) -> JobsConfig:
     )
 
 
+def _of_engine(settings: Settings) -> dict[str, str]:
+    """The settings that an engine process reads: how it gets weights. It reads no file of settings, and no secret."""
+    model = settings.model
+    given = {"CACHE": str(model.cache), "OFFLINE": "true" * model.offline, "MIRROR": model.mirror or ""}
+    return {f"STEMWRIGHT_MODEL_{name}": str(value) for name, value in given.items()}
+
+
 def open_studio(settings: Settings) -> Studio:
     """A studio over the data folder. Raises `StrategyError` where the operator's strategies cannot be read."""
     list_strategies(settings.model.repo)
@@ -91,6 +99,7 @@ def open_studio(settings: Settings) -> Studio:
             max_calls=config.engine_max_jobs,
             size=max(2, os.cpu_count() or 1),
             temp=settings.data / "temp" / "encoders",
+            environment=config.engine_environment,
         ),
         upload_max_bytes=settings.upload_max_bytes,
         incoming=incoming,

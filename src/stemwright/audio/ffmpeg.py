@@ -47,7 +47,8 @@ def ffmpeg_version() -> str:
 
 @cache
 def _version_of(path: str) -> str:
-    first = subprocess.run([path, "-version"], capture_output=True, text=True, check=False).stdout.partition("\n")[0]
+    done = subprocess.run([path, "-version"], env={"LC_ALL": "C"}, capture_output=True, text=True, check=False)
+    first = done.stdout.partition("\n")[0]
     words = first.split()
     return words[2] if len(words) > 2 else "unknown"
 

@@ -167,6 +167,15 @@ class Reporter:
         self._say(f"[red]{escape(song.name)}[/] ({code}): {escape(short)}")
         self._rows.append((song.name, "failed", f"{code}: {message}"))
 
+    def unexpected(self, song: Path, error: Exception) -> None:
+        """One song could not be done, for a reason that is not one of ours."""
+        from stemwright.errors import as_output_error, resource_error
+
+        if ours := as_output_error(error) if isinstance(error, OSError) else resource_error(error):
+            self.failed(song, code=ours.code, message=ours.message)
+        else:
+            self.failed(song, code="internal", message=f"{type(error).__name__}: {error}", trace=True)
+
     def _paragraph(self, song: Path, result: SongResult) -> None:
         receipt = result.receipt
         if result.skipped:

@@ -76,7 +76,8 @@ def _ffmpeg() -> Iterator[Check]:
         yield Check("ffmpeg", "fault", error.message)
         return
     yield Check("ffmpeg", "ok", f"{ffmpeg_version()} at {path}")
-    listing = subprocess.run([path, "-hide_banner", "-encoders"], capture_output=True, text=True, check=False).stdout
+    command = [path, "-hide_banner", "-encoders"]
+    listing = subprocess.run(command, env={"LC_ALL": "C"}, capture_output=True, text=True, check=False).stdout
     present = {words[1] for line in listing.splitlines() if len(words := line.split()) > 1}
     lacking = [encoder for encoder in _ENCODERS if encoder not in present]
     if lacking:

@@ -55,7 +55,16 @@ def main() -> None:
     """Run the command; a polite kill unwinds like Ctrl-C, so that nothing half-written stays."""
     signal.signal(signal.SIGTERM, _on_terminate)
     prepare()
-    app()
+    try:
+        app()
+    except Exception as error:
+        from stemwright.cli.console import Reporter
+        from stemwright.errors import resource_error
+
+        if (ours := resource_error(error)) is None:
+            raise
+        Reporter(as_json="--json" in sys.argv).refuse(ours)
+        sys.exit(1)
 
 
 def _on_terminate(number: int, _frame: FrameType | None) -> None:

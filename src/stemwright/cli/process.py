@@ -108,10 +108,8 @@ class _Process:
         except StemwrightError as error:
             self._reporter.failed(task.song, code=error.code, message=error.message)
             return not isinstance(error, SetupError | OptionError | WorkerError)
-        except OSError as error:
-            self._reporter.failed(task.song, code="output_failed", message=f"{error.filename}: {error.strerror}")
         except Exception as error:  # noqa: BLE001  (the edge of a job: the other songs go on)
-            self._reporter.failed(task.song, code="internal", message=f"{type(error).__name__}: {error}", trace=True)
+            self._reporter.unexpected(task.song, error)
         else:
             self._reporter.done(task.song, result)
         return True
@@ -191,7 +189,6 @@ class _Process:
                 raise error_of(fault["code"], fault["message"])
             draft = Path(tempfile.mkdtemp(prefix=".partial-", dir=root.parent))
             try:
-                draft.chmod(0o755)
                 receipt = worker.fetch(job, draft)
                 on_progress("encoding", None)
                 least, factor = self._timeout

@@ -175,7 +175,7 @@ def _one(engine: Engine, task: Task, reporter: Reporter) -> bool:
         reporter.failed(task.song, code=error.code, message=error.message)
         return not isinstance(error, SetupError | OptionError)
     except Exception as error:  # noqa: BLE001  (the edge of a job: the other songs go on)
-        reporter.failed(task.song, code="internal", message=f"{type(error).__name__}: {error}", trace=True)
+        reporter.unexpected(task.song, error)
     else:
         if not result.skipped:
             receipt = result.receipt

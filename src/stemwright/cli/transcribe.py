@@ -109,7 +109,7 @@ def _chart(
 
     sniff(song)
     with writing():
-        sweep(output)
+        left = sweep(output)
         check()
         with staging(output) as stage:
             drums, notices = separate(folder=stage.new_file("stems"), limits=limits) if separate else (song, ())
@@ -121,7 +121,7 @@ def _chart(
                 check=check,
                 stale=[names[part] for part in _of_chart(output / folder) - files.keys()],
             )
-    notices += (() if separate else damage) + heard.notices
+    notices += (() if separate else damage) + heard.notices + left
     return heard, {part: output / names[part] for part in files}, notices
 
 
@@ -174,22 +174,26 @@ def _write(heard: Heard, stage: Staging, *, title: str, png: bool) -> dict[str, 
 
 def _of_chart(folder: Path) -> set[str]:
     """Which optional files there came with an earlier chart of ours, as its other files tell."""
+    from stemwright.disk import read_json
+
     names = {part: folder / name for part, name in _names().items()}
     try:
-        match json.loads(names["chart"].read_bytes()):
+        match read_json(names["chart"]):
             case {"model": {"weights_digest": str()}, "bpm": bpm}:
                 quantised = {"midi_quantised"} if bpm else set()
                 return quantised | ({"picture_png"} if _is_drawn(names["picture_png"], names["picture"]) else set())
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError):
         pass
     return set()
 
 
 def _is_drawn(png: Path, picture: Path) -> bool:
     """Whether a PNG is as large as one of this picture is."""
+    from stemwright.disk import read_small
+
     try:
-        head = png.read_bytes()
-        size = re.search(rb'width="(\d+)" height="(\d+)"', picture.read_bytes())
+        head = read_small(png)
+        size = re.search(rb'width="(\d+)" height="(\d+)"', read_small(picture))
     except OSError:
         return False
     drawn = [int.from_bytes(head[16:20]), int.from_bytes(head[20:24])]

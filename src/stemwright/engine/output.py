@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
-import json
 import os
 import shutil
 import signal
+import stat
 import tempfile
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from stemwright.disk import sync
+from stemwright.disk import ForeignLinkError, empty, open_folder, open_regular, read_small, sync
+from stemwright.engine import journal
 from stemwright.engine.receipt import FileRecord, Receipt
 from stemwright.errors import DiskFullError, OutputError, OutputExistsError
+from stemwright.types import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
 
 _STAGING = ".stemwright-"
 _MARK = "staging"  # the file that makes such a folder ours, locked while its process lives
-_JOURNAL = "journal.json"
 _POLITE = (signal.SIGINT, signal.SIGTERM)
 _LONGEST_PART = 255  # bytes
 
@@ -45,9 +47,11 @@ class Song:
 class Staging:
     """A private folder next to the results, gone afterwards whatever happens."""
 
-    def __init__(self, root: Path, folder: Path) -> None:
+    def __init__(self, root: Path, folder: Path, *, handle: int, mark: int) -> None:
         self.root = root
         self.folder = folder
+        self._handle = handle  # the folder itself, whatever stands at its path
+        self._mark = mark
 
     def new_file(self, name: str) -> Path:
         """Path of a file to be written here."""
@@ -77,14 +81,11 @@ class Staging:
         order = sorted(files, key=lambda name: name == receipt)
         for name in order:
             sync(files[name])
-        with _locked(self.root), _undisturbed():
+        moves = journal.Moves(stale=tuple(stale), staged=tuple((name, files[name].name) for name in order))
+        with _locked(self.root) as root, _undisturbed():
             check()
-            journal = self.new_file(_JOURNAL)
-            moves = [*((str(name), None) for name in stale), *((str(name), files[name].name) for name in order)]
-            journal.write_text(json.dumps(moves), encoding="utf-8")
-            sync(journal)
-            sync(self.folder)
-            _finish(self.root, self.folder)
+            journal.write(moves, folder=self._handle, mark=self._mark)
+            journal.carry_out(moves, root=root, folder=self._handle, own_links=True)
 
 
 @contextmanager
@@ -93,44 +94,54 @@ def staging(root: Path) -> Iterator[Staging]:
 
     Raises `OutputError`, OSError.
     """
+    _check_links(root)
     made = [folder for folder in (root, *root.parents) if not folder.exists()]
     root.mkdir(parents=True, exist_ok=True)
-    folder = lock = None
+    folder, handles = None, []
     try:
         if not os.access(root, os.W_OK):
             raise OutputError(f"{root}: no permission to write there")
-        with _locked(root):
+        with _locked(root) as place:
             folder = Path(tempfile.mkdtemp(prefix=_STAGING, dir=root))
-            lock = os.open(folder / _MARK, os.O_RDWR | os.O_CREAT, 0o600)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            _sweep(root)
-        yield Staging(root, folder)
+            handles.append(open_folder(folder.name, at=place))
+            handles.append(os.open(_MARK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=handles[0]))
+            fcntl.flock(handles[1], fcntl.LOCK_EX)
+            _sweep(root, place)
+        yield Staging(root, folder, handle=handles[0], mark=handles[1])
     finally:
+        if handles:
+            empty(handles[0])
         if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-        if lock is not None:
-            os.close(lock)
-        for empty in made:  # nothing came of it: leave no empty folder behind
+            with suppress(OSError):
+                folder.rmdir()
+        for handle in handles:
+            os.close(handle)
+        for unused in made:  # nothing came of it: leave no empty folder behind
             try:
-                empty.rmdir()
+                unused.rmdir()
             except OSError:
                 break
 
 
-def sweep(root: Path) -> None:
-    """Finish or remove what killed runs left below `root`, if it is there. Raises OSError."""
-    if root.is_dir():
-        with _locked(root):
-            _sweep(root)
+def sweep(root: Path) -> tuple[Notice, ...]:
+    """Finish or remove what killed runs left below `root`, if it is there; what is left alone, and why.
+
+    Raises `ForeignLinkError`, OSError.
+    """
+    _check_links(root)
+    if not root.is_dir():
+        return ()
+    with _locked(root) as place:
+        return tuple(_sweep(root, place))
 
 
 @contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    """Keep other runs from starting or publishing below `root` for a moment."""
-    handle = os.open(root, os.O_RDONLY)
+def _locked(root: Path) -> Iterator[int]:
+    """Keep other runs from starting or publishing below `root` for a moment; gives the opened folder."""
+    handle = open_folder(root, own_links=True)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        yield handle
     finally:
         os.close(handle)
 
@@ -152,45 +163,63 @@ def _undisturbed() -> Iterator[None]:
             signal.raise_signal(number)
 
 
-def _sweep(root: Path) -> None:
+def _check_links(root: Path) -> None:
+    """Refuse an output folder that a link of another user leads to. Raises `ForeignLinkError`.
+
+    Above the folder itself, links are followed that nobody but the owner of their folder can have laid.
+    """
+    for path in (root, *root.parents):
+        try:
+            facts = path.lstat()
+        except OSError:
+            continue
+        if not stat.S_ISLNK(facts.st_mode) or facts.st_uid in {0, os.geteuid()}:
+            continue
+        above = path.parent.stat()
+        if path == root or above.st_uid != facts.st_uid or above.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise ForeignLinkError(errno.ELOOP, "is a link of another user, which is not followed", str(path))
+
+
+def _sweep(root: Path, place: int) -> list[Notice]:
     """Finish or remove what runs left whose process is gone: the kernel has released their locks."""
-    for folder in root.glob(f"{_STAGING}*"):
-        try:
-            lock = os.open(folder / _MARK, os.O_RDWR)
-        except OSError:  # not ours
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if (folder / _JOURNAL).exists():
-                _finish(root, folder)
-            shutil.rmtree(folder, ignore_errors=True)
-        except BlockingIOError:
-            continue
-        finally:
-            os.close(lock)
+    return [
+        Notice("left_alone", f"{root / name}: {why}; it is left as it is")
+        for name in sorted(os.listdir(place))
+        if name.startswith(_STAGING) and (why := _settle(name, place))
+    ]
 
 
-def _finish(root: Path, folder: Path) -> None:
-    """Move what the journal in a staging folder names and is still there; the receipt is the last of it."""
-    try:
-        entries = json.loads((folder / _JOURNAL).read_text())
-    except ValueError:  # killed while it was written: nothing has been moved yet
-        return
-    left = [(name, folder / staged) for name, staged in entries if staged and (folder / staged).exists()]
-    if left:
-        for name in (left[-1][0], *(name for name, staged in entries if not staged)):
-            (root / name).unlink(missing_ok=True)  # a receipt that would no longer be true, and what is stale
-    for name, staged in left:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        staged.replace(root / name)
-    for parent in {(root / name).parent for name, _ in left}:
-        sync(parent)
+def _settle(name: str, root: int) -> str | None:
+    """Finish or remove one staging folder; why not, where that has to be told."""
+    with ExitStack() as stack:
+        try:
+            folder = open_folder(name, at=root)
+            stack.callback(os.close, folder)
+            mark = os.open(_MARK, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+            stack.callback(os.close, mark)
+            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # no staging folder, or one whose process lives
+            return None
+        try:
+            moves = journal.read(folder=folder, mark=mark)
+            if os.fstat(folder).st_uid != os.geteuid():  # a run of another user, who finishes it
+                return None
+            if moves is not None:
+                journal.carry_out(moves, root=root, folder=folder)
+        except journal.DistrustError as error:
+            return str(error)
+        except ForeignLinkError as error:
+            return f"{error.filename} {error.strerror}"
+        empty(folder)
+        with suppress(OSError):
+            os.rmdir(name, dir_fd=root)
+    return None
 
 
 def earlier_receipt(path: Path) -> Receipt | None:
     """The receipt that an earlier run left, or None when there is none that can be read."""
     try:
-        return Receipt.model_validate_json(path.read_bytes())
+        return Receipt.model_validate_json(read_small(path))
     except (OSError, ValidationError):
         return None
 
@@ -279,13 +308,22 @@ def _is_untouched(receipt: Receipt, root: Path, name: str) -> bool:
 
 
 def _digest(path: Path) -> Digest:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_links_below(root: Path, name: PurePosixPath) -> None:
+    """Refuse a place that a link of another user leads to. Raises `ForeignLinkError`."""
+    for parent in name.parents:
+        path = root / parent
+        if path.is_symlink() and path.lstat().st_uid not in {0, os.geteuid()}:
+            raise ForeignLinkError(errno.ELOOP, "is a link of another user, which is not followed", str(path))
 
 
 def _check_place(root: Path, name: PurePosixPath, *, song: Path) -> None:
     """Raise unless a file could stand there without hurting the song itself."""
     target = root / name
+    _check_links_below(root, name)
     if any(len(os.fsencode(part)) > _LONGEST_PART for part in name.parts):
         raise OutputError(f"{target}: the name is too long for a file")
     if target.exists() and (target.is_dir() or target.samefile(song)):

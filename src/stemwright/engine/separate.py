@@ -68,7 +68,7 @@ class SongResult:
     root: Path
     receipt: Receipt
     skipped: bool = False  # it had been done before, with the same settings
-    notices: tuple[Notice, ...] = ()  # of this run, where the receipt is an earlier one's
+    notices: tuple[Notice, ...] = ()  # of this run, which the receipt does not tell
 
     def warnings(self) -> tuple[NoticeRecord, ...]:
         """All that the user must be told."""
@@ -143,10 +143,10 @@ class Engine:
         tags, tag_notices = read_tags(song, demuxer=found.info.container)
         names = self._names(song, tags, stems, model=splitter.info.name)
         key = self._key(found, splitter, names, tags)
-        output.sweep(root)
+        left = output.sweep(root)
         earlier = output.earlier_receipt(root / names.receipt)
         if earlier and earlier.key == key and not options.force and output.is_whole(earlier, root):
-            return SongResult(root=root, receipt=earlier, skipped=True, notices=self._choice)
+            return SongResult(root=root, receipt=earlier, skipped=True, notices=(*self._choice, *left))
         check = self._guard(song, found, names, root, draft=splitter.info.draft)
         check()
         with output.staging(root) as stage:
@@ -187,7 +187,7 @@ class Engine:
             draft.write_text(receipt.model_dump_json(indent=2) + "\n", encoding="utf-8")
             stage.publish(staged | {names.receipt: draft}, receipt=names.receipt, check=check, stale=stale)
         self._written.add((root / names.receipt).absolute())
-        return SongResult(root=root, receipt=receipt)
+        return SongResult(root=root, receipt=receipt, notices=left)
 
     def _guard(self, song: Path, found: Scan, names: Names, root: Path, *, draft: bool) -> Callable[[], None]:
         """What makes sure, now and again before publishing, that nothing of another origin is overwritten."""

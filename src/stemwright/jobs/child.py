@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stemwright import points
-from stemwright.errors import StemwrightError, as_output_error
+from stemwright.errors import StemwrightError, as_output_error, resource_error
 from stemwright.jobs._processes import kill_own_descendants, step_back
 
 if TYPE_CHECKING:
@@ -55,14 +55,12 @@ class Child:
             result = self._does[request.pop("what")](**request)
         except StemwrightError as error:
             self._fail(error)
-        except OSError as error:
-            traceback.print_exc()
-            self._fail(as_output_error(error))
-        except MemoryError:
-            self._say(error={"code": "out_of_memory", "message": "there is not enough memory for this song"})
         except Exception as error:  # noqa: BLE001  (the edge of a job)
             traceback.print_exc()
-            self._say(error={"code": "internal", "message": f"{type(error).__name__}: {error}"})
+            if ours := as_output_error(error) if isinstance(error, OSError) else resource_error(error):
+                self._fail(ours)
+            else:
+                self._say(error={"code": "internal", "message": f"{type(error).__name__}: {error}"})
         else:
             self._say(result=result)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from stemwright.audio.decode import DecodeLimits
@@ -19,6 +20,7 @@ class JobsConfig:
     work: Path  # private files of running jobs; each executor's own
     engine_command: tuple[str, ...]  # a folder for temporary files is added where there is `temp`
     limits: DecodeLimits
+    engine_environment: Mapping[str, str] = field(default_factory=dict)  # variables of its own
     temp: Path | None = None  # what engines write for a moment; none: the system's folder
     model: str = "auto"  # where a job names none
     device: str = "auto"

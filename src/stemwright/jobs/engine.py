@@ -12,11 +12,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from stemwright import children
 from stemwright.errors import OutOfMemoryError, StemwrightError, error_of
 from stemwright.jobs._processes import kill_tree
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 _LINE: Final = 64 << 20  # bytes of one answer, at most
 _WAITING: Final = 16  # callers that wait for each engine of a pool, at most
@@ -50,10 +51,13 @@ class Engine:
     """One child process that does one thing at a time.
 
     Where `temp` is given, the command is given a folder in it for its temporary files, which goes when the child does.
+    Of our environment it gets what any child needs (`stemwright.children`), and `environment`.
     """
 
-    def __init__(self, command: Sequence[str], *, temp: Path | None = None) -> None:
-        self._command, self._temp = [*command], temp
+    def __init__(
+        self, command: Sequence[str], *, temp: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._command, self._temp, self._environment = [*command], temp, environment or {}
         self._folder: Path | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._log: asyncio.Task[str] | None = None
@@ -129,6 +133,7 @@ class Engine:
                 stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,
                 limit=_LINE,
+                env=children.environment(**self._environment),
             )
             self._log = asyncio.create_task(_tail(self._process))
             self.calls = 0
@@ -183,9 +188,11 @@ class EnginePool:
         max_calls: int,
         size: int | None = None,
         temp: Path | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        """`max_rss` in bytes; `size` is how many there are at most: further callers wait; `temp` as for `Engine`."""
+        """`max_rss` in bytes; `size` is how many there are at most: further callers wait; the rest as for `Engine`."""
         self._command, self._max_rss, self._max_calls, self._temp = command, max_rss, max_calls, temp
+        self._environment = environment
         self._places = asyncio.Semaphore(size) if size else contextlib.nullcontext()
         self._most, self._callers = (1 + _WAITING) * size if size else 0, 0
         self._idle: list[Engine] = []
@@ -199,7 +206,7 @@ class EnginePool:
         self._callers += 1
         try:
             async with self._places:
-                engine = self._idle.pop() if self._idle else Engine(self._command, temp=self._temp)
+                engine = self._idle.pop() if self._idle else self._fresh()
                 self._all.add(engine)
                 try:
                     yield engine
@@ -209,6 +216,9 @@ class EnginePool:
                     self._idle.append(engine)
         finally:
             self._callers -= 1
+
+    def _fresh(self) -> Engine:
+        return Engine(self._command, temp=self._temp, environment=self._environment)
 
     async def kill(self) -> None:
         """End all engines."""

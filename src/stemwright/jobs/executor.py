@@ -38,7 +38,11 @@ def run_executor(db: Database, store: ObjectStore, config: JobsConfig, *, execut
     """Work until told to stop (SIGTERM), or until the parent's end of standard input is closed."""
     queue = Queue(db, config)
     pool = EnginePool(
-        config.engine_command, max_rss=config.engine_max_rss, max_calls=config.engine_max_jobs, temp=config.temp
+        config.engine_command,
+        max_rss=config.engine_max_rss,
+        max_calls=config.engine_max_jobs,
+        temp=config.temp,
+        environment=config.engine_environment,
     )
     worker = Worker(Runs(db, queue), store, config, pool)
     stopping = threading.Event()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from sqlalchemy import func, select
 
 from stemwright import points
-from stemwright.errors import StemwrightError
+from stemwright.errors import StemwrightError, resource_error
 from stemwright.jobs.models import DRAFT, QUICK
 from stemwright.jobs.queue import APPLICATION, CALLBACKS, VERSION
 from stemwright.jobs.runs import Saved, lasting, separates
@@ -144,6 +144,8 @@ async def _answer(work: Awaitable[dict[str, Any]], song: dict[str, Any]) -> dict
         return {"error": error.code, "message": message, "final": is_final(error)}
     except Exception as error:  # the edge of a job
         log.exception("a step failed")
+        if ours := resource_error(error):
+            return {"error": ours.code, "message": ours.message, "final": is_final(ours)}
         return {"error": "internal", "message": f"{type(error).__name__}: {error}", "final": False}
 
 

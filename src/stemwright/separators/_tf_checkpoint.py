@@ -26,6 +26,9 @@ _MAGIC: Final = 0xDB4775248B80FB57
 _FOOTER: Final = 48  # bytes
 _LARGEST_INDEX: Final = 4 << 20  # bytes; Spleeter's has 15 kB
 _MOST_TENSORS: Final = 20_000
+_MOST_BLOCKS: Final = 20_000
+_LONGEST_NAME: Final = 1024  # bytes: each name may repeat the one before it
+_MOST_READ: Final = 4 * _LARGEST_INDEX  # bytes of blocks, of which two may be the same
 _FLOAT: Final = 1  # DT_FLOAT of types.proto
 _VARINT_BYTES: Final = 10
 
@@ -94,8 +97,11 @@ def _entries(index: bytes) -> Iterator[tuple[str, Entry]]:
     footer = index[-_FOOTER:]
     place = _varint(footer, 0)[1]
     place = _varint(footer, place)[1]  # the first handle is that of the meta index
-    count = 0
+    count = blocks = total = 0
     for _, handle in _block(index, *_handle(footer, place)):
+        blocks, total = blocks + 1, total + _handle(handle, 0)[1]
+        if blocks > _MOST_BLOCKS or total > _MOST_READ:
+            raise _Damage("it has too many blocks")
         for key, value in _block(index, *_handle(handle, 0)):
             count += 1
             if count > _MOST_TENSORS:
@@ -130,6 +136,8 @@ def _block(index: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]
         length, place = _varint(block, place)
         if shared > len(key) or place + fresh + length > stop:
             raise _Damage("an entry is cut short")
+        if shared + fresh > _LONGEST_NAME:
+            raise _Damage("a name is too long")
         key = key[:shared] + block[place : place + fresh]
         place += fresh
         yield key, block[place : place + length]

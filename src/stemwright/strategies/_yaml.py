@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from stemwright.bounded_yaml import Limits, YamlError, compose
+from stemwright.disk import read_small
 from stemwright.errors import StrategyError
 from stemwright.strategies.tree import Place
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 64 << 10
 _MAX_DEPTH: Final = 24
 _MAX_VISITS: Final = 5_000  # of nodes, counting those that aliases repeat
+_LIMITS: Final = Limits(
+    size_bytes=MAX_BYTES, depth=_MAX_DEPTH, nodes=4 * _MAX_VISITS, circles=True
+)  # `Item` looks closer
 
 
 @dataclass(slots=True)
@@ -101,41 +106,21 @@ class Item:
 
 def parse(data: bytes, *, file: str) -> Item:
     """The document in a file's bytes. Raises `StrategyError` when it is no YAML, empty or beyond the bounds."""
-    import yaml
-
-    if len(data) > MAX_BYTES:
-        raise StrategyError(f"{file}: a strategy file has at most {MAX_BYTES >> 10} KiB")
-    if _brackets(data) > 4 * _MAX_DEPTH:  # over which PyYAML would brood for long
-        raise StrategyError(f"{file}: nested too deeply")
     try:
-        node = yaml.compose(data, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        raise StrategyError(f"{file}:{line}: not YAML: {shown(str(error.problem or error.context))}") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise StrategyError(f"{file}: not YAML: it is no text") from None
-    except RecursionError:
-        raise StrategyError(f"{file}: nested too deeply") from None
+        node = compose(data, limits=_LIMITS)
+    except YamlError as error:
+        if error.problem is None:
+            raise StrategyError(f"{file}: {error}") from None
+        raise StrategyError(f"{file}:{error.line or 1}: not YAML: {shown(error.problem)}") from None
     if node is None:
         raise StrategyError(f"{file}: there is nothing in it")
     return Item(node, Place(file, node.start_mark.line + 1))
 
 
-def _brackets(data: bytes) -> int:
-    """The most brackets that are open at once, about: those in texts count too."""
-    depth = most = 0
-    for byte in data:
-        depth = depth + 1 if byte in b"[{" else max(depth - 1, 0) if byte in b"]}" else depth
-        most = max(most, depth)
-    return most
-
-
 def read(path: Path) -> Item:
     """The document in a file. Raises `StrategyError`."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = read_small(path, most=MAX_BYTES)
     except (OSError, ValueError) as error:  # a ValueError for a name with a zero byte
         reason = error.strerror if isinstance(error, OSError) else "no name of a file"
         raise StrategyError(f"{shown(str(path))}: {reason or 'cannot be read'}") from error

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from stemwright import children
 from stemwright.errors import OutputError, StemwrightError, error_of
 from stemwright.jobs.engine import JobTimeoutError
 
@@ -34,7 +35,7 @@ async def encode(
     """
     work = {"files": {str(one): str(other) for one, other in files.items()}, "format": format, "bitrate": bitrate}
     process = await asyncio.create_subprocess_exec(
-        *_COMMAND, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        *_COMMAND, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=children.environment()
     )
     try:
         async with asyncio.timeout(timeout):

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from stemwright.errors import OptionError, StemwrightError
+from stemwright.errors import OptionError, StemwrightError, resource_error
 from stemwright.jobs.view import shown
 
 if TYPE_CHECKING:
@@ -194,4 +194,6 @@ async def _on_gone(answer: Callable[..., Response], request: Request, _error: Ex
 
 async def _on_unknown(answer: Callable[..., Response], request: Request, error: Exception) -> Response:
     log.error("request failed", path=request.url.path, exc_info=error)
+    if ours := resource_error(error):
+        return await _on_ours(answer, request, ours)
     return answer(request, 500, code="internal", detail=shown("internal", ""))

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
 import time
 import zipfile
@@ -19,6 +18,7 @@ import numpy as np
 import pytest
 
 from doors.npm import installed
+from needs import needs
 from player.browser import launched
 from server import WAIT, Server, running
 from sounds import read, sound, write_wav
@@ -32,8 +32,8 @@ MOST = 2_000_000  # bytes of an upload
 CLIENT = Path(__file__).parent / "client"
 STATIC = Path(demucs_web.__file__).parent / "static"
 STEMS = {"vocals", "drums", "bass", "other"}
-NODE = pytest.mark.skipif(not shutil.which("npm"), reason="the client needs Node 20 and npm")
-BROWSER = pytest.mark.skipif(not shutil.which("chromium"), reason="the page needs Chromium: apt-get install chromium")
+NODE = needs("node", "npm")
+BROWSER = needs("chromium")
 Event = tuple[str, dict[str, Any]]
 
 

@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import json
 import shutil
+import stat
 import tempfile
 import time
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from stemwright.disk import sync
+from stemwright.disk import is_mine, is_regular, make_as_open_as, read_json, remove_mine, sync
 from stemwright.errors import ConflictError, JobNotFoundError
 from stemwright.studio import files, tracks
 from stemwright.studio.aside import aside
@@ -45,7 +46,6 @@ async def make(studio: Studio, config: Config, name: str, view: Mapping[str, Any
     config.jobs_dir.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(prefix=_MAKING, dir=config.jobs_dir))
     try:
-        making.chmod(0o755)
         (making / "stems").mkdir()
         for stem in sorted(result["stems"]):
             made = await files.stem_file(
@@ -63,7 +63,7 @@ async def make(studio: Studio, config: Config, name: str, view: Mapping[str, Any
 def _put(studio: Studio, key: str, path: Path) -> None:
     studio.store.fetch(key, path)
     sync(path)
-    path.chmod(0o444)  # it may be the studio's own file under a second name
+    path.chmod(0o400)  # it may be the studio's own file under a second name
 
 
 def _publish(
@@ -89,6 +89,7 @@ def _publish(
         "zip": str(folder / "stems.zip"),
     }
     (making / "stems.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    make_as_open_as(making, config.jobs_dir)  # the audio engine may run as another user
     for path in (making / "stems.zip", making / "stems.json", making / "stems", making):
         sync(path)
     if folder.exists() and _facts(folder) is None:
@@ -105,21 +106,28 @@ def _publish(
 
 def read(config: Config, name: str) -> dict[str, Any] | None:
     """What `stems.json` of a folder says, if the folder is ours and whole."""
-    facts = _facts(config.jobs_dir / name)
-    if facts is None or not all(Path(path).is_file() for path in (*facts["stems"].values(), facts["zip"])):
+    folder = config.jobs_dir / name
+    facts = _facts(folder)
+    if facts is None:
         return None
-    return facts
+    files = {folder / "stems" / f"{stem}.wav": path for stem, path in facts["stems"].items()}
+    files[folder / "stems.zip"] = facts["zip"]
+    here = all(str(path) == said and path.parent.parent in {folder, config.jobs_dir} for path, said in files.items())
+    return facts if here and all(map(is_regular, files)) else None
 
 
 def _facts(folder: Path) -> dict[str, Any] | None:
-    """What `stems.json` of a folder says, if we wrote it."""
+    """What `stems.json` of a folder says, if we wrote it: the folder is ours, and nobody else can write there."""
     try:
-        with (folder / "stems.json").open("rb") as file:
-            facts = json.loads(file.read(_LARGEST))
+        if not (stat.S_ISDIR(folder.lstat().st_mode) and is_mine(folder.stat())):
+            return None
+        facts = read_json(folder / "stems.json", most=_LARGEST)
     except (OSError, ValueError):
         return None
-    ours = isinstance(facts, dict) and facts.get("made_by") == _MARK and facts.get("job_id") == folder.name
-    return facts if ours else None
+    match facts:
+        case {"made_by": made_by, "job_id": name, "separation": str(), "format": str(), "stems": dict(), "zip": str()}:
+            return facts if (made_by, name) == (_MARK, folder.name) else None
+    return None
 
 
 def sweep(studio: Studio, config: Config, *, owner: str) -> int:
@@ -132,11 +140,9 @@ def sweep(studio: Studio, config: Config, *, owner: str) -> int:
     gone = []
     for path in folders:
         with contextlib.suppress(FileNotFoundError):
-            if path.name.startswith(_MAKING) and path.stat().st_mtime < stale:
+            if path.name.startswith(_MAKING) and path.lstat().st_mtime < stale:
                 gone.append(path)
     of = {path: facts["separation"] for path in folders if (facts := _facts(path))}
     there = tracks.separations_of(studio, {*of.values()}, owner=owner)
     gone += [path for path, separation in of.items() if separation not in there]
-    for path in gone:
-        shutil.rmtree(path, ignore_errors=True)
-    return len(gone)
+    return sum(map(remove_mine, gone))

@@ -19,7 +19,7 @@ from stemwright.doors.runpod.contract import Results, SeparationConfig, Separati
 from stemwright.doors.runpod.results import ResultStore
 from stemwright.engine.naming import NameTemplate, safe_name
 from stemwright.engine.separate import Engine
-from stemwright.errors import CancelledError, OptionError, StemwrightError, TooLargeError
+from stemwright.errors import CancelledError, OptionError, StemwrightError, TooLargeError, resource_error
 from stemwright.jobs.view import shown
 from stemwright.studio.fetch import fetch_upload
 
@@ -91,9 +91,11 @@ def make_handler(config: WorkerConfig) -> Handler:
                 yield word.plain()
         except StemwrightError as error:
             yield _failed(job, wanted, code=error.code, message=shown(error.code, error.message))
-        except Exception:  # the SDK would show the traceback to the client
+        except Exception as error:  # the SDK would show the traceback to the client
             log.exception("a job failed")
-            yield _failed(job, wanted, code="internal", message=shown("internal", ""))
+            ours = resource_error(error)
+            code, message = (ours.code, ours.message) if ours else ("internal", "")
+            yield _failed(job, wanted, code=code, message=shown(code, message))
 
     return handler
 

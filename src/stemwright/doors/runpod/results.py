@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
+from stemwright.disk import make_private
 from stemwright.errors import DiskFullError, OutputError, as_output_error
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class ResultStore:
         self._secret = b""
         if storage.url.startswith("file://"):
             self.folder = Path(storage.url.removeprefix("file://"))
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(self.folder)
             self._secret = _secret(self.folder / _KEY_FILE)
             self._store: LocalStore | S3Store = _local(self.folder)
         else:

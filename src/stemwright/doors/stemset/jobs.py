@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from stemwright.disk import make_as_open_as, read_json, remove_mine
 from stemwright.doors.stemset import media as library
 from stemwright.doors.stemset.media import Media, Source
 from stemwright.doors.stemset.worker import Worker
@@ -153,8 +154,10 @@ class Uploads:
 
     def _clean(self) -> None:
         """Remove what a server that was killed left half made."""
-        for folder in self._media.folder.glob(f"*/{_PARTIAL}*"):
-            shutil.rmtree(folder, ignore_errors=True)
+        for profile in self._media.folder.glob("*"):
+            if not profile.is_symlink():
+                for folder in profile.glob(f"{_PARTIAL}*"):
+                    remove_mine(folder)
 
     async def _outcome(self, note: Note) -> Note:
         """What changes in a note. Raises `WorkerError`, and DBAPIError while the database is away."""
@@ -200,10 +203,11 @@ class Uploads:
         if view["result"] is None:
             raise JobNotFoundError("the stems are no longer here; upload the recording again")
         target = self._media.place(profile.name, source)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.parent.exists():
+            target.parent.mkdir(parents=True)
+            make_as_open_as(target.parent, self._media.folder)
         draft = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=target.parent))
         try:
-            draft.chmod(0o755)
             receipt = await self._masters(note, view, draft)
             receipt = await encoded(
                 receipt, draft, profile, timeout=self._studio.config.timeout(receipt.input.duration)
@@ -243,7 +247,7 @@ class Uploads:
 
     def _peek(self, job_id: str) -> Note | None:
         try:
-            note: Note = json.loads(self._path(job_id).read_text(encoding="utf-8"))
+            note: Note = read_json(self._path(job_id))
         except (OSError, ValueError):
             return None
         return note
@@ -290,7 +294,8 @@ async def encoded(receipt: Receipt, folder: Path, profile: Profile, *, timeout: 
 
 
 def give_name(draft: Path, target: Path) -> None:
-    """Let a folder that is whole take the place of what stands there."""
+    """Let a folder that is whole take the place of what stands there, for those who can read the folder around it."""
+    make_as_open_as(draft, target.parent)
     if target.exists():
         old = draft.with_name(f"{draft.name}-old")
         target.replace(old)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stemwright.audio.peaks import read_dat
-from stemwright.disk import sync
+from stemwright.disk import is_regular, read_json, read_small, sync
 from stemwright.doors.stemset.waveform import draw, loudest
 from stemwright.engine.receipt import Receipt
 
@@ -53,13 +53,14 @@ class Recording:
         return self.folder.name
 
     def file(self, name: str) -> Path | None:
-        """The file that `metadata.json` lists under a name."""
+        """The file that `metadata.json` lists under a name; links are not served."""
         listed = {one for stem in self.facts["stems"].values() for one in (stem["stem_url"], stem["waveform_url"])}
-        return self.folder / name if name in {METADATA, *listed} and Path(name).name == name else None
+        known = name in {METADATA, *listed} and Path(name).name == name and is_regular(self.folder / name)
+        return self.folder / name if known else None
 
     def receipt(self) -> Receipt:
         """How it was made. Raises OSError, ValueError."""
-        return Receipt.model_validate_json((self.folder / RECEIPT).read_text(encoding="utf-8"))
+        return Receipt.model_validate_json(read_small(self.folder / RECEIPT))
 
 
 class Media:
@@ -101,7 +102,7 @@ class Media:
 
 def _read(folder: Path) -> Recording | None:
     try:
-        facts = json.loads((folder / METADATA).read_text(encoding="utf-8"))
+        facts = read_json(folder / METADATA)
         stems = facts["stems"].values()
         ours = isinstance(facts["created_at"], str) and all(
             "stem_url" in one and "waveform_url" in one for one in stems
@@ -113,7 +114,7 @@ def _read(folder: Path) -> Recording | None:
 
 def _whole(recording: Recording) -> bool:
     stems = recording.facts["stems"].values()
-    return all((recording.folder / one[which]).is_file() for one in stems for which in ("stem_url", "waveform_url"))
+    return all(is_regular(recording.folder / one[which]) for one in stems for which in ("stem_url", "waveform_url"))
 
 
 def output_name(source: Source) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from stemwright.disk import is_mine
 from stemwright.engine.trees.sound import Sound
 from stemwright.errors import ModelFailedError
 
@@ -32,7 +33,8 @@ _SPARE: Final = 1 << 30  # bytes of the disk that are left to the work itself
 class Intermediates:
     """A folder of sounds: raw float32 samples, then the SHA-256 of key and samples, so that nothing half is trusted.
 
-    Files appear by renaming. Whatever goes wrong with it costs time only: no method raises for the disk.
+    Files appear by renaming. Disk errors are ignored: the sound is made again. A folder of another user, or one that
+    others can write, is not used.
     """
 
     folder: Path
@@ -41,6 +43,8 @@ class Intermediates:
 
     def fetch(self, key: Digest, into: Path, *, channels: int, frames: int) -> Sound | None:
         """A copy of a sound, or None when it is not here, or not whole."""
+        if not self._is_ours():
+            return None
         path = self.folder / f"{key}{_SUFFIX}"
         sound = Sound.at(into, channels=channels)
         digest = hashlib.sha256(key.encode())
@@ -71,7 +75,7 @@ class Intermediates:
             return
         with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if shutil.disk_usage(self.folder).free < size + _SPARE:
+            if not self._is_ours() or shutil.disk_usage(self.folder).free < size + _SPARE:
                 return
             handle, name = tempfile.mkstemp(suffix=_PART, dir=self.folder)
             part = Path(name)
@@ -84,6 +88,12 @@ class Intermediates:
                         part.rename(self.folder / f"{key}{_SUFFIX}")
             finally:
                 part.unlink(missing_ok=True)
+
+    def _is_ours(self) -> bool:
+        try:
+            return is_mine(self.folder.stat())
+        except OSError:
+            return False
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

@@ -1,0 +1,59 @@
+"""What tests need beside Python packages. `make test` installs it; without it a test is skipped with a reason."""
+
+from __future__ import annotations
+
+import ctypes.util
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
+# Programs, and the Debian packages that have them. Node comes from .venv where the system has none (Makefile).
+PROGRAMS: Mapping[str, str] = {
+    "chromium": "chromium",
+    "curl": "curl",
+    "espeak-ng": "espeak-ng",
+    "ffmpeg": "ffmpeg",
+    "fluidsynth": "fluidsynth",
+    "git": "git",
+    "openssl": "openssl",
+    "ps": "procps",
+}
+FILES: Mapping[str, Path] = {
+    "fluid-soundfont-gm": FONT,
+    "fonts-dejavu-core": Path("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"),
+    "sonic-pi-samples": Path("/usr/share/sonic-pi/samples/bass_hard_c.flac"),
+    "timgm6mb-soundfont": Path("/usr/share/sounds/sf2/TimGM6mb.sf2"),
+}
+PACKAGES = {*PROGRAMS.values(), *FILES}
+
+
+def lacking(*names: str) -> str:
+    """Why a test cannot run: what of these programs and packages is not here; nothing when all of it is."""
+    return ", ".join(name for name in names if not _is_here(name))
+
+
+def needs(*names: str) -> pytest.MarkDecorator:
+    """Skip a test unless these programs (`PROGRAMS`, node, npm, libfluidsynth) and packages (`FILES`) are here."""
+    missing = lacking(*names)
+    return pytest.mark.skipif(bool(missing), reason=f"needs {missing}: make test installs it where it may")
+
+
+def require(*names: str) -> None:
+    """Skip the test that runs unless these programs and packages are here; for fixtures and helpers."""
+    if missing := lacking(*names):
+        pytest.skip(f"needs {missing}: make test installs it where it may")
+
+
+def _is_here(name: str) -> bool:
+    if name in FILES:
+        return FILES[name].exists()
+    if name == "libfluidsynth":
+        return ctypes.util.find_library("fluidsynth") is not None
+    assert name in {*PROGRAMS, "node", "npm"}, name
+    return shutil.which(name) is not None

@@ -1,0 +1,125 @@
+"""What a child process gets to know of its parent's environment."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from server import running
+from sounds import sound, write_wav
+from stemwright import children
+from stemwright.studio.encoding import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECRETS = {
+    "STEMWRIGHT_CALLBACKS_SECRET": "whsec_" + "c3RlbXdyaWdodCB0YWtlcyBhIHNvbmcgYXBhcnQ=",
+    "STEMWRIGHT_RUNPOD_SECRET_ACCESS_KEY": "storage-key-1",
+    "STEMWRIGHT_RUNPOD_ACCESS_KEY_ID": "storage-id-1",
+    "STEMWRIGHT_STEMSET_WORKER_SECRET": "whsec_" + "b3RoZXIgc2VjcmV0IG9mIHRoZSB3b3JrZXIgaGVyZSA=",
+    "AWS_SECRET_ACCESS_KEY": "aws-key-1",
+    "DATABASE_PASSWORD": "hunter2",
+    "GITHUB_TOKEN": "ghp_1",
+}
+
+
+def variables_of(pid: int) -> dict[str, str]:
+    entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return dict(entry.decode().split("=", 1) for entry in entries if entry)
+
+
+def below(pid: int) -> dict[int, list[str]]:
+    """The command lines of all processes that a process has started, and those of theirs."""
+    found: dict[int, list[str]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+            words = (path.parent / "cmdline").read_bytes().decode().split("\0")
+        except OSError:
+            continue
+        if parent == pid:
+            child = int(path.parent.name)
+            found |= {child: words, **below(child)}
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_engines_of_a_server_know_no_secret_and_the_executor_only_its_own(tmp_path: Path) -> None:
+    """As found: the callbacks' secret and the keys of storage were in the engine's environment."""
+    song = write_wav(tmp_path / "song.wav", sound("song", seconds=2))
+    config = tmp_path / "stemwright.yaml"
+    config.write_text("callbacks:\n  secret: ${STEMWRIGHT_CALLBACKS_SECRET}\nmodel:\n  cache: weights\n")
+    given = {**SECRETS, "STEMWRIGHT_CONFIG": str(config), "LC_TIME": "C"}
+    with running(tmp_path / "data", **given) as server:
+        files = {"file": ("song.wav", song.read_bytes())}
+        job = server.http.post("/api/v1/jobs", files=files, data={"model": "sketch"}).json()
+        server.wait(job["id"])
+        made = server.http.get(f"/api/v1/songs/{job['song_id']}/stems/vocals.mp3")
+        assert made.status_code == 200, made.text  # by an engine of the API
+        assert server.process is not None
+        processes = below(server.process.pid)
+        engines = [pid for pid, words in processes.items() if "stemwright.app.engine" in words]
+        [executor] = [pid for pid, words in processes.items() if "stemwright.app.executor" in words]
+        known = {pid: variables_of(pid) for pid in (*engines, executor)}
+    assert len(engines) >= 2
+    for pid in engines:
+        assert not {*known[pid]} & {*SECRETS}
+        assert not {*known[pid].values()} & {*SECRETS.values()}
+        assert known[pid]["LC_TIME"] == "C"
+        assert known[pid]["STEMWRIGHT_MODEL_CACHE"] == str(tmp_path / "weights")
+        ours = {name for name in known[pid] if name.startswith("STEMWRIGHT_")}
+        assert ours <= {f"STEMWRIGHT_MODEL_{name}" for name in ("CACHE", "OFFLINE", "MIRROR")} | {"STEMWRIGHT_STOP_AT"}
+    assert "STEMWRIGHT_CALLBACKS_SECRET" in known[executor]  # it signs what is sent
+    assert not {*known[executor]} & {"STEMWRIGHT_RUNPOD_SECRET_ACCESS_KEY", "STEMWRIGHT_STEMSET_WORKER_SECRET"}
+
+
+@pytest.fixture
+def configured(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    children.configure(os.environ)
+    yield
+    monkeypatch.setattr(children, "_given", None)
+
+
+@pytest.mark.usefixtures("configured")
+def test_encoder_of_stemset_s_recordings_knows_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sibling: a child that is started beside the pool; what it knows is told by a program that it runs as Python."""
+    seen = tmp_path / "seen"
+    spy = f"import os, runpy, pathlib; pathlib.Path({str(seen)!r}).write_text(repr(dict(os.environ)))"
+    (tmp_path / "sitecustomize.py").write_text(spy)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    song = write_wav(tmp_path / "song.wav", sound("noise", seconds=0.2))
+    monkeypatch.setattr("stemwright.studio.encoding._COMMAND", (sys.executable, "-m", "stemwright.studio.encoding"))
+    asyncio.run(encode({song: tmp_path / "song.mp3"}, format="mp3", bitrate=None, timeout=60))
+    assert (tmp_path / "song.mp3").stat().st_size > 0
+    assert not [name for name in SECRETS if name in seen.read_text()]
+    assert "PATH" in seen.read_text()
+
+
+@pytest.mark.usefixtures("configured")
+def test_what_the_system_and_the_libraries_read_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CUDA_VISIBLE_DEVICES", "HTTPS_PROXY", "https_proxy", "HF_HOME", "OMP_NUM_THREADS", "SSL_CERT_FILE"):
+        monkeypatch.setenv(name, "x")
+        assert (children.environment() or {})[name] == "x"
+    assert not {*(children.environment() or {})} & {*SECRETS}
+    assert (children.environment(OWN="1") or {})["OWN"] == "1"
+
+
+def test_command_line_s_children_know_no_secret_either(tmp_path: Path) -> None:
+    """Sibling: `ffmpeg -version`, and whatever else the command starts."""
+    fake = tmp_path / "ffmpeg"
+    fake.write_text(f"#!/bin/sh\nenv >> {tmp_path}/seen\necho ffmpeg version 0\n")
+    fake.chmod(0o755)
+    env = os.environ | SECRETS | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run([sys.executable, "-m", "stemwright", "doctor"], env=env, check=False, capture_output=True)
+    seen = (tmp_path / "seen").read_text()
+    assert seen
+    assert not [name for name in SECRETS if name in seen]
