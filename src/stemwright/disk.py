@@ -41,6 +41,15 @@ def is_mine(facts: os.stat_result) -> bool:
     return facts.st_uid == os.geteuid() and not facts.st_mode & _OTHERS
 
 
+def is_safe(path: Path) -> bool:
+    """Whether a file or folder, and no link, belongs to this user or to root, and nobody else may change it."""
+    try:
+        facts = path.lstat()
+    except OSError:
+        return False
+    return not stat.S_ISLNK(facts.st_mode) and facts.st_uid in {0, os.geteuid()} and not facts.st_mode & _OTHERS
+
+
 def is_regular(path: Path) -> bool:
     """Whether there is a regular file, and no link to one."""
     try:

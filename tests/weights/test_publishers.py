@@ -62,7 +62,7 @@ def wheel(publisher: Publisher, cache: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def left(cache: Path) -> set[str]:
     """What is in the cache, but for locks and notes."""
-    return {path.name for path in cache.rglob("*") if path.is_file()} - {"lock", publishers.TROUBLE}
+    return {path.name for path in cache.rglob("*") if path.is_file()} - {"lock", publishers.TROUBLE, store.DIGESTS}
 
 
 @needs_npm

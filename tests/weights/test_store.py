@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,7 +53,14 @@ def remote(publisher: Publisher, body: bytes, *, sha256: str | None = "", name: 
 
 
 def everything(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    """Files, but those that hold the digests of others."""
+    return {
+        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != store.DIGESTS
+    }
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in everything(folder)}
 
 
 def test_archive_is_fetched_unpacked_and_found_again(publisher: Publisher, cache: Path) -> None:
@@ -60,7 +68,7 @@ def test_archive_is_fetched_unpacked_and_found_again(publisher: Publisher, cache
     weights = remote(publisher, body)
     assert store.availability(weights) == "download"
     folder = store.fetch(weights)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == FILES
+    assert contents(folder) == FILES
     assert store.availability(weights) == "ready"
     assert store.fetch(weights) == store.find(weights) == folder
     assert len(publisher.asked) == 1
@@ -69,7 +77,7 @@ def test_archive_is_fetched_unpacked_and_found_again(publisher: Publisher, cache
 
 def test_single_file_is_kept_under_its_name(publisher: Publisher, cache: Path) -> None:
     folder = store.fetch(remote(publisher, b"weights", name="net.onnx"))
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"net.onnx": b"weights"}
+    assert contents(folder) == {"net.onnx": b"weights"}
 
 
 def test_progress_is_told_to_who_asks_or_else_to_the_process(
@@ -139,7 +147,7 @@ def test_failed_download_leaves_the_old_files(publisher: Publisher, cache: Path,
     with pytest.raises((errors.WeightsError, errors.ModelUnavailableError)):
         store.fetch(weights, again=True)
     assert store.find(weights) == folder
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == FILES
+    assert contents(folder) == FILES
 
 
 def test_damaged_files_are_replaced_when_fetched_again(publisher: Publisher, cache: Path) -> None:
@@ -215,7 +223,7 @@ def test_kill_9_in_the_middle_leaves_nothing_to_trust_and_the_next_run_goes_on(c
         assert store.availability(weights) == "download"
         publisher.hold.set()
         folder = store.fetch(weights)  # the lock went with the process
-        assert {path.name: path.read_bytes() for path in folder.iterdir()} == FILES
+        assert contents(folder) == FILES
         assert publisher.asked[-1][1] is not None  # resumed
 
 
@@ -246,3 +254,93 @@ def test_weights_that_a_kill_left_taken_away_are_put_back(publisher: Publisher, 
     with pytest.raises(errors.ModelUnavailableError):
         store.fetch(dataclasses.replace(weights, url=f"{publisher.url}/other"))
     assert {path.name for path in folder.iterdir()} >= {*weights.files}
+
+
+# --- what others may have laid there
+
+
+def _given_to(path: Path, user: int = 12345) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs a second user, so it needs root")
+    os.chown(path, user, user, follow_symlinks=False)
+
+
+def test_a_planted_folder_of_another_user_is_not_believed(publisher: Publisher, cache: Path) -> None:
+    weights = remote(publisher, archive(FILES))
+    folder = store.fetch(weights)
+    _given_to(folder)
+    assert store.find(weights) is None
+    assert store.fetch(weights).stat().st_uid == os.geteuid()
+    assert contents(folder) == FILES
+
+
+def test_a_planted_file_of_another_user_is_not_believed_and_is_replaced(publisher: Publisher, cache: Path) -> None:
+    weights = remote(publisher, archive(FILES))
+    folder = store.fetch(weights)
+    _given_to(folder / "model.data")
+    assert store.find(weights) is None
+    assert (store.fetch(weights) / "model.data").stat().st_uid == os.geteuid()
+
+
+def test_a_link_in_the_place_of_weights_is_not_followed(publisher: Publisher, cache: Path, tmp_path: Path) -> None:
+    weights = remote(publisher, archive(FILES))
+    folder = store.fetch(weights)
+    elsewhere = tmp_path / "elsewhere"
+    folder.rename(elsewhere)
+    folder.symlink_to(elsewhere)
+    assert store.find(weights) is None
+
+
+def test_weights_that_changed_since_they_were_downloaded_are_refused(publisher: Publisher, cache: Path) -> None:
+    weights = remote(publisher, archive(FILES))
+    folder = store.fetch(weights)
+    store.check(folder, weights.files)
+    data = bytearray((folder / "model.data").read_bytes())
+    data[1000] ^= 1
+    (folder / "model.data").write_bytes(data)
+    with pytest.raises(errors.WeightsError, match=r"model\.data has changed"):
+        store.check(folder, weights.files)
+    (folder / "digests.json").write_text("[" * 100_000)
+    with pytest.raises(errors.WeightsError, match="cannot be checked"):
+        store.check(folder, weights.files)
+
+
+def test_a_sweep_leaves_what_is_anothers_and_follows_no_link(publisher: Publisher, cache: Path, tmp_path: Path) -> None:
+    weights = remote(publisher, archive(FILES))
+    place = store.fetch(weights).parent
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "file").write_text("mine")
+    (place / "new-link").symlink_to(victim)
+    (place / "foreign.old").symlink_to(victim)
+    (place / "new-foreign").mkdir()
+    _given_to(place / "new-foreign")
+    store.fetch(weights, again=True)
+    assert (victim / "file").read_text() == "mine"
+    assert (place / "new-foreign").is_dir()
+    assert not (place / "foreign").exists()
+
+
+def test_parts_that_others_could_lay_in_an_open_cache_are_not_written_through(
+    publisher: Publisher, cache: Path, tmp_path: Path
+) -> None:
+    weights = remote(publisher, archive(FILES))
+    place = store.fetch(weights).parent
+    victim = tmp_path / "bashrc"
+    victim.write_text("precious")
+    shutil.rmtree(place)
+    place.mkdir()
+    place.chmod(0o777)
+    part = hashlib.sha256(weights.url.encode()).hexdigest()[:16]
+    for name in (f"{part}.part", f"{part}.part.json", "lock"):
+        (place / name).symlink_to(victim)
+    store.fetch(weights)
+    assert victim.read_text() == "precious"
+    assert place.stat().st_mode & 0o022 == 0
+
+
+def test_a_cache_of_another_user_is_refused_and_says_which_setting_to_change(publisher: Publisher, cache: Path) -> None:
+    cache.mkdir()
+    _given_to(cache)
+    with pytest.raises(errors.OutputError, match=r"another user; set `model\.cache`"):
+        store.fetch(remote(publisher, archive(FILES)))

@@ -240,6 +240,7 @@ def _find(places: tuple[store.Remote, ...]) -> Path | None:
 
 def _fetch(places: tuple[store.Remote, ...], *, on_progress: OnProgress | None, again: bool) -> Path:
     if not again and (path := _find(places)):
+        store.check(path.parent, [path.name])
         return path
     *first, last = places
     for remote in first:

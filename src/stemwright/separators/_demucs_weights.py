@@ -102,9 +102,11 @@ def find_here(name: str) -> Bag | None:
 def fetch(name: str, *, on_progress: OnProgress | None = None, again: bool = False, retry: bool = False) -> Bag:
     """The bag of a published model, downloaded where it is not here; as `publishers.fetch`.
 
-    Raises what that raises, and `WeightsError` when the bag's definition makes no sense.
+    Raises what that raises, and `WeightsError` when files have changed, or the bag's definition makes no sense.
     """
     if not again and (bag := find_here(name)):
+        if found := publishers_.find(published.publishers(name)):
+            found.check()
         return bag
     return _bag_of(
         name, publishers_.fetch(published.publishers(name), on_progress=on_progress, again=again, retry=retry)

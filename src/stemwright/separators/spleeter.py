@@ -170,6 +170,8 @@ class SpleeterFamily:
         if options.segment is not None:
             raise OptionError(f"{name} has a fixed segment; leave --segment out")
         found = publishers_.fetch(variant.publishers) if options.repo is None else None
+        if found:
+            found.check()
         folder = found.folders[0] if found else options.repo
         assert folder is not None  # noqa: S101  (one of both is there)
         prefix = _prefix(variant, folder)

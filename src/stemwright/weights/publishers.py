@@ -6,7 +6,6 @@ import contextlib
 import json
 import time
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from stemwright.errors import ModelUnavailableError, WeightsError
@@ -48,6 +47,11 @@ class Found:
 
     publisher: Publisher
     folders: tuple[Path, ...]  # one a part
+
+    def check(self) -> None:
+        """Compare all files with what they were when they were downloaded. Raises `WeightsError`."""
+        for part, folder in zip(self.publisher.parts, self.folders, strict=True):
+            store.check(folder, part.files)
 
     def file(self, name: str) -> Path | None:
         """The file called so, or None."""
@@ -116,11 +120,6 @@ def fetch(
     raise ModelUnavailableError(
         f"the weights of {model} could not be had ({told}).{later} stemwright models pull {model}"
     )
-
-
-def file_name(part: store.Remote) -> str:
-    """The name that the one file of a part has in its folder."""
-    return PurePosixPath(part.files[0]).name
 
 
 def troubles(publishers: Sequence[Publisher]) -> dict[str, str]:

@@ -10,25 +10,27 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
-import shutil
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, Literal
 
-from stemwright.disk import sync
-from stemwright.errors import ModelUnavailableError, OutputError, StemwrightError
+from stemwright.disk import is_safe, read_json, remove_mine, sync
+from stemwright.errors import ModelUnavailableError, OutputError, StemwrightError, WeightsError
 from stemwright.weights import lock
 from stemwright.weights.archive import unpack
 from stemwright.weights.config import Config, OnProgress, current
 from stemwright.weights.download import Wanted, download, forget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from stemwright.types import Digest
 
+DIGESTS: Final = "digests.json"  # SHA-256 of each file of a folder, as it was downloaded
 _DIGITS: Final = 16  # of the digest, in a folder's name
 _FRESH: Final = "new-"  # what the names of folders that are not whole begin with
 _OLD: Final = ".old"  # of a folder that another takes the place of
@@ -63,12 +65,12 @@ def availability(remote: Remote) -> Literal["ready", "download", "missing"]:
 
 
 def find(remote: Remote) -> Path | None:
-    """Its folder, if it is here whole. Raises nothing."""
+    """Its folder, if it is here whole, and nobody but this user and root could have laid it there. Raises nothing."""
     config = current()
     with contextlib.suppress(StemwrightError):
         if digest := remote.sha256 or lock.pinned(config.cache, remote.url):
             folder = config.cache / remote.label / digest[:_DIGITS]
-            if all((folder / name).is_file() for name in remote.files):
+            if is_safe(folder) and all(is_safe(folder / name) for name in remote.files):
                 return folder
     return None
 
@@ -89,13 +91,49 @@ def fetch(remote: Remote, *, on_progress: OnProgress | None = None, again: bool 
         )
     place = config.cache / remote.label
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        for folder in (config.cache, place):
+            _make_ours(folder)
         with _alone(place / "lock"):
             if not again and (folder := find(remote)):  # somebody else was quicker
                 return folder
             return _fetch(remote, place, config, on_progress or config.on_progress)
     except OSError as error:
         raise OutputError(f"the weights of {remote.model} cannot be kept in {place}: {error}") from error
+
+
+def check(folder: Path, names: Sequence[str]) -> None:
+    """Compare the files of a folder with what they were when they were downloaded.
+
+    Raises `WeightsError` when one has changed or cannot be read. Where no digests were noted there is nothing to tell.
+    """
+    try:
+        known = read_json(folder / DIGESTS)
+        for name in names:
+            if name in known and known[name] != _sha256(folder / name):
+                raise WeightsError(f"{folder / name} has changed since it was downloaded: fetch it --again")
+    except FileNotFoundError:
+        if (folder / DIGESTS).is_symlink() or not folder.is_dir():
+            raise WeightsError(f"the weights in {folder} cannot be checked") from None
+    except (OSError, ValueError, TypeError) as error:
+        raise WeightsError(f"the weights in {folder} cannot be checked: {error}") from error
+
+
+def _make_ours(folder: Path) -> None:
+    """Make a folder that others may not change; what they may have begun in one that they could change is removed.
+
+    Raises `OutputError` for a folder of another user, OSError.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    facts = folder.stat()  # through a link of the user's own, to another disk for one
+    if facts.st_uid not in {0, os.geteuid()} or (
+        folder.is_symlink() and folder.lstat().st_uid not in {0, os.geteuid()}
+    ):
+        raise OutputError(f"{folder} belongs to another user; set `model.cache` to a folder of your own")
+    if facts.st_mode & 0o022:
+        folder.chmod(stat.S_IMODE(facts.st_mode) & ~0o022)
+        for path in folder.iterdir():
+            if path.is_symlink() or path.suffix in {".part", ".json", ".new"} or path.name == "lock":
+                path.unlink()
 
 
 def _fetch(remote: Remote, place: Path, config: Config, on_progress: OnProgress | None) -> Path:
@@ -124,7 +162,11 @@ def _place(remote: Remote, part: Path, folder: Path) -> Path:
     else:
         os.link(part, fresh / remote.files[0])
     for name in remote.files:
+        (fresh / name).chmod(0o644)
         sync(fresh / name)
+    digests = {name: _sha256(fresh / name) for name in remote.files}
+    (fresh / DIGESTS).write_text(json.dumps(digests, indent=2), encoding="utf-8")
+    sync(fresh / DIGESTS)
     sync(fresh)
     if folder.exists():
         folder.rename(folder.with_name(f"{folder.name}{_OLD}"))
@@ -136,19 +178,24 @@ def _place(remote: Remote, part: Path, folder: Path) -> Path:
 def _sweep(place: Path) -> None:
     """Remove what was being unpacked, and put back what was taken away for it; only who holds the lock may."""
     for left in place.glob(f"{_FRESH}*"):
-        shutil.rmtree(left)
+        remove_mine(left)
     for old in place.glob(f"*{_OLD}"):
         folder = old.with_name(old.name.removesuffix(_OLD))
         if folder.exists():
-            shutil.rmtree(old)
-        else:
+            remove_mine(old)
+        elif is_safe(old):
             old.rename(folder)
+
+
+def _sha256(path: Path) -> Digest:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Wait until no other process holds the lock, and hold it. It is gone with the process."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
