@@ -21,7 +21,6 @@ _NAMES: Final = frozenset((
 _PREFIXES: Final = (
     "LC_", "DYLD_", "PYTHON", "CUDA_", "NVIDIA_", "CUDNN_", "HIP_", "ROCR_", "HSA_", "PYTORCH_", "TORCH", "OMP_",
     "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "VECLIB_", "NUMBA_", "ORT_", "HF_", "MALLOC_",
-    "PIP_", "NPM_", "NODE_",  # engines let these get weights
 )
 # fmt: on
 
