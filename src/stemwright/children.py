@@ -20,7 +20,7 @@ _NAMES: Final = frozenset((
 ))
 _PREFIXES: Final = (
     "LC_", "DYLD_", "PYTHON", "CUDA_", "NVIDIA_", "CUDNN_", "HIP_", "ROCR_", "HSA_", "PYTORCH_", "TORCH", "OMP_",
-    "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "VECLIB_", "NUMBA_", "ORT_", "HF_", "MALLOC_",
+    "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "VECLIB_", "NUMBA_", "ORT_", "HF_", "MALLOC_", "NPM_CONFIG_", "PIP_",
 )
 # fmt: on
 
