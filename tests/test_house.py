@@ -14,7 +14,8 @@ import needs
 
 SOURCE = Path(__file__).parent.parent / "src" / "stemwright"
 FLOORS = [
-    {"errors", "types", "points", "disk", "bounded_yaml", "children"},
+    {"errors", "types", "points", "disk", "children"},
+    {"bounded_yaml"},
     {"audio", "storage", "library", "weights"},
     {"separators", "drums", "analysis"},
     {"strategies"},

@@ -74,8 +74,8 @@ def test_data_folder_that_was_open_is_closed_with_a_line_for_each(tmp_path: Path
         log = server.log.read_text()
         assert not {path: mode for path, mode in open_to_others(data).items() if path != str(server.log)}
     told = [line for line in log.splitlines() if "others could read this" in line]
-    for name, mode in ((str(data), "0755"), ("objects", "0777"), ("mismo", "0755"), ("studio.db", "0644")):
-        assert any(name in line and mode in line for line in told), (name, told)
+    for name, had in ((str(data), "0755"), ("objects", "0777"), ("mismo", "0755"), ("studio.db", "0644")):
+        assert any(name in line and had in line for line in told), (name, told)
 
 
 @pytest.fixture
