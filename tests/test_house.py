@@ -144,3 +144,18 @@ def test_every_program_and_file_that_tests_use_is_installed_by_make_test_and_kno
     for path in TESTS.rglob("*.py"):
         if path.name not in {"needs.py", "test_house.py"}:
             assert "/usr/share" not in path.read_text(encoding="utf-8"), path
+
+
+def test_yaml_is_read_in_one_place() -> None:
+    for path in MODULES:
+        if path.name != "bounded_yaml.py":
+            found = re.search(r"\byaml\.(safe_|full_)?(load|compose|parse|scan)\w*\(", path.read_text(encoding="utf-8"))
+            assert not found, path
+
+
+def test_every_child_is_given_its_environment() -> None:
+    starts = {"subprocess.run", "subprocess.Popen", "asyncio.create_subprocess_exec"}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in starts:
+                assert "env" in {keyword.arg for keyword in node.keywords}, f"{path}:{node.lineno}"

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
+from stemwright.bounded_yaml import LIMITS, YamlError, load
+from stemwright.disk import read_small
 from stemwright.errors import ModelUnavailableError, WeightsError
 from stemwright.separators._audio_separator_child import slot
 from stemwright.separators.protocol import ModelInfo
@@ -199,18 +201,14 @@ def read_data(files: Files) -> dict[str, Any]:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     """A configuration, in which tuples are the only objects of Python, and come as lists."""
-    import yaml
 
-    class Loader(yaml.SafeLoader):
-        """One more tag."""
+    def as_list(loader: Any, node: Any) -> list[Any]:
+        made: list[Any] = loader.construct_sequence(node, deep=True)
+        return made
 
-        def tuple(self, node: yaml.SequenceNode) -> list[Any]:
-            return self.construct_sequence(node, deep=True)
-
-    Loader.add_constructor("tag:yaml.org,2002:python/tuple", Loader.tuple)
     try:
-        data = yaml.load(path.read_bytes(), Loader=Loader)  # noqa: S506  # nosec B506
-    except (yaml.YAMLError, RecursionError) as error:
+        data = load(read_small(path, most=LIMITS.size_bytes), constructors={"tag:yaml.org,2002:python/tuple": as_list})
+    except YamlError as error:
         raise WeightsError(f"{path.name} cannot be used: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise WeightsError(f"{path.name} is no description of a model")

@@ -13,6 +13,7 @@ from typing import IO, Any, Final
 
 import numpy as np
 
+from stemwright import children
 from stemwright.errors import ModelFailedError, OutOfMemoryError, error_of
 
 _PROGRAM: Final = Path(__file__).with_name("_audio_separator_child.py")
@@ -26,7 +27,11 @@ class Process:
         self.python = python
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (`end` closes it)
         self._child = subprocess.Popen(
-            [python, "-P", _PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said
+            [python, "-P", _PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            env=children.environment(),
         )
         self._idle = True
         self.end = weakref.finalize(self, _end, self._child, self._said)

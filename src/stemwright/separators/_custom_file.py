@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from stemwright.bounded_yaml import Limits, YamlError, load_file
 from stemwright.errors import ModelFileError
 from stemwright.types import MAX_RATE, MIN_RATE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
-_LARGEST: Final = 64 << 10  # bytes of YAML
-_DEEPEST: Final = 8  # levels of it
+_LIMITS: Final = Limits(size_bytes=64 << 10, depth=8, aliases=0)
 _LONGEST: Final = 600.0  # seconds of a segment
 _NAME = re.compile(r"\w[\w -]{0,39}")  # names of stems become names of files
 
@@ -98,37 +98,20 @@ def read_custom(path: Path) -> CustomFile:
 
 def mapping(path: Path) -> dict[str, Any]:
     """The YAML of a file. Raises `ModelFileError`: not to be read, no YAML, no mapping."""
-    import yaml
-
     try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST + 1)
-        if len(data) > _LARGEST:
-            raise ModelFileError(f"{path.name} is no description of a model: it is too large")
-        _check_events(path, yaml.parse(data, Loader=yaml.SafeLoader))
-        tree = yaml.safe_load(data)
+        tree = load_file(path, limits=_LIMITS)
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise ModelFileError(f"{path.name} is no description of a model: it is too large") from error
         raise ModelFileError(f"{path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ModelFileError(f"{path.name} is no YAML: {' '.join(str(error).split())}") from error
+    except YamlError as error:
+        what = "no YAML" if error.problem else "no description of a model"
+        raise ModelFileError(f"{path.name} is {what}: {error}") from error
     if not isinstance(tree, dict):
         raise ModelFileError(
             f"{path.name} is no description of a model: it must hold `model`, `stems`, `sample_rate` …"
         )
     return tree
-
-
-def _check_events(path: Path, events: Iterable[object]) -> None:
-    """Refuse, before anything is made of it, what takes PyYAML for ever."""
-    import yaml
-
-    depth = 0
-    for event in events:
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _DEEPEST:
-            raise ModelFileError(f"{path.name} is no description of a model: it is nested too deeply")
-        if isinstance(event, yaml.AliasEvent):
-            raise ModelFileError(f"{path.name} uses aliases (*), which a description of a model may not")
 
 
 def _fault(place: tuple[int | str, ...], message: str, value: object) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from stemwright.bounded_yaml import load_file
 from stemwright.errors import ModelUnavailableError, WeightsError
 from stemwright.separators import _demucs_publishers as published
 from stemwright.separators import _htdemucs_weights as htdemucs
@@ -259,10 +260,8 @@ def _signature(path: Path) -> str:
 
 
 def _read_bag(path: Path, find: _Finder) -> Bag:
-    import yaml
-
     try:
-        bag = yaml.safe_load(path.read_text(encoding="utf-8"))
+        bag = load_file(path)
         signatures, weights, segment = bag["models"], bag.get("weights"), bag.get("segment")
         if not signatures or not all(isinstance(signature, str) for signature in signatures):
             raise ValueError("`models` must be a list of signatures")
@@ -272,7 +271,7 @@ def _read_bag(path: Path, find: _Finder) -> Bag:
                 raise ValueError("`weights` must be one list of numbers a model")
         if segment is not None and not 0 < float(segment) < math.inf:
             raise ValueError("`segment` must be positive")
-    except (OSError, yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise WeightsError(f"{path.name} is no definition of a bag of models: {error}") from error
     return Bag(
         files=tuple(find(signature) for signature in signatures), definition=path, weights=weights, segment=segment

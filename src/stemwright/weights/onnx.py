@@ -29,6 +29,8 @@ def open_network(model: bytes, *, threads: int, arena: bool = True) -> Inference
     options.log_severity_level = 3
     options.enable_cpu_mem_arena = arena
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # weights in other files would come from the current folder, and no digest covers them: there is no such folder
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", "/dev/null/no-folder")
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has many kinds and no common one
