@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stemwright import errors
+from stemwright import children, errors
 from stemwright.weights import archive, clients, config, publishers, store
 from stemwright.weights.publishers import Publisher as Place
 from weights import registries
@@ -213,6 +213,8 @@ def test_our_settings_are_not_in_the_environment_of_a_client(
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("STEMWRIGHT_CALLBACKS_SECRET", "hush")
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:1")
+    monkeypatch.setattr(children, "_given", None)
+    children.configure(os.environ)
     assert clients.probe("npm:some@1") is not None
     seen = (tmp_path / "seen").read_text()
     assert "hush" not in seen

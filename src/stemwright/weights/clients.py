@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from stemwright.children import environment
 from stemwright.errors import ModelUnavailableError, WeightsError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def probe(url: str) -> str | None:
             done = subprocess.run(
                 ask,
                 cwd=folder,
-                env=_environment(),
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=_ANSWER + _START,
@@ -94,10 +95,10 @@ def _run(
     ask: list[str], url: str, *, folder: Path, largest: int, on_progress: Callable[[int, int | None], None] | None
 ) -> None:
     """Run a client to its end. Kill it where it writes too much, takes too long, or `on_progress` raises."""
-    environment = _environment() | {"TMPDIR": str(folder)}  # pip downloads there, so that it can be watched
+    known = environment(TMPDIR=str(folder))  # pip downloads there, so that it can be watched
     with (folder / "log").open("w+b") as log:
         child = subprocess.Popen(
-            ask, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            ask, cwd=folder, env=known, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
         try:
             waited = 0.0
@@ -152,11 +153,6 @@ def _client(url: str) -> list[str] | None:
         found = shutil.which("npm") or shutil.which("npm", path=str(beside))
         return [found] if found else None
     return [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"] if find_spec("pip") else None
-
-
-def _environment() -> dict[str, str]:
-    """The environment without our own settings, which hold secrets; the clients' settings are theirs to read."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("STEMWRIGHT_")}
 
 
 def _last_words(output: bytes) -> str:
