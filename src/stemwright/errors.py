@@ -234,6 +234,13 @@ class WorkerRefusedError(StemwrightError):
     status = 400
 
 
+class WorkerAnswerError(StemwrightError):
+    """The remote worker answered what cannot be right."""
+
+    code = "bad_worker_answer"
+    status = 502
+
+
 class CancelledError(StemwrightError):
     """The work was cancelled."""
 

@@ -16,6 +16,7 @@ from stemwright.app._settings_values import (
     Objects,
     OptionalFolder,
     OptionalWord,
+    Size,
     Socket,
     WebhookSecret,
     Word,
@@ -97,6 +98,12 @@ class Stemset(Group):
     )
     worker_secret: WebhookSecret = Field(
         default=None, description="The `callbacks.secret` of that remote worker, by which what it says is believed."
+    )
+    worker_max_bytes: Size = Field(
+        default=4 << 30, gt=0, description="The most bytes that it may send as the stems of one recording."
+    )
+    worker_timeout: InSeconds = Field(
+        default=3600.0, gt=0, description="Seconds that one exchange with it, such as sending a stem, may take."
     )
 
 

@@ -200,6 +200,12 @@ class Settings(Group):
     max_bytes: Size = Field(
         default=4 << 30, gt=0, description="The largest recording that is read, of the command line too."
     )
+    max_decoded_bytes: Size = Field(
+        default=8 << 30,
+        gt=0,
+        description="The most bytes of samples (4 each) that all recordings of one import, or all stems of a remote "
+        "worker, may decode to.",
+    )
     decode_timeout: InSeconds = Field(
         default=120.0, gt=0, description="Seconds spent waiting for the decoder, of the command line too."
     )

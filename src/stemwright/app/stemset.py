@@ -9,6 +9,7 @@ from dotenv import dotenv_values
 
 from stemwright.app._settings_file import _parse, substitute
 from stemwright.doors.stemset.config import ConfigFileError, DoorConfig, Stemset, make
+from stemwright.doors.stemset.worker import WorkerRules
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,4 +47,16 @@ def door_config(settings: Settings) -> DoorConfig:
         bypass_auth=own.bypass_auth,
         public_url=own.public_url,
         worker_secret=secret.get_secret_value() if secret else None,
+        worker=worker_rules(settings),
+    )
+
+
+def worker_rules(settings: Settings) -> WorkerRules:
+    """What a remote worker may cost."""
+    return WorkerRules(
+        allow=settings.callbacks.allow,
+        timeout=settings.stemset.worker_timeout,
+        max_bytes=settings.stemset.worker_max_bytes,
+        max_duration=settings.max_duration,
+        max_decoded_bytes=settings.max_decoded_bytes,
     )

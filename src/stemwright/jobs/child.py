@@ -126,7 +126,7 @@ class Child:
         from stemwright.audio.decode import open_audio
         from stemwright.engine import drum_chart
         from stemwright.engine.drum_names import PARTS
-        from stemwright.engine.mixdown import STORED
+        from stemwright.engine.stored import STORED
 
         self._stage, done = "", 0
         with open_audio(Path(drums), limits=STORED) as stream:
