@@ -219,6 +219,14 @@ class OutOfMemoryError(StemwrightError):
     retryable = True
 
 
+class BusyError(StemwrightError):
+    """Too many wait for an engine already."""
+
+    code = "busy"
+    status = 503
+    retryable = True
+
+
 class WorkerError(StemwrightError):
     """The remote worker cannot be reached, or does not understand."""
 

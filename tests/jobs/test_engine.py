@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from stemwright.errors import CancelledError, OutOfMemoryError, ReportedError
-from stemwright.jobs.engine import BusyError, Engine, EngineCrashedError, EnginePool, JobTimeoutError
+from stemwright.errors import BusyError, CancelledError, OutOfMemoryError, ReportedError
+from stemwright.jobs.engine import Engine, EngineCrashedError, EnginePool, JobTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

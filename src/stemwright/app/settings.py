@@ -129,6 +129,35 @@ class Retention(Group):
     sweep_seconds: InSeconds = Field(default=60.0, ge=1, description="Seconds between two looks for what has expired.")
 
 
+class Making(Group):
+    """What is made while a client waits: formats, mixes, imports."""
+
+    slots: Whole = Field(
+        default=0,
+        ge=0,
+        le=256,
+        description="Files that are made on demand at once (formats, mixes, imports); 0: one more than the machine has "
+        "cores. One song, and all long work together, get one fewer.",
+    )
+    waiting: Whole = Field(
+        default=16,
+        ge=0,
+        le=1000,
+        description="Requests for one song that wait for each slot; one more is `busy` (503).",
+    )
+    long_seconds: InSeconds = Field(
+        default=1800.0, ge=0, description="Seconds of audio, of all stems together, from which such work is long."
+    )
+    max_import_duration: InSeconds = Field(
+        default=21_600.0,
+        gt=0,
+        description="Seconds of all recordings of one import together; more is `too_long` (413).",
+    )
+    midi_max_bytes: Size = Field(
+        default=10_000_000, gt=0, description="The largest MIDI file; a larger one is `too_large` (413)."
+    )
+
+
 class Callbacks(Group):
     """Requests that tell others that a job has ended."""
 
@@ -217,6 +246,7 @@ class Settings(Group):
     jobs: Jobs = Field(default_factory=Jobs)
     model: Model = Field(default_factory=Model)
     retention: Retention = Field(default_factory=Retention)
+    making: Making = Field(default_factory=Making)
     callbacks: Callbacks = Field(default_factory=Callbacks)
     http: Http = Field(default_factory=Http)
     log: Log = Field(default_factory=Log)

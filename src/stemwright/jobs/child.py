@@ -212,11 +212,13 @@ class Child:
         stem_mp4(_paths(stems), Path(target), format=parse_format(format))
         return {}
 
-    def _import(self, *, files: dict[str, str], root: str, limits: dict[str, Any]) -> dict[str, Any]:
-        from stemwright.engine.imported import import_stems
+    def _import(
+        self, *, files: dict[str, str], root: str, limits: dict[str, Any], most: dict[str, Any]
+    ) -> dict[str, Any]:
+        from stemwright.engine.imported import Most, import_stems
 
         meters = _Meters(wanted=True)
-        made = import_stems(_paths(files), Path(root), limits=_limits(limits), on_mix=meters.add)
+        made = import_stems(_paths(files), Path(root), limits=_limits(limits), most=Most(**most), on_mix=meters.add)
         notices = [*made.notices, *(notice for stem in made.stems for notice in stem.notices)]
         receipt = {
             "input": {

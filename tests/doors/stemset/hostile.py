@@ -92,7 +92,7 @@ def receipt(**of_stem: Any) -> dict[str, Any]:
     song = {"name": "a.wav", "digest": DIGEST, "size_bytes": 1, "container": "wav", "sample_rate": RATE}
     song |= {"channels": 2, "frames": frames, "duration": SECONDS, "loudness": loudness}
     model = {"requested": "x", "name": "x", "family": "x", "licence": "x", "draft": False, "weights_digest": None}
-    settings = {"stems": ["vocals"], "overlap": None, "shifts": None, "segment": None, "exact": True}
+    settings: dict[str, Any] = {"stems": ["vocals"], "overlap": None, "shifts": None, "segment": None, "exact": True}
     settings |= {"format": "flac16", "bitrate": None, "sample_rate": RATE}
     return {
         "key": DIGEST,

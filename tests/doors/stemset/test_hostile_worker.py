@@ -85,7 +85,8 @@ def test_no_address_but_the_workers_own_is_fetched(
     worker: Answers, neighbour: Answers, tmp_path: Path, place: str, what: str
 ) -> None:
     place = place.format(neighbour=neighbour.url, host=neighbour.url.removeprefix("http://"))
-    tell(worker, **{what: place if what == "receipt" else {"vocals": place}})
+    named: dict[str, Any] = {what: place if what == "receipt" else {"vocals": place}}
+    tell(worker, **named)
     with pytest.raises(WorkerAnswerError):
         done(worker, tmp_path)
     assert neighbour.asked == []

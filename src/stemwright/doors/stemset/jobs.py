@@ -21,12 +21,13 @@ from stemwright.doors.stemset.answers import RemoteJob, plain
 from stemwright.doors.stemset.media import Media, Source
 from stemwright.doors.stemset.worker import Worker
 from stemwright.engine.receipt import Receipt
-from stemwright.errors import JobNotFoundError, StemwrightError, WorkerError, writing
+from stemwright.errors import BusyError, DiskFullError, JobNotFoundError, StemwrightError, WorkerError, writing
 from stemwright.jobs.options import JobOptions, Priority
 from stemwright.jobs.view import shown
 from stemwright.studio import files, jobs
 from stemwright.studio.aside import aside
 from stemwright.studio.encoding import encode
+from stemwright.studio.making import LONG
 from stemwright.studio.submit import Wish, check_kind, submit_upload
 from stemwright.web.problems import reason_of
 
@@ -148,10 +149,10 @@ class Uploads:
                 note = await asyncio.to_thread(self._read, job_id)
                 if note["status"] == "processing" and (news := await self._outcome(note)):
                     await asyncio.to_thread(self._write, note | news)
-            except WorkerError as error:
-                log.warning("the remote worker does not answer", job_id=job_id, error=error.message)
             except JobNotFoundError:
                 pass
+            except StemwrightError as error:
+                log.warning("a job could not be finished yet", job_id=job_id, code=error.code, error=error.message)
             except Exception:
                 log.exception("a job could not be finished", job_id=job_id)
         if (there := self._peek(job_id)) is None or there["status"] != "processing":
@@ -163,7 +164,7 @@ class Uploads:
             shutil.rmtree(folder, ignore_errors=True)
 
     async def _outcome(self, note: Note) -> Note:
-        """What changes in a note. Raises `WorkerError`, and DBAPIError while the database is away."""
+        """What changes in a note. Raises what another try can mend, and DBAPIError while the database is away."""
         try:
             view = await self._view(note)
             if view is None or view["status"] in {"queued", "running"}:
@@ -172,7 +173,7 @@ class Uploads:
                 return {"status": "error", "error": reason_of(view)}
             with writing():
                 return await self._finish(note, view)
-        except (WorkerError, DBAPIError):
+        except (WorkerError, DiskFullError, BusyError, DBAPIError):
             raise
         except StemwrightError as error:
             log.warning("a job could not be finished", job_id=note["job_id"], code=error.code, reason=error.message)
@@ -209,7 +210,9 @@ class Uploads:
             draft.chmod(0o755)
             receipt, promises = await self._masters(note, view, draft)
             timeout = self._studio.config.timeout(receipt.input.duration)
-            receipt = await encoded(receipt, draft, profile, timeout=timeout, promises=promises)
+            self._studio.require_room()
+            async with self._studio.encoders.place(LONG):
+                receipt = await encoded(receipt, draft, profile, timeout=timeout, promises=promises)
             recording = await aside(library.describe, draft, receipt, source)
             await asyncio.to_thread(give_name, draft, target)
         finally:
