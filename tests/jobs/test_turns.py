@@ -93,7 +93,9 @@ def test_lines_take_turns_however_long_one_is() -> None:
             await here.go("c0")
             assert here.inside == ["a1", "b1"]
             await here.go("a1")
-            assert here.inside == ["b1", "c1"]
+            assert here.inside == ["b1", "a2"]
+            await here.go("b1")
+            assert here.inside == ["a2", "c1"]
 
     asyncio.run(story())
 

@@ -87,9 +87,10 @@ class Stemset(Group):
         default=None,
         description="The folder `media` with what was processed, `PROFILE/NAME/…`; none: the one beside that file.",
     )
-    bypass_auth: Annotated[bool, Alias("STEMSET_BYPASS_AUTH")] = Field(
-        default=True,
-        description="`true`: everybody is signed in there; `false`: nobody is, as there is no sign-in yet.",
+    bypass_auth: Annotated[bool | None, Alias("STEMSET_BYPASS_AUTH")] = Field(
+        default=None,
+        description="`true`: everybody is signed in there. There is no sign-in yet: with `false`, or with `auth` in "
+        "`config.yaml` and without `true`, the server does not start. The `.env` beside that file may say it too.",
     )
     public_url: Annotated[Address, Alias("BACKEND_URL")] = Field(
         default=None,

@@ -182,8 +182,13 @@ class Http(Group):
     )
     hosts: Peers = Field(
         default=(),
-        description="Names and addresses under which the server is called, beside `localhost` and `host`; "
-        "with none, and a `host` that others can reach, any name will do.",
+        description="Names under which the server is called, beside `localhost`, `host` and, where others reach it, "
+        "any IP address; other names are answered with 421.",
+    )
+    open: bool = Field(
+        default=False,
+        description="`true`: other machines may use the server though nobody has to sign in; needed for a `host` that "
+        "they reach.",
     )
     trusted_proxies: Networks = Field(
         default=(), description="Proxies, as addresses or networks, whose `X-Forwarded-For` is believed."

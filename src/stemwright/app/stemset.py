@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dotenv import dotenv_values
+from pydantic import TypeAdapter, ValidationError
 
 from stemwright.app._settings_file import _parse, substitute
 from stemwright.doors.stemset.config import ConfigFileError, DoorConfig, Stemset, make
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stemwright.app.settings import Settings
+
+
+_BYPASS: Final = "STEMSET_BYPASS_AUTH"
 
 
 def load_stemset(path: Path, settings: Settings) -> Stemset:
@@ -27,7 +31,7 @@ def load_stemset(path: Path, settings: Settings) -> Stemset:
         raise ConfigFileError(f"{path}: nested too deeply") from None
     except ValueError as error:
         raise ConfigFileError(f"{path}: {error}") from error
-    known = {name: value for name, value in dotenv_values(path.parent / ".env").items() if value is not None}
+    known = _dotenv(path)
     whole = substitute(tree, environ=known | dict(os.environ))
     faults = list(twice)
     if whole.missing:
@@ -38,17 +42,43 @@ def load_stemset(path: Path, settings: Settings) -> Stemset:
     return make(whole.tree, path=path, media=settings.stemset.media, repo=settings.model.repo)
 
 
+def _dotenv(path: Path) -> dict[str, str]:
+    """The variables in the file `.env` beside a configuration."""
+    return {name: value for name, value in dotenv_values(path.parent / ".env").items() if value is not None}
+
+
 def door_config(settings: Settings) -> DoorConfig:
-    """What the door stemset needs to know. Raises `ConfigFileError`."""
+    """What the door stemset needs to know.
+
+    Raises `ConfigFileError`, also where people are to sign in: that is not there yet, and all would be let in.
+    """
     own, secret = settings.stemset, settings.stemset.worker_secret
+    stemset = load_stemset(own.config, settings) if own.config else None
+    bypass = _bypass(settings)
+    if bypass is False or (bypass is None and stemset is not None and stemset.has_auth):
+        raise ConfigFileError(
+            "people are to sign in at the door stemset, which is not there yet, and all would be let in: if that is "
+            "meant, set stemset.bypass_auth: true (STEMSET_BYPASS_AUTH=true)"
+        )
     return DoorConfig(
-        stemset=load_stemset(own.config, settings) if own.config else None,
+        stemset=stemset,
         state=settings.data / "stemset",
-        bypass_auth=own.bypass_auth,
         public_url=own.public_url,
         worker_secret=secret.get_secret_value() if secret else None,
         worker=worker_rules(settings),
     )
+
+
+def _bypass(settings: Settings) -> bool | None:
+    """What the settings say of signing in, else the file `.env`; None where neither does. Raises `ConfigFileError`."""
+    own = settings.stemset
+    if own.bypass_auth is not None or own.config is None:
+        return own.bypass_auth
+    said = _dotenv(own.config).get(_BYPASS) or None
+    try:
+        return TypeAdapter(bool | None).validate_python(said)
+    except ValidationError:
+        raise ConfigFileError(f"{own.config.parent / '.env'}: {_BYPASS}: give true or false") from None
 
 
 def worker_rules(settings: Settings) -> WorkerRules:

@@ -62,7 +62,7 @@ class Turns:
         self._free += 1
         self._held[group] -= 1
         self._held += Counter()  # forget groups that hold nothing
-        while self._free and (first := self._first()):
+        while self._free and (first := self._first()) is not None:
             line = self._lines[first]
             self._hold(first)
             line.popleft().set_result(None)

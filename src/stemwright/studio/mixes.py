@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
+import tempfile
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stemwright.engine.naming import safe_name
 from stemwright.errors import UnknownStemError
 from stemwright.studio.files import EXTENSION, MEDIA, fetched, find_stems
-from stemwright.studio.making import bench, working_folder
+from stemwright.studio.making import bench
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from stemwright.engine.strips import Strip
     from stemwright.studio.studio import Studio
@@ -48,16 +48,16 @@ async def mixdown(
 ) -> Mixed:
     """The stems mixed again, each with its settings, from `start` to `end` seconds.
 
-    Raises `JobNotFoundError`, `ConflictError`, `UnknownStemError`, `OptionError` for a region outside the song.
+    Raises `JobNotFoundError`, `ConflictError`, `UnknownStemError`, `OptionError` for a region outside the song,
+    `BusyError`, `DiskFullError`.
     """
     stems = await asyncio.to_thread(find_stems, studio, song_id, owner=owner, separation=separation)
     if unknown := sorted(strips.keys() - {*stems.names}):
         raise UnknownStemError(f"there is no stem {unknown[0]!r}; there are: {', '.join(stems.names)}")
-    with contextlib.ExitStack() as undo:
-        folder = undo.enter_context(working_folder(studio))
-        target = folder / f"mix.{token}"
-        reads = len(stems.names) * stems.separation.duration
-        async with bench(studio, of=song_id, seconds=reads) as at:
+    folder = Path(tempfile.mkdtemp(prefix="mix-", dir=studio.incoming))
+    target = folder / f"mix.{token}"
+    try:
+        async with bench(studio, of=song_id, seconds=len(stems.names) * stems.separation.duration) as at:
             made = await at.ask(
                 "mixdown",
                 timeout=studio.config.timeout(stems.separation.duration),
@@ -68,6 +68,8 @@ async def mixdown(
                 start=start,
                 end=end,
             )
-        undo.pop_all()
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     name = f"{safe_name(stems.song.title)} - mix.{EXTENSION.get(token, token)}"
     return Mixed(path=target, media_type=MEDIA[token], file_name=name, gain_db=made["gain_db"])

@@ -134,6 +134,7 @@ class Stemset:
     own: dict[str, Strategy]  # the strategies of the file
     repo: Path | None = None  # a folder of weights
     uses_r2: bool = False
+    has_auth: bool = False  # people are to sign in
 
     def profile(self, name: str) -> Profile:
         """A profile by its name. Raises `UnknownProfileError`."""
@@ -178,7 +179,6 @@ class DoorConfig:
 
     stemset: Stemset | None
     state: Path  # notes about uploads
-    bypass_auth: bool = True
     public_url: str | None = None
     worker_secret: str | None = None
     worker: WorkerRules = field(default_factory=WorkerRules)
@@ -210,6 +210,7 @@ def make(tree: object, *, path: Path, media: Path | None, repo: Path | None) -> 
         own=own,
         repo=repo,
         uses_r2=file.r2 is not None,
+        has_auth=file.auth is not None,
     )
     wrong = [fault for profile in stemset.profiles if not profile.remote and (fault := _fault(stemset, profile))]
     if wrong:
