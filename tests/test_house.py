@@ -12,7 +12,7 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "stemwright"
 FLOORS = [
-    {"errors", "types", "points", "disk"},
+    {"errors", "types", "points", "disk", "words"},
     {"audio", "storage", "library", "weights"},
     {"separators", "drums", "analysis"},
     {"strategies"},

@@ -36,6 +36,7 @@ from stemwright.app._settings_values import (
 )
 from stemwright.audio.decode import DecodeLimits
 from stemwright.errors import OptionError
+from stemwright.words import without_secrets
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -339,5 +340,5 @@ def _fault(details: ErrorDetails, *, known: dict[str, Leaf], origins: dict[str, 
     origin = origins.get(name, "default")
     where = {"file": f"{file}: {name}", "default": name}.get(origin, origin)
     message = details["msg"].removeprefix("Value error, ")
-    got = "" if known[name].secret else f" (it is {str(details['input'])[:80]!r})"
+    got = "" if known[name].secret else f" (it is {without_secrets(str(details['input']))[:80]!r})"
     return f"{where}: {message}{got}"

@@ -202,8 +202,8 @@ class _Process:
         """The worker's job for a recording, once it has succeeded; raises why it did not."""
         import asyncio
 
-        from stemwright.doors.stemset.answers import plain
         from stemwright.errors import CancelledError, error_of
+        from stemwright.words import plain
 
         job = await worker.submit(song, name=song.name, strategy=self._profile.strategy)
         while job.status in {"queued", "running"}:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stemwright import points
 from stemwright.errors import StemwrightError, as_output_error
 from stemwright.jobs._processes import kill_own_descendants, step_back
+from stemwright.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -108,8 +109,8 @@ class Child:
             "duration": frames / info.sample_rate,
             "sample_rate": info.sample_rate,
             "channels": info.channels,
-            "title": tags.text.get("title", ""),
-            "artist": tags.text.get("artist", ""),
+            "title": plain(tags.text.get("title", "")),
+            "artist": plain(tags.text.get("artist", "")),
             "analysis": found,
         }
 

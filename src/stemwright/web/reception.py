@@ -7,7 +7,7 @@ import re
 import secrets
 import time
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import structlog
 from starlette.middleware.gzip import GZipMiddleware
@@ -15,6 +15,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from stemwright.studio.studio import LOCAL
 from stemwright.web.limits import Buckets, Proxies
 from stemwright.web.problems import problem
+from stemwright.words import has_controls
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -74,8 +75,8 @@ class Gate:
             return problem(421, code="unknown_host", detail="the server is not called so; see the setting http.hosts")
         if self._is_foreign(scope):
             return problem(403, code="foreign_origin", detail="pages of other origins need the operator's permission")
-        if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
-            return problem(400, code="malformed", detail="the address holds a null character")
+        if has_controls(scope["path"]) or has_controls(unquote(scope["query_string"].decode("latin-1"), "utf-8")):
+            return problem(400, code="malformed", detail="the address holds control characters")
         return None
 
     def _is_ours(self, host: str) -> bool:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from stemwright.engine.stored import Promise
 from stemwright.errors import WorkerAnswerError
 from stemwright.types import MAX_RATE, MIN_RATE
+from stemwright.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,11 +83,6 @@ def read(content: bytes, model: type[Model]) -> Model:
     except ValidationError as error:
         place = plain(".".join(str(part) for part in error.errors(include_url=False)[0]["loc"]))
         raise WorkerAnswerError(f"the answer of the remote worker is not understood{place and f': {place}'}") from error
-
-
-def plain(text: str) -> str:
-    """A text of the worker on one line, for people: at most 300 characters, and no control characters."""
-    return "".join(character if character.isprintable() else " " for character in text[:300]).strip()
 
 
 def check_receipt(receipt: Receipt, *, max_duration: Seconds, max_decoded_bytes: int) -> dict[str, Promise]:

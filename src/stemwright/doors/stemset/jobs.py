@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from stemwright.doors.stemset import media as library
-from stemwright.doors.stemset.answers import RemoteJob, plain
+from stemwright.doors.stemset.answers import RemoteJob
 from stemwright.doors.stemset.media import Media, Source
 from stemwright.doors.stemset.worker import Worker
 from stemwright.engine.receipt import Receipt
@@ -30,6 +30,7 @@ from stemwright.studio.encoding import encode
 from stemwright.studio.making import LONG
 from stemwright.studio.submit import Wish, check_kind, submit_upload
 from stemwright.web.problems import reason_of
+from stemwright.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,11 +11,12 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel
 
-from stemwright.doors.stemset.answers import Problem, RemoteJob, check_receipt, plain, read
+from stemwright.doors.stemset.answers import Problem, RemoteJob, check_receipt, read
 from stemwright.engine.receipt import Receipt
 from stemwright.errors import StemwrightError, WorkerAnswerError, WorkerError, WorkerRefusedError, writing
 from stemwright.jobs._addresses import Allowed, is_local
 from stemwright.jobs.outbound import RefusedAddressError, UnresolvableError, answer, checked_url, resolve_by_system
+from stemwright.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
