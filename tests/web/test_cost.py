@@ -43,7 +43,7 @@ def silence(path: Path, *, seconds: float = SILENCE["seconds"], rate: int = SILE
         "65535",
         str(path),
     ]
-    subprocess.run(command, check=True)
+    subprocess.run([*command, str(path)], check=True)
     return path
 
 
@@ -73,8 +73,8 @@ def song(house: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def long_song(house: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Imported stems of a quarter of an hour: work on all four is long."""
-    path = silence(tmp_path_factory.mktemp("long") / "a.flac", seconds=900, rate=44_100)
+    """Imported stems of ten minutes: work on all four is long."""
+    path = silence(tmp_path_factory.mktemp("long") / "a.flac", seconds=600, rate=44_100)
     files = [("files", (f"{name}.flac", path.read_bytes())) for name in ("vocals", "drums", "bass", "other")]
     answer = house.http.post("/api/v1/songs", files=files, timeout=600)
     assert answer.status_code == 201, answer.text

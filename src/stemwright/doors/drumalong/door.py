@@ -14,7 +14,7 @@ from stemwright.doors.door import Door
 from stemwright.doors.drumalong.progress import Telling, message_of, stage_of, status_of
 from stemwright.errors import JobNotFoundError, StemwrightError
 from stemwright.jobs.options import AudioFormat, JobOptions, Priority
-from stemwright.jobs.view import iso
+from stemwright.jobs.view import iso, shown
 from stemwright.studio import charts, jobs
 from stemwright.studio.studio import LOCAL
 from stemwright.studio.submit import Wish, submit_upload
@@ -144,7 +144,7 @@ async def follow(socket: WebSocket, job_id: str) -> None:
 
 
 def _failure(error: StemwrightError) -> dict[str, Any]:
-    return {"stage": "failed", "progress": 0, "message": error.message}
+    return {"stage": "failed", "progress": 0, "message": shown(error.code, error.message)}
 
 
 @router.get("/api/v1/songs")

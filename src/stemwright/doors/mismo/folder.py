@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -112,14 +113,24 @@ def read(config: Config, name: str) -> dict[str, Any] | None:
 
 
 def _facts(folder: Path) -> dict[str, Any] | None:
-    """What `stems.json` of a folder says, if we wrote it."""
+    """What `stems.json` of a folder says, if we wrote it: the paths in it go to the audio engine."""
     try:
-        with (folder / "stems.json").open("rb") as file:
+        handle = os.open(folder / "stems.json", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(handle, "rb") as file:
             facts = json.loads(file.read(_LARGEST))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     ours = isinstance(facts, dict) and facts.get("made_by") == _MARK and facts.get("job_id") == folder.name
-    return facts if ours else None
+    return facts if ours and _is_of(folder, facts) else None
+
+
+def _is_of(folder: Path, facts: dict[str, Any]) -> bool:
+    """Whether what was written down names files of that folder, and no others."""
+    stems = facts.get("stems")
+    if not isinstance(stems, dict) or not isinstance(facts.get("separation"), str):
+        return False
+    within = {name: str(folder / "stems" / f"{name}.wav") for name in stems if Path(name).name == name}
+    return stems == within and facts.get("zip") == str(folder / "stems.zip")
 
 
 def sweep(studio: Studio, config: Config, *, owner: str) -> int:
