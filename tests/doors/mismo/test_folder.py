@@ -25,7 +25,7 @@ def facts_of(folder: Path, **changed: Any) -> dict[str, Any]:
     (place / "stems").mkdir(parents=True, exist_ok=True)
     for path in (place / "stems" / "vocals.wav", place / "stems.zip"):
         path.write_bytes(b"x")
-    facts = {"made_by": "stemwright", "job_id": "job-1", "separation": "s", "format": "wav"}
+    facts: dict[str, Any] = {"made_by": "stemwright", "job_id": "job-1", "separation": "s", "format": "wav"}
     facts |= {"stems": {"vocals": str(place / "stems" / "vocals.wav")}, "zip": str(place / "stems.zip")}
     return facts | changed
 
