@@ -227,6 +227,14 @@ class ExhaustedError(StemwrightError):
     retryable = True
 
 
+class BusyError(StemwrightError):
+    """Too many wait for an engine already."""
+
+    code = "busy"
+    status = 503
+    retryable = True
+
+
 class TooComplexError(StemwrightError):
     """What was given is nested too deeply to be read."""
 
@@ -247,6 +255,13 @@ class WorkerRefusedError(StemwrightError):
 
     code = "worker_refused"
     status = 400
+
+
+class WorkerAnswerError(StemwrightError):
+    """The remote worker answered what cannot be right."""
+
+    code = "bad_worker_answer"
+    status = 502
 
 
 class CancelledError(StemwrightError):

@@ -63,9 +63,12 @@ def test_start_takes_little_and_clears_away_what_a_killed_api_left(tmp_path: Pat
 def test_port_that_is_taken_is_a_setup_error(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         settings = Settings(data=tmp_path, port=other.getsockname()[1])
-        with pytest.raises(SetupError, match="cannot be listened on"), _listening(settings.host, settings.port):
+        with (
+            pytest.raises(SetupError, match="cannot be listened on"),
+            _listening(settings.host, settings.port, open=False),
+        ):
             pass
-    with _listening("127.0.0.1", 0) as listener:
+    with _listening("127.0.0.1", 0, open=False) as listener:
         socket.create_connection(listener.getsockname()).close()
 
 
@@ -77,7 +80,7 @@ def test_answers_do_not_wait_for_the_client_s_acknowledgement(tmp_path: Path) ->
             told.set_result(bool(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)))
             writer.close()
 
-        with _listening("127.0.0.1", 0) as listener:
+        with _listening("127.0.0.1", 0, open=False) as listener:
             async with await asyncio.start_server(accepted, sock=listener):
                 _, writer = await asyncio.open_connection(*listener.getsockname())
                 found = await told

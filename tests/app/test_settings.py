@@ -143,6 +143,7 @@ def test_every_setting_can_be_set_by_its_variable(monkeypatch: pytest.MonkeyPatc
         "runpod.access_key_id": "key",
         "runpod.secret_access_key": "secret",
         "runpod.public_url": "https://stems.example.org",
+        "stemset.bypass_auth": "true",
         "stemset.config": "/srv/config.yaml",
         "stemset.media": "/srv/media",
         "stemset.public_url": "https://api.example.org",

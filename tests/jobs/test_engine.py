@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from stemwright.errors import CancelledError, OutOfMemoryError, ReportedError
-from stemwright.jobs.engine import BusyError, Engine, EngineCrashedError, EnginePool, JobTimeoutError
+from stemwright.errors import BusyError, CancelledError, OutOfMemoryError, ReportedError
+from stemwright.jobs.engine import Engine, EngineCrashedError, EnginePool, JobTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -227,16 +227,16 @@ def test_pool_lets_no_more_work_at_once_than_it_has_places() -> None:
         pool = EnginePool(COMMAND, max_rss=1 << 40, max_calls=100, size=2)
         now = most = 0
 
-        async def work() -> int:
+        async def work(group: str) -> int:
             nonlocal now, most
-            async with pool.engine() as engine:
+            async with pool.engine(group) as engine:
                 now += 1
                 most = max(most, now)
                 answer = await engine.call("echo", timeout=LONG)
                 now -= 1
                 return int(answer["pid"])
 
-        pids = await asyncio.gather(*(work() for _ in range(12)))
+        pids = await asyncio.gather(*(work("ab"[number % 2]) for number in range(12)))
         assert most == 2
         assert len({*pids}) <= 2
         await pool.kill()

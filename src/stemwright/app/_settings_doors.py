@@ -16,6 +16,7 @@ from stemwright.app._settings_values import (
     Objects,
     OptionalFolder,
     OptionalWord,
+    Size,
     Socket,
     WebhookSecret,
     Word,
@@ -86,9 +87,10 @@ class Stemset(Group):
         default=None,
         description="The folder `media` with what was processed, `PROFILE/NAME/…`; none: the one beside that file.",
     )
-    bypass_auth: Annotated[bool, Alias("STEMSET_BYPASS_AUTH")] = Field(
-        default=True,
-        description="`true`: everybody is signed in there; `false`: nobody is, as there is no sign-in yet.",
+    bypass_auth: Annotated[bool | None, Alias("STEMSET_BYPASS_AUTH")] = Field(
+        default=None,
+        description="`true`: everybody is signed in there. There is no sign-in yet: with `false`, or with `auth` in "
+        "`config.yaml` and without `true`, the server does not start. The `.env` beside that file may say it too.",
     )
     public_url: Annotated[Address, Alias("BACKEND_URL")] = Field(
         default=None,
@@ -97,6 +99,12 @@ class Stemset(Group):
     )
     worker_secret: WebhookSecret = Field(
         default=None, description="The `callbacks.secret` of that remote worker, by which what it says is believed."
+    )
+    worker_max_bytes: Size = Field(
+        default=4 << 30, gt=0, description="The most bytes that it may send as the stems of one recording."
+    )
+    worker_timeout: InSeconds = Field(
+        default=3600.0, gt=0, description="Seconds that one exchange with it, such as sending a stem, may take."
     )
 
 

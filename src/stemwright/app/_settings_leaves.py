@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
 from pydantic import BaseModel, BeforeValidator, SecretStr
 
 from stemwright.app._settings_values import parse_size, show_size
+from stemwright.words import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,7 +72,7 @@ class Leaf:
         if isinstance(value, tuple):
             return [str(item) for item in value]
         assert value is None or isinstance(value, str | int | float)  # noqa: S101
-        return value
+        return without_secrets(value) if isinstance(value, str) else value
 
     def typed(self, value: object) -> Shown:
         """A value as an operator types it: sizes with their units, whole numbers without a point."""

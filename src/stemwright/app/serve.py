@@ -26,9 +26,9 @@ from stemwright.app.patience import PatientProtocol
 from stemwright.app.process import keep_private, prepare_points
 from stemwright.app.settings import Settings
 from stemwright.app.weights import use_weights
-from stemwright.app.wiring import open_studio, web_config
+from stemwright.app.wiring import is_loopback, open_studio, web_config
 from stemwright.disk import make_private
-from stemwright.errors import SetupError
+from stemwright.errors import OptionError, SetupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -54,6 +54,12 @@ class DataNotPrivateError(SetupError):
     code = "data_not_private"
 
 
+class OpenServerError(OptionError):
+    """The server would be open to other machines, and nobody has to sign in."""
+
+    code = "open_server"
+
+
 class DataInUseError(SetupError):
     """Another server has the data folder."""
 
@@ -63,7 +69,8 @@ class DataInUseError(SetupError):
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or Ctrl-C.
 
-    Raises `DataInUseError`, `DataNotPrivateError`, and `SetupError` when the port is taken.
+    Raises `DataInUseError`, `DataNotPrivateError`, `SetupError` when a port is taken, and `OpenServerError` for an
+    address that other machines reach, unless `http.open` says that this is meant.
     """
     sys.setswitchinterval(_TURN)
     keep_private()
@@ -73,15 +80,19 @@ def serve(settings: Settings) -> None:
     _private_data(settings.data)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_locked(settings.data))
-        listener = stack.enter_context(_listening(settings.host, settings.port))
-        own = {name: stack.enter_context(_listening(settings.host, port)) for name, port in settings.door_ports.items()}
+        ports = {"": settings.port, **settings.door_ports}
+        listeners = {
+            name: stack.enter_context(_listening(settings.host, port, open=settings.http.open))
+            for name, port in ports.items()
+        }
         for name in ("incoming", "temp"):  # ours alone: what a killed API left
             shutil.rmtree(settings.data / name, ignore_errors=True)
         executor = Executor(settings)
         studio = open_studio(settings)
         executor.start()
         try:
-            _server(settings, studio, executor, own).serve_at({"": listener, **own})
+            own = {name: listener for name, listener in listeners.items() if name}
+            _server(settings, studio, executor, own).serve_at(listeners)
         finally:
             executor.stop()
             studio.queue.close()
@@ -249,14 +260,22 @@ def _without(*packages: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket of the server; clients may queue up from now on. Raises `SetupError` when it cannot be had."""
+def _listening(host: str, port: int, *, open: bool) -> Iterator[socket.socket]:  # noqa: A002  (the setting's name)
+    """A socket of the server; clients may queue up from now on.
+
+    Raises `SetupError` when it cannot be had, `OpenServerError` when other machines reach it and it is not `open`.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # named as TCP, or asyncio leaves Nagle's algorithm on, and an answer waits 40 ms for the client's acknowledgement
     with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
+            if not open and not is_loopback(str(listener.getsockname()[0])):
+                raise OpenServerError(
+                    f"other machines reach {host}, and nobody has to sign in: whoever comes may read, change and "
+                    "delete everything; if that is meant, say so: http.open: true (STEMWRIGHT_HTTP_OPEN=true)"
+                )
             listener.listen(_BACKLOG)
         except OSError as error:
             raise SetupError(f"{host}:{port} cannot be listened on: {error.strerror}") from error

@@ -36,6 +36,7 @@ from stemwright.app._settings_values import (
 )
 from stemwright.audio.decode import DecodeLimits
 from stemwright.errors import OptionError
+from stemwright.words import without_secrets
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -129,6 +130,35 @@ class Retention(Group):
     sweep_seconds: InSeconds = Field(default=60.0, ge=1, description="Seconds between two looks for what has expired.")
 
 
+class Making(Group):
+    """What is made while a client waits: formats, mixes, imports."""
+
+    slots: Whole = Field(
+        default=0,
+        ge=0,
+        le=256,
+        description="Files that are made on demand at once (formats, mixes, imports); 0: one more than the machine has "
+        "cores. One song, and all long work together, get one fewer.",
+    )
+    waiting: Whole = Field(
+        default=16,
+        ge=0,
+        le=1000,
+        description="Requests for one song that wait for each slot; one more is `busy` (503).",
+    )
+    long_seconds: InSeconds = Field(
+        default=1800.0, ge=0, description="Seconds of audio, of all stems together, from which such work is long."
+    )
+    max_import_duration: InSeconds = Field(
+        default=21_600.0,
+        gt=0,
+        description="Seconds of all recordings of one import together; more is `too_long` (413).",
+    )
+    midi_max_bytes: Size = Field(
+        default=10_000_000, gt=0, description="The largest MIDI file; a larger one is `too_large` (413)."
+    )
+
+
 class Callbacks(Group):
     """Requests that tell others that a job has ended."""
 
@@ -153,8 +183,13 @@ class Http(Group):
     )
     hosts: Peers = Field(
         default=(),
-        description="Names and addresses under which the server is called, beside `localhost` and `host`; "
-        "with none, and a `host` that others can reach, any name will do.",
+        description="Names under which the server is called, beside `localhost`, `host` and, where others reach it, "
+        "any IP address; other names are answered with 421.",
+    )
+    open: bool = Field(
+        default=False,
+        description="`true`: other machines may use the server though nobody has to sign in; needed for a `host` that "
+        "they reach.",
     )
     trusted_proxies: Networks = Field(
         default=(), description="Proxies, as addresses or networks, whose `X-Forwarded-For` is believed."
@@ -200,6 +235,12 @@ class Settings(Group):
     max_bytes: Size = Field(
         default=4 << 30, gt=0, description="The largest recording that is read, of the command line too."
     )
+    max_decoded_bytes: Size = Field(
+        default=8 << 30,
+        gt=0,
+        description="The most bytes of samples (4 each) that all recordings of one import, or all stems of a remote "
+        "worker, may decode to.",
+    )
     decode_timeout: InSeconds = Field(
         default=120.0, gt=0, description="Seconds spent waiting for the decoder, of the command line too."
     )
@@ -211,6 +252,7 @@ class Settings(Group):
     jobs: Jobs = Field(default_factory=Jobs)
     model: Model = Field(default_factory=Model)
     retention: Retention = Field(default_factory=Retention)
+    making: Making = Field(default_factory=Making)
     callbacks: Callbacks = Field(default_factory=Callbacks)
     http: Http = Field(default_factory=Http)
     log: Log = Field(default_factory=Log)
@@ -299,5 +341,5 @@ def _fault(details: ErrorDetails, *, known: dict[str, Leaf], origins: dict[str, 
     origin = origins.get(name, "default")
     where = {"file": f"{file}: {name}", "default": name}.get(origin, origin)
     message = details["msg"].removeprefix("Value error, ")
-    got = "" if known[name].secret else f" (it is {str(details['input'])[:80]!r})"
+    got = "" if known[name].secret else f" (it is {without_secrets(str(details['input']))[:80]!r})"
     return f"{where}: {message}{got}"

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import io
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dotenv import dotenv_values
 from dotenv.variables import parse_variables
+from pydantic import TypeAdapter, ValidationError
 
 from stemwright.app._settings_file import LONGEST, parse, substitute
 from stemwright.bounded_yaml import LIMITS
 from stemwright.disk import read_small
 from stemwright.doors.stemset.config import ConfigFileError, DoorConfig, Stemset, make
+from stemwright.doors.stemset.worker import WorkerRules
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from stemwright.app.settings import Settings
+
+
+_BYPASS: Final = "STEMSET_BYPASS_AUTH"
 
 
 def load_stemset(path: Path, settings: Settings) -> Stemset:
@@ -61,12 +66,51 @@ def _dotenv(path: Path) -> dict[str, str]:
 
 
 def door_config(settings: Settings) -> DoorConfig:
-    """What the door stemset needs to know. Raises `ConfigFileError`."""
+    """What the door stemset needs to know.
+
+    Raises `ConfigFileError`, also where people are to sign in: that is not there yet, and all would be let in.
+    """
     own, secret = settings.stemset, settings.stemset.worker_secret
+    stemset = load_stemset(own.config, settings) if own.config else None
+    bypass = _bypass(settings)
+    if bypass is False or (bypass is None and stemset is not None and stemset.has_auth):
+        raise ConfigFileError(
+            "people are to sign in at the door stemset, which is not there yet, and all would be let in: if that is "
+            "meant, set stemset.bypass_auth: true (STEMSET_BYPASS_AUTH=true)"
+        )
     return DoorConfig(
-        stemset=load_stemset(own.config, settings) if own.config else None,
+        stemset=stemset,
         state=settings.data / "stemset",
-        bypass_auth=own.bypass_auth,
         public_url=own.public_url,
         worker_secret=secret.get_secret_value() if secret else None,
+        worker=worker_rules(settings),
+    )
+
+
+def _bypass(settings: Settings) -> bool | None:
+    """What the settings say of signing in, else the file `.env`; None where neither does. Raises `ConfigFileError`."""
+    own = settings.stemset
+    if own.bypass_auth is not None or own.config is None:
+        return own.bypass_auth
+    path = own.config.parent / ".env"
+    try:
+        said = _dotenv(path).get(_BYPASS) or None
+    except OSError as error:
+        raise ConfigFileError(f"{path}: {error.strerror or 'it cannot be read'}") from error
+    except ValueError as error:
+        raise ConfigFileError(f"{path}: {error}") from error
+    try:
+        return TypeAdapter(bool | None).validate_python(said)
+    except ValidationError:
+        raise ConfigFileError(f"{path}: {_BYPASS}: give true or false") from None
+
+
+def worker_rules(settings: Settings) -> WorkerRules:
+    """What a remote worker may cost."""
+    return WorkerRules(
+        allow=settings.callbacks.allow,
+        timeout=settings.stemset.worker_timeout,
+        max_bytes=settings.stemset.worker_max_bytes,
+        max_duration=settings.max_duration,
+        max_decoded_bytes=settings.max_decoded_bytes,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -64,6 +65,10 @@ def jobs_config(settings: Settings) -> JobsConfig:
         ageing=settings.jobs.ageing,
         engine_max_rss=settings.jobs.engine_max_rss,
         engine_max_jobs=settings.jobs.engine_max_jobs,
+        long_seconds=settings.making.long_seconds,
+        max_import_duration=settings.making.max_import_duration,
+        max_decoded_bytes=settings.max_decoded_bytes,
+        midi_max_bytes=settings.making.midi_max_bytes,
         callback_secret=secret.get_secret_value() if secret else None,
         callback_allow=settings.callbacks.allow,
         callback_attempts=settings.callbacks.attempts,
@@ -97,7 +102,8 @@ def open_studio(settings: Settings) -> Studio:
             config.engine_command,
             max_rss=config.engine_max_rss,
             max_calls=config.engine_max_jobs,
-            size=max(2, os.cpu_count() or 1),
+            size=settings.making.slots or max(2, os.cpu_count() or 1) + 1,
+            waiting=settings.making.waiting,
             temp=settings.data / "temp" / "encoders",
             environment=config.engine_environment,
         ),
@@ -112,6 +118,7 @@ def web_config(settings: Settings, *, executor: Callable[[], bool]) -> WebConfig
     return WebConfig(
         cors_origins=settings.http.cors_origins,
         hosts=_hosts(settings),
+        any_address=not is_loopback(settings.host),
         trusted_proxies=tuple(map(str, settings.http.trusted_proxies)),
         rate_per_minute=settings.http.rate_per_minute,
         uploads_per_minute=settings.http.uploads_per_minute,
@@ -119,9 +126,19 @@ def web_config(settings: Settings, *, executor: Callable[[], bool]) -> WebConfig
     )
 
 
-def _hosts(settings: Settings) -> frozenset[str] | None:
+def _hosts(settings: Settings) -> frozenset[str]:
     """The names under which the server may be called; a page that has a name of its own point here is turned away."""
-    local = {"localhost", "127.0.0.1", "::1"}
-    if settings.host not in local and not settings.http.hosts:
-        return None
-    return frozenset({*local, settings.host.lower(), *map(str.lower, settings.http.hosts)})
+    return frozenset({"localhost", "127.0.0.1", "::1", settings.host.lower(), *map(str.lower, settings.http.hosts)})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as it is written or bound, is this machine alone.
+
+    >>> is_loopback("127.0.0.2"), is_loopback("::1"), is_loopback("0.0.0.0"), is_loopback("studio")
+    (True, True, False, False)
+    """
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host.lower() == "localhost"
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

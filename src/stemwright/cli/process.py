@@ -10,8 +10,10 @@ import typer
 if TYPE_CHECKING:
     from stemwright.cli.console import Reporter
     from stemwright.cli.songs import Task
+    from stemwright.doors.stemset.answers import RemoteJob
     from stemwright.doors.stemset.config import Profile, Stemset
     from stemwright.doors.stemset.media import Media, Recording, Source
+    from stemwright.doors.stemset.worker import Worker
     from stemwright.engine.options import SeparateOptions
     from stemwright.engine.separate import Engine, OnProgress, SongResult
 
@@ -71,7 +73,7 @@ class _Process:
     def __init__(self, name: str, *, config: Path | None, offline: bool, force: bool, reporter: Reporter) -> None:
         """Read the settings and the configuration. Raises `OptionError`, `UnknownProfileError`, `StrategyError`."""
         from stemwright.app.settings import load_settings
-        from stemwright.app.stemset import load_stemset
+        from stemwright.app.stemset import load_stemset, worker_rules
         from stemwright.app.weights import use_weights
         from stemwright.doors.stemset.media import Media
         from stemwright.engine.separate import Engine
@@ -85,6 +87,7 @@ class _Process:
         self._reporter, self._force = reporter, force
         self._limits, self._device = settings.limits(), settings.model.device
         self._cache, self._budget = settings.model.cache, settings.strategy_cache
+        self._rules = worker_rules(settings)
         self._timeout = settings.jobs.timeout_min, settings.jobs.timeout_factor
         self.media: Media = Media(self._stemset.media)
         self._engine: Engine | None = None if self._profile.remote else Engine(self._options())
@@ -100,14 +103,16 @@ class _Process:
 
     def one(self, task: Task) -> bool:
         """Process one recording and say what became of it; False when no other can fare better."""
-        from stemwright.errors import OptionError, SetupError, StemwrightError, WorkerError
+        from stemwright.errors import OptionError, SetupError, StemwrightError, WorkerAnswerError, WorkerError
 
         try:
             with self._reporter.song(task.song) as on_progress:
                 result = self._made(task.song, on_progress)
         except StemwrightError as error:
             self._reporter.failed(task.song, code=error.code, message=error.message)
-            return not isinstance(error, SetupError | OptionError | WorkerError)
+            return not isinstance(error, SetupError | OptionError | WorkerError | WorkerAnswerError)
+        except OSError as error:
+            self._reporter.failed(task.song, code="output_failed", message=f"{error.filename}: {error.strerror}")
         except Exception as error:  # noqa: BLE001  (the edge of a job: the other songs go on)
             self._reporter.unexpected(task.song, error)
         else:
@@ -115,6 +120,8 @@ class _Process:
         return True
 
     def _made(self, song: Path, on_progress: OnProgress) -> SongResult:
+        import asyncio
+
         from stemwright.doors.stemset.media import Source, describe, digest_of
         from stemwright.errors import InputError
 
@@ -127,7 +134,7 @@ class _Process:
             return self._skipped(there)
         source = Source(digest=digest, file_name=song.name, strategy=self._profile.strategy)
         if self._engine is None:
-            return self._remote(song, source, on_progress)
+            return asyncio.run(self._remote(song, source, on_progress))
         root = self.media.place(self._profile.name, source)
         result = self._engine.separate(song, root, on_progress=on_progress)
         describe(root, result.receipt, source)
@@ -163,39 +170,47 @@ class _Process:
             limits=self._limits,
         )
 
-    def _remote(self, song: Path, source: Source, on_progress: OnProgress) -> SongResult:
+    async def _remote(self, song: Path, source: Source, on_progress: OnProgress) -> SongResult:
         """Let the worker do it, and put what it made into the folder."""
-        import asyncio
         import shutil
         import tempfile
-        import time
 
         from stemwright.doors.stemset.jobs import encoded, give_name
         from stemwright.doors.stemset.media import describe
         from stemwright.doors.stemset.worker import Worker
         from stemwright.engine.separate import SongResult
-        from stemwright.errors import error_of
 
         root = self.media.place(self._profile.name, source)
         root.parent.mkdir(parents=True, exist_ok=True)
-        with Worker(self._stemset.worker_url or "") as worker:
-            job = worker.submit(song, name=song.name, strategy=self._profile.strategy)
-            while job["status"] in {"queued", "running"}:
-                on_progress("separating", job["progress"] / 100)
-                time.sleep(_POLL)
-                job = worker.job(job["id"])
-            if job["status"] != "succeeded":
-                fault = job["error"] or {"code": "cancelled", "message": "the job was cancelled there"}
-                raise error_of(fault["code"], fault["message"])
-            draft = Path(tempfile.mkdtemp(prefix=".partial-", dir=root.parent))
-            try:
-                receipt = worker.fetch(job, draft)
-                on_progress("encoding", None)
-                least, factor = self._timeout
-                limit = max(least, factor * receipt.input.duration)
-                receipt = asyncio.run(encoded(receipt, draft, self._profile, timeout=limit))
-                describe(draft, receipt, source)
-                give_name(draft, root)
-            finally:
-                shutil.rmtree(draft, ignore_errors=True)
+        worker = Worker(self._stemset.worker_url or "", self._rules)
+        job = await self._ended(worker, song, on_progress)
+        draft = Path(tempfile.mkdtemp(prefix=".partial-", dir=root.parent))
+        try:
+            receipt, promises = await worker.fetch(job, draft)
+            on_progress("encoding", None)
+            least, factor = self._timeout
+            limit = max(least, factor * receipt.input.duration)
+            receipt = await encoded(receipt, draft, self._profile, timeout=limit, promises=promises)
+            describe(draft, receipt, source)
+            give_name(draft, root)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
         return SongResult(root=root, receipt=receipt)
+
+    async def _ended(self, worker: Worker, song: Path, on_progress: OnProgress) -> RemoteJob:
+        """The worker's job for a recording, once it has succeeded; raises why it did not."""
+        import asyncio
+
+        from stemwright.errors import CancelledError, error_of
+        from stemwright.words import plain
+
+        job = await worker.submit(song, name=song.name, strategy=self._profile.strategy)
+        while job.status in {"queued", "running"}:
+            on_progress("separating", job.progress / 100)
+            await asyncio.sleep(_POLL)
+            job = await worker.job(job.id)
+        if job.error:
+            raise error_of(job.error.code, plain(job.error.message))
+        if job.status != "succeeded":
+            raise CancelledError("the job was cancelled there")
+        return job

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import unicodedata
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +24,15 @@ from stemwright.engine.output import staging
 from stemwright.engine.render import MIX, RECEIPT, Measured, Meter, Names, Renderer
 from stemwright.engine.scan import Scan, scan, song_blocks
 from stemwright.engine.spool import Spool
-from stemwright.errors import InputChangedError, InputError, OptionError, OutputExistsError, as_output_error
+from stemwright.errors import (
+    InputChangedError,
+    InputError,
+    OptionError,
+    OutputExistsError,
+    TooLargeError,
+    TooLongError,
+    as_output_error,
+)
 from stemwright.types import Notice
 
 if TYPE_CHECKING:
@@ -85,11 +94,20 @@ class _Equalised:
     fits_16_bits: bool = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Most:
+    """What all recordings of one import may come to together."""
+
+    seconds: Seconds = math.inf
+    decoded_bytes: float = math.inf  # of all stems as float32, in their common shape
+
+
 def import_stems(
     files: Mapping[StemName, Path],
     root: Path,
     *,
     limits: DecodeLimits,
+    most: Most | None = None,
     tags: Tags | None = None,
     on_progress: Callable[[float], None] | None = None,
     on_mix: Callable[[SampleRate, Samples], None] | None = None,
@@ -98,9 +116,9 @@ def import_stems(
 
     All get the highest rate among them, two channels if any has two or more, and the length of the longest, with
     silence at the end. They have 16 bits where that loses nothing, else 24. One gain lowers all if one would clip.
-    `limits` hold for each recording; `tags` are the song's. `on_progress` is told the share that is done, 0–1, and
-    `on_mix` the rate and, block by block, the sum of the stems, `[C, T]` float32; what they raise comes out. Files
-    appear in `root` when all are whole.
+    `limits` hold for each recording, `most` for all together; `tags` are the song's. `on_progress` is told the share
+    that is done, 0–1, and `on_mix` the rate and, block by block, the sum of the stems, `[C, T]` float32; what they
+    raise comes out. Files appear in `root` when all are whole.
     Raises `OptionError` (`check_stem_names`), the `InputError`s of decoding, whose messages name stem and file,
     `OutputExistsError`, `OutputError`, `DiskFullError`; then nothing is left.
     """
@@ -114,8 +132,11 @@ def import_stems(
 
     try:
         check()
-        found = _scanned(files, limits=limits, report=report)
+        most = most or Most()
+        found = _scanned(files, limits=limits, most=most, report=report)
         shape = _common(found)
+        if len(files) * shape.frames * shape.channels * 4 > most.decoded_bytes:
+            raise TooLargeError(f"the recordings come to more than {most.decoded_bytes / 1e9:g} GB once decoded")
         with staging(root) as stage:
             stage.require(len(files) * shape.frames * shape.channels * 8)  # float32, and at most as much for the files
             equal = _equalise(files, found, shape, limits=limits, stage=stage, report=report)
@@ -156,15 +177,29 @@ def _folded(name: str) -> str:
 
 
 def _scanned(
-    files: Mapping[StemName, Path], *, limits: DecodeLimits, report: Callable[[float], None]
+    files: Mapping[StemName, Path], *, limits: DecodeLimits, most: Most, report: Callable[[float], None]
 ) -> dict[StemName, Scan]:
-    """Read each recording once."""
+    """Read each recording once; reading stops where all together become too long. Raises `TooLongError`."""
     found: dict[StemName, Scan] = {}
+    left = most.seconds
     for name, path in files.items():
         done = _READING * len(found) / len(files)
-        with _naming(name):
-            found[name] = scan(path, limits=limits, on_block=lambda done=done: report(done))  # type: ignore[misc]
+        within = limits if left >= limits.duration else replace(limits, duration=left)
+        with _naming(name), _together(most, cut=within is not limits):
+            found[name] = scan(path, limits=within, on_block=lambda done=done: report(done))  # type: ignore[misc]
+        left -= found[name].shape.frames / found[name].shape.sample_rate
     return found
+
+
+@contextmanager
+def _together(most: Most, *, cut: bool) -> Iterator[None]:
+    """Say that it is all recordings together that last too long, where one alone would not."""
+    try:
+        yield
+    except TooLongError as error:
+        if not cut:
+            raise
+        raise TooLongError(f"all recordings together last longer than the limit of {most.seconds:g} s") from error
 
 
 def _common(found: Mapping[StemName, Scan]) -> _Shape:

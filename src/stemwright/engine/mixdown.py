@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from stemwright.audio.decode import AudioStream, DecodeLimits, open_audio
+from stemwright.audio.decode import open_audio
 from stemwright.audio.encode import Encoder
 from stemwright.audio.resample import Resampler
 from stemwright.audio.sniff import sniff
@@ -21,8 +20,9 @@ from stemwright.engine.ahead import ahead
 from stemwright.engine.output import staging
 from stemwright.engine.scan import song_blocks
 from stemwright.engine.spool import Spool
+from stemwright.engine.stored import LONGEST, STORED, Promise, Stems, opened
 from stemwright.engine.strips import Equaliser, Strip
-from stemwright.errors import CorruptInputError, OptionError, OutputExistsError, UnknownStemError, as_output_error
+from stemwright.errors import OptionError, OutputExistsError, UnknownStemError, as_output_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -34,9 +34,7 @@ if TYPE_CHECKING:
     from stemwright.engine.strips import Doubles
     from stemwright.types import Digest, SampleRate, Samples, Seconds, StemName
 
-_LONGEST: Final[Seconds] = 1e6
 _SILENT: Final = Strip(gain_db=None)
-STORED = DecodeLimits(duration=_LONGEST, size_bytes=1 << 50, wall_clock=3600.0)  # they were checked when they came
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,19 +73,22 @@ def transcode(
     format: Format,  # noqa: A002
     bitrate: int | None = None,
     tags: Tags | None = None,
+    promise: Promise | None = None,
 ) -> None:
     """Write one stored stem as another format: as many samples, in their place, at the same level.
 
     A format that cannot carry the rate gets its `nearest_rate`; `resampled_length` tells how many samples that makes.
     `bitrate` is in bits/s; without `tags` the stem's own are written. `target` appears when it is whole, and replaces
-    what stands there.
-    Raises `OptionError` for what the format cannot carry, `CorruptInputError` (the stem is damaged) and the other
-    `InputError`s of decoding, `OutputExistsError` (`target` is the stem itself), `OutputError`, `DiskFullError`.
+    what stands there. With a `promise` the stem has exactly that shape.
+    Raises `OptionError` for what the format cannot carry, `CorruptInputError` (the stem is damaged, or not as promised)
+    and the other `InputError`s of decoding, `OutputExistsError` (`target` is the stem itself), `OutputError`,
+    `DiskFullError`.
     """
-    with _making(target, [source]) as (stage, path), _opened({source.stem: source}) as stems:
+    limits = promise.limits() if promise else STORED
+    with _making(target, [source]) as (stage, path), opened({source.stem: source}, limits=limits) as stems:
         form = _Form(format=format, bitrate=bitrate, tags=tags or _tags_of(source))
         rate = format.nearest_rate(stems.sample_rate)
-        single = (blocks[0] for blocks in stems.blocks())
+        single = stems.single(promise)
         with (
             form.encoder(path, sample_rate=rate, channels=stems.channels) as encoder,
             closing(ahead(_resampled(single, stems.sample_rate, rate, channels=stems.channels))) as blocks,
@@ -177,11 +178,11 @@ def stem_mp4(
     if format.container != "mp4" or format.bits not in {None, 16}:
         raise OptionError(f"a .stem.mp4 holds AAC or 16-bit ALAC, not {format.name}")
     with _making(target, stems.values()) as (stage, path):
-        with _opened(stems) as opened:
-            rate, channels = format.nearest_rate(opened.sample_rate), opened.channels
+        with opened(stems) as found:
+            rate, channels = format.nearest_rate(found.sample_rate), found.channels
             spools = {name: Spool(stage.new_file(f"{number}.f32"), channels) for number, name in enumerate(stems)}
             mix = Spool(stage.new_file("mix.f32"), channels)
-            _spool(opened, [*spools.values(), mix], sample_rate=rate)
+            _spool(found, [*spools.values(), mix], sample_rate=rate)
         gain = 1 / max(1.0, mix.peak, *(spool.peak for spool in spools.values()))
         write_stem_mp4(
             path,
@@ -253,7 +254,7 @@ class _Mix:
     def write(self, path: Path, *, gain: float = 1.0) -> _Written:
         """Write it all at this gain; without one, once it would clip, only the peak is looked for, to the end."""
         form, peak, frames = self._form.format, 0.0, 0
-        with _opened(self._stems) as stems:
+        with opened(self._stems) as stems:
             first, last = self._region(stems.sample_rate)
             rate = form.nearest_rate(stems.sample_rate)
             channels = max(stems.channels, *(len(strip.factors()) for strip in self._strips))
@@ -273,7 +274,7 @@ class _Mix:
                         encoder.write(block)
         return _Written(peak, frames, rate)
 
-    def _mixed(self, stems: _Stems, *, first: int, last: int | None) -> Iterator[Samples]:
+    def _mixed(self, stems: Stems, *, first: int, last: int | None) -> Iterator[Samples]:
         factors = [strip.factors() for strip in self._strips]
         filters = [Equaliser(strip, stems.sample_rate, channels=stems.channels) for strip in self._strips]
         for blocks in stems.blocks(first=first, last=last):
@@ -286,49 +287,6 @@ class _Mix:
         if last is not None and last <= first:
             raise OptionError(f"the end ({self._end} s) does not lie behind the start ({self._start or 0.0} s)")
         return first, last
-
-
-class _Stems:
-    """Stored stems, read in step."""
-
-    def __init__(self, streams: Mapping[StemName, AudioStream]) -> None:
-        shapes = {(stream.info.sample_rate, stream.info.channels) for stream in streams.values()}
-        if len(shapes) > 1:
-            raise CorruptInputError("the stems do not have the same sample rate and number of channels")
-        self.sample_rate, self.channels = shapes.pop()
-        self._streams = streams
-
-    def blocks(self, *, first: int = 0, last: int | None = None) -> Iterator[list[Samples]]:
-        """Yield a `[C, T]` float32 block of each stem, T the same for all and never 0, from sample `first` to `last`.
-
-        Raises `CorruptInputError` (stems of different lengths, a damaged one), `OptionError` (the song ends before).
-        """
-        at = 0
-        for blocks in itertools.zip_longest(*self._streams.values()):
-            lengths = [0 if block is None else block.shape[1] for block in blocks]
-            length = min(lengths)
-            if length < max(lengths):
-                first_to_end = list(self._streams)[lengths.index(length)]
-                raise CorruptInputError(f"the stems do not have the same length: {first_to_end} ends before others")
-            begin, end = max(first - at, 0), length if last is None else min(last - at, length)
-            if begin < end:
-                yield [block[:, begin:end] for block in blocks]
-            at += length
-            if at == last:  # a stem that is read to its end is also judged
-                continue
-            if last is not None and at > last:
-                return
-        for stem, stream in self._streams.items():
-            if stream.notices:
-                raise CorruptInputError(f"{stem}: {stream.notices[0].message}")
-        if first >= at or (last or 0) > at:
-            raise OptionError(f"the song lasts {at / self.sample_rate} s: the region is not within it")
-
-
-@contextmanager
-def _opened(stems: Mapping[StemName, Path]) -> Iterator[_Stems]:
-    with ExitStack() as stack:
-        yield _Stems({stem: stack.enter_context(open_audio(path, limits=STORED)) for stem, path in stems.items()})
 
 
 @contextmanager
@@ -348,7 +306,7 @@ def _publish(stage: Staging, path: Path, target: Path) -> None:
     stage.publish({name: path}, receipt=name, check=lambda: None)
 
 
-def _spool(stems: _Stems, spools: Sequence[Spool], *, sample_rate: SampleRate) -> None:
+def _spool(stems: Stems, spools: Sequence[Spool], *, sample_rate: SampleRate) -> None:
     """Write the stems and, as the last, their sum, all at `sample_rate`."""
     joined = (np.concatenate([*blocks, summed(blocks)]) for blocks in stems.blocks())
     channels = len(spools) * stems.channels
@@ -384,7 +342,7 @@ def _checked_strips(stems: Mapping[StemName, Path], strips: Mapping[StemName, St
 
 
 def _checked(what: str, seconds: Seconds | None) -> Seconds | None:
-    if seconds is not None and not 0 <= seconds <= _LONGEST:  # NaN neither
+    if seconds is not None and not 0 <= seconds <= LONGEST:  # NaN neither
         raise OptionError(f"the {what} ({seconds} s) does not lie in the song")
     return seconds
 

@@ -1,4 +1,4 @@
-"""Which addresses callbacks may go to: public ones, and those that the operator listed."""
+"""Which addresses may be called: public ones, and those that the operator listed."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"  # underscores: containers are named so
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+_LOCAL = (".local", ".localhost", ".internal", ".lan", ".home.arpa")  # RFC 6761, 6762, 8375; ICANN 2024
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: where IPv6-only hosts find the IPv4 world, through DNS64
 _UNICAST = IPv6Network("2000::/3")  # the only part of IPv6 that is given out to the world
 _NOT_PUBLIC4 = (
@@ -66,6 +67,16 @@ def _translated(address: IPv6Address) -> IPv4Address | None:
 def is_host_name(text: str) -> bool:
     """Whether this is a name as DNS and Docker have them: ASCII, lower case, labels up to 63, all up to 253."""
     return len(text.rstrip(".")) <= 253 and _NAME.fullmatch(text) is not None
+
+
+def is_local(host: str) -> bool:
+    """Whether a host is an address, or a name that only the local network can give an address to.
+
+    >>> is_local("10.0.0.8"), is_local("gpu"), is_local("gpu.lan"), is_local("gpu.example.org")
+    (True, True, True, False)
+    """
+    name = host.lower().rstrip(".")
+    return parsed(name) is not None or "." not in name or name.endswith(_LOCAL)
 
 
 class Allowed:

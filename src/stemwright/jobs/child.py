@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stemwright import points
 from stemwright.errors import StemwrightError, as_output_error, resource_error
 from stemwright.jobs._processes import kill_own_descendants, step_back
+from stemwright.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -106,8 +107,8 @@ class Child:
             "duration": frames / info.sample_rate,
             "sample_rate": info.sample_rate,
             "channels": info.channels,
-            "title": tags.text.get("title", ""),
-            "artist": tags.text.get("artist", ""),
+            "title": plain(tags.text.get("title", "")),
+            "artist": plain(tags.text.get("artist", "")),
             "analysis": found,
         }
 
@@ -124,7 +125,7 @@ class Child:
         from stemwright.audio.decode import open_audio
         from stemwright.engine import drum_chart
         from stemwright.engine.drum_names import PARTS
-        from stemwright.engine.mixdown import STORED
+        from stemwright.engine.stored import STORED
 
         self._stage, done = "", 0
         with open_audio(Path(drums), limits=STORED) as stream:
@@ -210,11 +211,13 @@ class Child:
         stem_mp4(_paths(stems), Path(target), format=parse_format(format))
         return {}
 
-    def _import(self, *, files: dict[str, str], root: str, limits: dict[str, Any]) -> dict[str, Any]:
-        from stemwright.engine.imported import import_stems
+    def _import(
+        self, *, files: dict[str, str], root: str, limits: dict[str, Any], most: dict[str, Any]
+    ) -> dict[str, Any]:
+        from stemwright.engine.imported import Most, import_stems
 
         meters = _Meters(wanted=True)
-        made = import_stems(_paths(files), Path(root), limits=_limits(limits), on_mix=meters.add)
+        made = import_stems(_paths(files), Path(root), limits=_limits(limits), most=Most(**most), on_mix=meters.add)
         notices = [*made.notices, *(notice for stem in made.stems for notice in stem.notices)]
         receipt = {
             "input": {

@@ -32,6 +32,10 @@ class JobsConfig:
     ageing: Seconds = 1800.0  # of waiting, after which a job goes before fresh ones of the next higher priority
     engine_max_rss: int = 6 << 30
     engine_max_jobs: int = 50
+    long_seconds: Seconds = 1800.0  # of audio, beyond which work on demand is long
+    max_import_duration: Seconds = 21_600.0  # of all recordings of one import together
+    max_decoded_bytes: int = 8 << 30  # of their samples
+    midi_max_bytes: int = 10_000_000
     callback_secret: str | None = None
     callback_allow: tuple[str, ...] = ()
     callback_attempts: int = 4

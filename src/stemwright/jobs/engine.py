@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 from stemwright import children
 from stemwright.errors import OutOfMemoryError, StemwrightError, error_of
 from stemwright.jobs._processes import kill_tree
+from stemwright.jobs._turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 _LINE: Final = 64 << 20  # bytes of one answer, at most
-_WAITING: Final = 16  # callers that wait for each engine of a pool, at most
 _TAIL: Final = 2000  # characters of what a dead child last said
 
 
@@ -37,14 +37,6 @@ class JobTimeoutError(StemwrightError):
 
     code = "timeout"
     status = 504
-
-
-class BusyError(StemwrightError):
-    """Too many wait for an engine already."""
-
-    code = "busy"
-    status = 503
-    retryable = True
 
 
 class Engine:
@@ -187,35 +179,38 @@ class EnginePool:
         max_rss: int,
         max_calls: int,
         size: int | None = None,
+        waiting: int = 16,
         temp: Path | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """`max_rss` in bytes; `size` is how many there are at most: further callers wait; the rest as for `Engine`."""
+        """`max_rss` in bytes; `size` is how many there are at most: further callers wait, as `Turns` has it.
+
+        `waiting` of each group wait for each engine; the rest as for `Engine`.
+        """
         self._command, self._max_rss, self._max_calls, self._temp = command, max_rss, max_calls, temp
         self._environment = environment
-        self._places = asyncio.Semaphore(size) if size else contextlib.nullcontext()
-        self._most, self._callers = (1 + _WAITING) * size if size else 0, 0
+        self._turns = Turns(size, waiting=waiting) if size else None
         self._idle: list[Engine] = []
         self._all: set[Engine] = set()
 
     @contextlib.asynccontextmanager
-    async def engine(self) -> AsyncIterator[Engine]:
-        """An engine for one caller. Raises `BusyError` when too many wait."""
-        if self._most and self._callers >= self._most:
-            raise BusyError("too much is being made already; try again soon")
-        self._callers += 1
-        try:
-            async with self._places:
-                engine = self._idle.pop() if self._idle else self._fresh()
-                self._all.add(engine)
-                try:
-                    yield engine
-                finally:
-                    if engine.rss() > self._max_rss or engine.calls >= self._max_calls:
-                        await asyncio.shield(engine.kill())
-                    self._idle.append(engine)
-        finally:
-            self._callers -= 1
+    async def place(self, group: str = "") -> AsyncIterator[None]:
+        """The place of an engine, for what works as hard in a process of its own. Raises `BusyError`."""
+        async with self._turns.place(group) if self._turns else contextlib.nullcontext():
+            yield
+
+    @contextlib.asynccontextmanager
+    async def engine(self, group: str = "") -> AsyncIterator[Engine]:
+        """An engine for one caller, who waits with his group. Raises `BusyError` when too many wait."""
+        async with self.place(group):
+            engine = self._idle.pop() if self._idle else self._fresh()
+            self._all.add(engine)
+            try:
+                yield engine
+            finally:
+                if engine.rss() > self._max_rss or engine.calls >= self._max_calls:
+                    await asyncio.shield(engine.kill())
+                self._idle.append(engine)
 
     def _fresh(self) -> Engine:
         return Engine(self._command, temp=self._temp, environment=self._environment)

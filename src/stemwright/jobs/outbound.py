@@ -12,7 +12,7 @@ from stemwright.jobs._addresses import is_host_name, parsed
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from typing import TypeAlias
 
     import httpx
@@ -96,7 +96,7 @@ async def answer(
     deadline: float,
     patience: Seconds,
     tls: ssl.SSLContext,
-    body: str | None = None,
+    body: str | AsyncIterable[bytes] | None = None,
 ) -> AsyncIterator[httpx.Response]:
     """What the first of the host's addresses that can be connected to answers; POST with a body, GET without.
 
@@ -115,7 +115,7 @@ async def answer(
         request = httpx.Request(
             "GET" if body is None else "POST",
             url.copy_with(host=str(addresses[-left])),
-            content=None if body is None else body.encode(),
+            content=body.encode() if isinstance(body, str) else body,
             headers={
                 "Host": url.netloc.decode("ascii"),
                 "Accept": "*/*",

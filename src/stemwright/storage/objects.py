@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stemwright.disk import sync
-from stemwright.errors import NotFoundError, as_output_error, writing
+from stemwright.errors import DiskFullError, NotFoundError, OutputError, as_output_error, writing
+from stemwright.words import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from obstore import store as obstores
 
+log = logging.getLogger("stemwright.storage")
 _BLOCK: Final = 1 << 20  # bytes of each piece that is read
 _NAME: Final = "the object store"
 
@@ -105,7 +108,7 @@ class ObjectStore:
             try:
                 os.link(self.folder / key, path)
             except FileNotFoundError as error:
-                raise NotFoundError(f"there is no object {key}") from error
+                raise NotFoundError("there is no such object") from error
             except OSError:
                 pass
             else:
@@ -180,7 +183,12 @@ class ObjectStore:
 
 
 def _as_ours(error: Exception) -> Exception:
-    """An error of the store as one of ours."""
-    if isinstance(error, FileNotFoundError):
-        return NotFoundError("there is no such object")
-    return as_output_error(error, place=_NAME)
+    return NotFoundError("there is no such object") if isinstance(error, FileNotFoundError) else as_store_error(error)
+
+
+def as_store_error(error: Exception, *, place: str = _NAME) -> OutputError:
+    """What an error of a store means to the user; its words, which hold addresses, buckets and keys, go to the log."""
+    if isinstance(ours := as_output_error(error, place=place), DiskFullError):
+        return ours
+    log.warning("%s failed", place, extra={"error": without_secrets(f"{type(error).__name__}: {error}")[:1000]})
+    return OutputError(f"{place} failed; the log says why")

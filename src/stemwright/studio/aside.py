@@ -20,3 +20,15 @@ async def aside(work: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) 
     """`asyncio.to_thread` for what takes longer than an answer may; raises what the work raises."""
     call = functools.partial(contextvars.copy_context().run, work, *args, **kwargs)
     return await asyncio.get_running_loop().run_in_executor(_POOL, call)
+
+
+async def aside_to_its_end(work: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """`aside` for what writes: when cancelled, wait for its end, or the thread would go on writing."""
+    going = asyncio.ensure_future(aside(work, *args, **kwargs))
+    try:
+        return await asyncio.shield(going)
+    except asyncio.CancelledError:
+        await asyncio.wait({going})
+        if not going.cancelled():
+            going.exception()
+        raise

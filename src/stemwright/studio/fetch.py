@@ -8,12 +8,12 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote
 
 from stemwright.errors import OptionError, StemwrightError, TooLargeError, writing
 from stemwright.jobs._addresses import Allowed
 from stemwright.jobs.outbound import RefusedAddressError, UnresolvableError, answer, checked_url, resolve_by_system
 from stemwright.studio.submit import Upload
+from stemwright.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -111,7 +111,7 @@ async def _read(
             digest.update(piece)
             await asyncio.to_thread(file.write, piece)
             room(0)
-    name = unquote(target.path.rsplit("/", 1)[-1]).replace("\x00", "")[:255] or "untitled"
+    name = plain(target.path.rsplit("/", 1)[-1], most=255) or "untitled"  # httpx has decoded it, once
     return Upload(path=path, name=name, digest=digest.hexdigest(), size_bytes=size)
 
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import shutil
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 from weakref import WeakValueDictionary
 
@@ -21,11 +17,13 @@ from stemwright.engine.naming import safe_name
 from stemwright.errors import ConflictError, JobNotFoundError, NoChartError, UnknownStemError
 from stemwright.jobs.worker import file_digest
 from stemwright.library.tables import File, Separation, Song, new_id
-from stemwright.studio.aside import aside
+from stemwright.studio.aside import aside_to_its_end
+from stemwright.studio.making import Bench, bench
 from stemwright.studio.songs import find_song
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
 
     from sqlalchemy.orm import Session
 
@@ -175,10 +173,10 @@ async def stem_file(
     Raises `JobNotFoundError`, `UnknownStemError`, `ConflictError`, and what encoding raises.
     """
 
-    async def encode(stems: Stems, folder: Path, target: Path) -> None:
-        source = folder / "source.flac"
-        await aside(studio.store.fetch, stems.files[f"{stem}.flac"].object_key, source)
-        await ask(studio, stems, "transcode", source=str(source), target=str(target), format=token)
+    async def encode(stems: Stems, at: Bench, target: Path) -> None:
+        source = at.folder / "source.flac"
+        await aside_to_its_end(studio.store.fetch, stems.files[f"{stem}.flac"].object_key, source)
+        await _ask(at, stems, "transcode", source=str(source), target=str(target), format=token)
 
     def check(stems: Stems) -> None:
         if stem not in stems.names:
@@ -192,16 +190,23 @@ async def stem_file(
 async def stem_mp4_file(studio: Studio, song_id: str, *, owner: str, separation: str | None) -> Served:
     """The `.stem.mp4` for Traktor and its like; made once, and kept. Raises as `stem_file`; four stems are needed."""
 
-    async def pack(stems: Stems, folder: Path, target: Path) -> None:
-        paths = await fetched(studio, stems, folder)
-        await ask(studio, stems, "stem_mp4", stems=paths, target=str(target), format="m4a")
+    async def pack(stems: Stems, at: Bench, target: Path) -> None:
+        paths = await fetched(studio, stems, at.folder)
+        await _ask(at, stems, "stem_mp4", stems=paths, target=str(target), format="m4a")
 
     def check(stems: Stems) -> None:
         if len(stems.names) != 4:
             raise ConflictError(f"a .stem.mp4 holds four stems, and this song has {len(stems.names)}")
 
     return await _made_once(
-        studio, song_id, f"{_WHOLE}.stem.mp4", "stem.mp4", owner=owner, separation=separation, check=check, make=pack
+        studio,
+        song_id,
+        f"{_WHOLE}.stem.mp4",
+        "stem.mp4",
+        owner=owner,
+        separation=separation,
+        check=check,
+        make=pack,
     )
 
 
@@ -213,14 +218,12 @@ async def original_file(
     Raises as `stem_file`, and `NotFoundError` where the recording is not here.
     """
 
-    async def align(stems: Stems, folder: Path, target: Path) -> None:
-        source, receipt = folder / "recording", stems.separation.receipt
-        await aside(studio.store.fetch, str(stems.song.upload_key), source)
+    async def align(stems: Stems, at: Bench, target: Path) -> None:
+        source, receipt = at.folder / "recording", stems.separation.receipt
+        await aside_to_its_end(studio.store.fetch, str(stems.song.upload_key), source)
         of = {"digest": stems.song.pcm_digest, "gain_db": receipt["gain_db"]}
         rate = receipt["stems"][0]["sample_rate"]
-        await ask(
-            studio, stems, "recording", source=str(source), target=str(target), format=token, sample_rate=rate, **of
-        )
+        await _ask(at, stems, "recording", source=str(source), target=str(target), format=token, sample_rate=rate, **of)
 
     def check(stems: Stems) -> None:
         if stems.song.upload_key is None:
@@ -233,9 +236,17 @@ async def original_file(
 
 
 async def _made_once(
-    studio: Studio, song_id: str, name: str, token: str, *, owner: str, separation: str | None, check: Any, make: Any
+    studio: Studio,
+    song_id: str,
+    name: str,
+    token: str,
+    *,
+    owner: str,
+    separation: str | None,
+    check: Callable[[Stems], None],
+    make: Callable[[Stems, Bench, Path], Awaitable[None]],
 ) -> Served:
-    """A file of a separation, made when it is not there."""
+    """A file of a separation, made when it is not there. When its client leaves, whoever else waits for it makes it."""
     stem = name.removesuffix(f".{token}")
     having = None if stem == _WHOLE else lambda one: stem in _names(one)
 
@@ -254,10 +265,11 @@ async def _made_once(
         stems, there = await asyncio.to_thread(look)
         if there:
             return there
-        with working_folder(studio) as folder:
-            target = folder / name
-            await make(stems, folder, target)
-            await aside(_keep, studio, stems, target)
+        reads = 4 if name.endswith(".stem.mp4") else 1  # stems
+        async with bench(studio, of=stems.song.id, seconds=reads * stems.separation.duration) as at:
+            target = at.folder / name
+            await make(stems, at, target)
+            await aside_to_its_end(_keep, studio, stems, target)
         return (await asyncio.to_thread(look))[1] or _gone()
 
 
@@ -290,11 +302,9 @@ def _keep(studio: Studio, stems: Stems, path: Path) -> None:
             studio.store.delete([key])
 
 
-async def ask(studio: Studio, of: Stems, what: str, /, **args: Any) -> dict[str, Any]:
-    """Let an encoder process do something."""
-    async with studio.encoders.engine() as engine:
-        answer: dict[str, Any] = await engine.call(what, timeout=studio.config.timeout(of.separation.duration), **args)
-        return answer
+async def _ask(at: Bench, of: Stems, what: str, /, **args: Any) -> None:
+    """Let an engine do something with stems."""
+    await at.ask(what, timeout=at.studio.config.timeout(of.separation.duration), **args)
 
 
 async def fetched(studio: Studio, stems: Stems, folder: Path) -> dict[str, str]:
@@ -302,19 +312,9 @@ async def fetched(studio: Studio, stems: Stems, folder: Path) -> dict[str, str]:
     paths = {}
     for number, (name, file) in enumerate(stems.masters().items()):
         path = folder / f"{number}.flac"
-        await aside(studio.store.fetch, file.object_key, path)
+        await aside_to_its_end(studio.store.fetch, file.object_key, path)
         paths[name] = str(path)
     return paths
-
-
-@contextlib.contextmanager
-def working_folder(studio: Studio) -> Any:
-    """A private folder beside the uploads, gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="make-", dir=studio.incoming))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def zipped(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,12 +12,14 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from stemwright.engine.naming import safe_name
-from stemwright.errors import ConflictError, JobNotFoundError, NotAudioError, OptionError
+from stemwright.errors import ConflictError, JobNotFoundError, NotAudioError, OptionError, TooLargeError
 from stemwright.jobs import sweep
 from stemwright.jobs.options import digest_of
 from stemwright.jobs.worker import file_digest
 from stemwright.library.tables import File, Separation, Song, new_id
-from stemwright.studio.files import Served, working_folder
+from stemwright.studio.aside import aside_to_its_end
+from stemwright.studio.files import Served
+from stemwright.studio.making import LONG, bench
 from stemwright.studio.songs import find_song
 from stemwright.studio.submit import check_kind
 
@@ -49,7 +52,7 @@ async def import_song(studio: Studio, uploads: Sequence[Upload], *, title: str |
     for upload in stems.values():
         await asyncio.to_thread(check_kind, upload)
     for upload in notes:
-        check_midi(upload)
+        check_midi(studio, upload)
     source = digest_of(sorted((name, upload.digest) for name, upload in stems.items()))
     song_id = await asyncio.to_thread(_there, studio, source, owner)
     if song_id is None:
@@ -73,17 +76,18 @@ def _there(studio: Studio, source: str, owner: str) -> str | None:
 async def _import(
     studio: Studio, stems: dict[str, Upload], source: str, *, title: str | None, artist: str, owner: str
 ) -> str:
-    with working_folder(studio) as folder:
-        async with studio.encoders.engine() as engine:
-            made = await engine.call(
-                "import",
-                timeout=studio.config.timeout(studio.config.limits.duration),
-                files={name: str(upload.path) for name, upload in stems.items()},
-                root=str(folder),
-                limits=dataclasses.asdict(studio.config.limits),
-            )
-        return await asyncio.to_thread(
-            _save, studio, made, folder, source, title=title, artist=artist, owner=owner, uploads=stems
+    config = studio.config
+    async with bench(studio, of=LONG, seconds=math.inf) as at:
+        made = await at.ask(
+            "import",
+            timeout=max(config.timeout_min, config.max_import_duration),
+            files={name: str(upload.path) for name, upload in stems.items()},
+            root=str(at.folder),
+            limits=dataclasses.asdict(config.limits),
+            most={"seconds": config.max_import_duration, "decoded_bytes": config.max_decoded_bytes},
+        )
+        return await aside_to_its_end(
+            _save, studio, made, at.folder, source, title=title, artist=artist, owner=owner, uploads=stems
         )
 
 
@@ -167,8 +171,10 @@ def is_midi(upload: Upload) -> bool:
     return upload.name.lower().endswith(_MIDI)
 
 
-def check_midi(upload: Upload) -> None:
-    """Raise `NotAudioError` unless a file begins as a Standard MIDI File does."""
+def check_midi(studio: Studio, upload: Upload) -> None:
+    """Raise `NotAudioError` unless a file begins as a Standard MIDI File does, `TooLargeError` beyond the limit."""
+    if upload.size_bytes > (most := studio.config.midi_max_bytes):
+        raise TooLargeError(f"{upload.name} has more than the {most / 1e6:g} MB that a MIDI file may have")
     with upload.path.open("rb") as file:
         head = file.read(14)
     if head[:4] != b"MThd" or head[4:8] != b"\x00\x00\x00\x06" or len(head) < 14:
@@ -183,7 +189,7 @@ def add_notes(studio: Studio, song_id: str, uploads: Sequence[Upload], *, owner:
     for upload in uploads:
         if not is_midi(upload):
             raise NotAudioError(f"{upload.name} is not called as a MIDI file is (.mid)")
-        check_midi(upload)
+        check_midi(studio, upload)
     with studio.db.session() as session:
         find_song(session, song_id, owner=owner)
         there = len(session.scalars(select(File.id).where(File.song_id == song_id)).all())

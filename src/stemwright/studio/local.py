@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from stemwright.errors import InputError, JobNotFoundError, TooLargeError, writing
 from stemwright.studio import tracks
 from stemwright.studio.submit import Upload, Wish, submit_song, submit_upload
+from stemwright.words import has_controls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,7 +79,7 @@ def missing() -> JobNotFoundError:
 
 def _place(path: str, roots: Sequence[Path]) -> tuple[Path, Path, Path] | None:
     """The listed folder that a file lies in, that folder without links, and the file's path from there."""
-    if not Path(path).is_absolute() or "\0" in path or len(path) > _LONGEST:
+    if not Path(path).is_absolute() or has_controls(path) or len(path) > _LONGEST:
         return None
     try:
         wanted = Path(os.path.realpath(path, strict=True))

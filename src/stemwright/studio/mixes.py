@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from stemwright.engine.naming import safe_name
 from stemwright.errors import UnknownStemError
-from stemwright.studio.files import EXTENSION, MEDIA, ask, fetched, find_stems
+from stemwright.studio.files import EXTENSION, MEDIA, fetched, find_stems
+from stemwright.studio.making import bench
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +48,8 @@ async def mixdown(
 ) -> Mixed:
     """The stems mixed again, each with its settings, from `start` to `end` seconds.
 
-    Raises `JobNotFoundError`, `ConflictError`, `UnknownStemError`, `OptionError` for a region outside the song.
+    Raises `JobNotFoundError`, `ConflictError`, `UnknownStemError`, `OptionError` for a region outside the song,
+    `BusyError`, `DiskFullError`.
     """
     stems = await asyncio.to_thread(find_stems, studio, song_id, owner=owner, separation=separation)
     if unknown := sorted(strips.keys() - {*stems.names}):
@@ -55,20 +57,17 @@ async def mixdown(
     folder = Path(tempfile.mkdtemp(prefix="mix-", dir=studio.incoming))
     target = folder / f"mix.{token}"
     try:
-        paths = await fetched(studio, stems, folder)
-        made = await ask(
-            studio,
-            stems,
-            "mixdown",
-            stems=paths,
-            target=str(target),
-            format=token,
-            strips={name: asdict(strip) for name, strip in strips.items()},
-            start=start,
-            end=end,
-        )
-        for path in paths.values():
-            Path(path).unlink(missing_ok=True)
+        async with bench(studio, of=song_id, seconds=len(stems.names) * stems.separation.duration) as at:
+            made = await at.ask(
+                "mixdown",
+                timeout=studio.config.timeout(stems.separation.duration),
+                stems=await fetched(studio, stems, at.folder),
+                target=str(target),
+                format=token,
+                strips={name: asdict(strip) for name, strip in strips.items()},
+                start=start,
+                end=end,
+            )
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -13,6 +13,7 @@ from sqlalchemy import delete, func, select, update
 from stemwright.errors import JobNotFoundError
 from stemwright.jobs.runs import lasting  # others may be quicker to note the same file
 from stemwright.library.tables import Separation, Song, Track
+from stemwright.words import has_controls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,8 +57,8 @@ def track_id(root: str | Path, relative_path: str) -> str:
 def scan(studio: Studio, roots: Sequence[Path], *, owner: str) -> dict[str, int]:
     """Look through the listed folders: how many tracks are new, changed and gone.
 
-    Hidden files, links and names that are no UTF-8 are left out. A folder that is not there now keeps its tracks; one
-    that is no longer listed loses them.
+    Hidden files, links, and names that are no UTF-8 or hold control characters are left out. A folder that is not
+    there now keeps its tracks; one that is no longer listed loses them.
     """
     counts = {"new": 0, "changed": 0, "gone": 0}
     listed = [str(root) for root in roots]
@@ -130,7 +131,7 @@ def _files(root: Path) -> Iterator[tuple[str, int, int]]:
             continue
         for entry in entries:
             name = f"{folder}/{entry.name}" if folder else entry.name
-            if entry.name.startswith(".") or not _is_text(name):
+            if entry.name.startswith(".") or not _is_text(name) or has_controls(name):
                 continue
             try:
                 if entry.is_dir(follow_symlinks=False) and depth < _DEEPEST:

@@ -23,6 +23,7 @@ class WebConfig:
 
     cors_origins: tuple[str, ...] = ()
     hosts: frozenset[str] | None = None  # names in the Host header; None is any
+    any_address: bool = False  # any IP address in the Host header will do: no page has one as its name
     trusted_proxies: tuple[str, ...] = ()
     rate_per_minute: int = 600  # requests of one client; 0 is no limit
     uploads_per_minute: int = 60

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import secrets
 import time
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import structlog
 from starlette.middleware.gzip import GZipMiddleware
@@ -14,6 +15,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from stemwright.studio.studio import LOCAL
 from stemwright.web.limits import Buckets, Proxies
 from stemwright.web.problems import problem
+from stemwright.words import has_controls
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -55,7 +57,8 @@ class Gate:
 
     def __init__(self, app: ASGIApp, config: WebConfig) -> None:
         self._app = app
-        self._origins, self._hosts = {*config.cors_origins}, config.hosts
+        self._origins = {*config.cors_origins}
+        self._hosts, self._any_address = config.hosts, config.any_address
         self._proxies = Proxies(config.trusted_proxies)
         self._requests, self._uploads = Buckets(config.rate_per_minute), Buckets(config.uploads_per_minute)
 
@@ -68,13 +71,17 @@ class Gate:
         if wait := self._wait(scope):
             again = {"Retry-After": str(int(wait) + 1)}
             return problem(429, code="too_many_requests", detail="too many requests", headers=again)
-        if self._hosts is not None and _host_of(scope) not in self._hosts:
+        if not self._is_ours(_host_of(scope)):
             return problem(421, code="unknown_host", detail="the server is not called so; see the setting http.hosts")
         if self._is_foreign(scope):
             return problem(403, code="foreign_origin", detail="pages of other origins need the operator's permission")
-        if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
-            return problem(400, code="malformed", detail="the address holds a null character")
+        if has_controls(scope["path"]) or has_controls(unquote(scope["query_string"].decode("latin-1"), "utf-8")):
+            return problem(400, code="malformed", detail="the address holds control characters")
         return None
+
+    def _is_ours(self, host: str) -> bool:
+        """Whether the server may be called so: names point wherever their owners like, addresses do not."""
+        return self._hosts is None or host in self._hosts or (self._any_address and _is_address(host))
 
     def _wait(self, scope: Scope) -> float:
         """Seconds until this client may ask."""
@@ -105,6 +112,14 @@ def _host_of(scope: Scope) -> str:
     """The name in the Host header, without a port."""
     host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
     return (urlsplit(f"//{host}").hostname or "") if host.isascii() else ""
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class Reception:

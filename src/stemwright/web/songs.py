@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from stemwright.studio import files, imports
 from stemwright.studio import songs as use
 from stemwright.web import schemas, uploads
-from stemwright.web.bodies import read_json
+from stemwright.web.bodies import read_json, while_there
 from stemwright.web.common import Id, Limit, Offset, Owner, Separation, TheStudio, problems
 from stemwright.web.problems import FieldProblem, InvalidFieldsError
 from stemwright.web.ranges import disposition, serve
@@ -40,7 +40,6 @@ Sort = Literal[
 Token = Literal["flac", "wav", "mp3", "opus", "m4a", "wav24", "wav32f", "alac16", "alac24"]
 BINARY: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary"}}
 AUDIO: Final = ("audio/flac", "audio/wav", "audio/mpeg", "audio/ogg", "audio/mp4")
-_MIDI_BYTES: Final = 10_000_000
 
 
 def _files(*media: str) -> dict[int | str, dict[str, Any]]:
@@ -92,13 +91,14 @@ async def import_stems(request: Request, response: Response, studio: TheStudio, 
         max_files=imports.MOST_FILES,
     ) as form:
         _check_texts(form.fields)
-        song_id = await imports.import_song(
+        imported = imports.import_song(
             studio,
             [upload for _, upload in form.files],
             title=form.fields.get("title") or None,
             artist=form.fields.get("artist", ""),
             owner=owner,
         )
+        song_id = await while_there(request, imported)
     song = await asyncio.to_thread(use.get_song, studio, song_id, owner=owner)
     response.headers["Location"] = song["links"]["self"]
     return song
@@ -151,7 +151,7 @@ def delete_song(song_id: Id, studio: TheStudio, owner: Owner) -> None:
 )
 async def add_notes(request: Request, song_id: Id, studio: TheStudio, owner: Owner) -> Any:
     """Add MIDI files to a song."""
-    most = min(studio.upload_max_bytes, _MIDI_BYTES)
+    most = min(studio.upload_max_bytes, studio.config.midi_max_bytes)
     async with uploads.received(
         request, studio.incoming, room=studio.require_room, max_bytes=most, max_files=imports.MOST_FILES
     ) as form:
@@ -189,7 +189,8 @@ async def get_stem(
     if token not in files.TOKENS:
         message = f"ends in none of {', '.join(files.TOKENS)}"
         raise InvalidFieldsError([FieldProblem(field="path.file", message=message)])
-    found = await files.stem_file(studio, song_id, stem, token, owner=owner, separation=separation)
+    making = files.stem_file(studio, song_id, stem, token, owner=owner, separation=separation)
+    found = await while_there(request, making)
     return serve(request, studio.store, found)
 
 
@@ -208,7 +209,8 @@ async def get_original(
     separation: Separation = None,
 ) -> Response:
     """The recording beside its stems: at their rate and level, and as long; made when it is first asked for."""
-    found = await files.original_file(studio, song_id, token, owner=owner, separation=separation)
+    making = files.original_file(studio, song_id, token, owner=owner, separation=separation)
+    found = await while_there(request, making)
     return serve(request, studio.store, found)
 
 
@@ -301,7 +303,8 @@ async def get_zip(
     separation: Separation = None,
 ) -> Response:
     """All stems, the drum chart if there is one, and the receipt in one file."""
-    length, name, pieces = await files.zipped(studio, song_id, format, owner=owner, separation=separation)
+    zipping = files.zipped(studio, song_id, format, owner=owner, separation=separation)
+    length, name, pieces = await while_there(request, zipping)
     headers = {"Content-Length": str(length), "Content-Disposition": disposition(name, attachment=True)}
     if request.method == "HEAD":
         return Response(headers=headers, media_type="application/zip")
@@ -318,5 +321,5 @@ async def get_stem_mp4(
     request: Request, song_id: Id, studio: TheStudio, owner: Owner, separation: Separation = None
 ) -> Response:
     """Mix and four stems in Native Instruments' Stems format, for Traktor and its like."""
-    found = await files.stem_mp4_file(studio, song_id, owner=owner, separation=separation)
+    found = await while_there(request, files.stem_mp4_file(studio, song_id, owner=owner, separation=separation))
     return serve(request, studio.store, found)

@@ -20,6 +20,7 @@ from stemwright.errors import as_output_error
 from stemwright.studio.submit import Upload
 from stemwright.web.bodies import kind_of, pieces, too_large
 from stemwright.web.problems import FieldProblem, InvalidFieldsError, MalformedError, UnsupportedMediaTypeError
+from stemwright.words import has_controls
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -100,6 +101,8 @@ class _Receiver:
                 raise _wrong(self._name, f"is one field more than {_FIELDS}")
             self._text = bytearray()
             return
+        if has_controls(file_name):
+            raise _wrong(self._name, "the file's name holds control characters")
         if len(self.form.files) >= self._max_files:
             raise _wrong(self._name, f"send at most {self._max_files} file{'s' * (self._max_files > 1)}")
         self._file_name = file_name
@@ -151,7 +154,7 @@ def _file_name(header: bytes, options: dict[bytes, bytes]) -> str | None:
             name = name.replace(quoted, plain)
     else:
         return None
-    return name.replace("\\", "/").rsplit("/", 1)[-1].replace("\x00", "")[:255] or "untitled"
+    return name.replace("\\", "/").rsplit("/", 1)[-1][:255] or "untitled"
 
 
 @contextlib.asynccontextmanager

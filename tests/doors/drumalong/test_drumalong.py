@@ -297,7 +297,9 @@ def test_socket_of_an_unknown_job_says_so_and_closes(game: Game) -> None:
 
 
 def test_hostile_name_is_shown_and_never_a_path(server: Server, game: Game, tmp_path: Path) -> None:
-    answer = game.process(fresh(tmp_path, 33), name='../../"evil"\r\n\u202e.wav').json()
+    refused = game.process(fresh(tmp_path, 33), name='../../"evil"\r\n\u202e.wav')
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid")  # no name holds control characters
+    answer = game.process(fresh(tmp_path, 33), name='../../"evil"\u202e.wav').json()
     results = game.poll(answer["job_id"])[-1]["results"]
     assert results["original_filename"].startswith('"evil"')
     assert httpx.get(results["drums_url"]).status_code == 200

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,11 +52,11 @@ def worker(folder: Path, *, max_bytes: int = 5_000_000, max_duration: float = 60
     return WorkerConfig(door=door, max_bytes=max_bytes)
 
 
-def run(config: WorkerConfig, /, **given: Any) -> list[tuple[float, dict[str, Any]]]:
+def run(config: WorkerConfig, /, *, job_id: str = "job-1", **given: Any) -> list[tuple[float, dict[str, Any]]]:
     """All that the handler says of a job, each with the time when it did."""
 
     async def listen() -> list[tuple[float, dict[str, Any]]]:
-        return [(time.monotonic(), word) async for word in make_handler(config)({"id": "job-1", "input": given})]
+        return [(time.monotonic(), word) async for word in make_handler(config)({"id": job_id, "input": given})]
 
     return asyncio.run(listen())
 
@@ -216,3 +217,40 @@ def test_local_server_of_the_sdk_runs_jobs_and_streams_them(sdk: str, song: Path
     assert looked["output"][-1]["code"] == "not_audio"
     assert "raceback" not in str(looked)
     assert post(f"{sdk}/status/nothing") == {"id": "nothing", "status": "FAILED", "error": "Job ID not found"}
+
+
+@pytest.mark.parametrize("file_name", ["out", "../../out", "in", "\x1b[2J"])
+def test_name_of_a_recording_is_in_nobodys_way(song: Path, tmp_path: Path, file_name: str) -> None:
+    *_, (_, last) = run(worker(tmp_path), audio=text_of(song), fileName=file_name)
+    assert last["status"] == "completed", last
+
+
+def test_ids_that_look_alike_do_not_share_results(song: Path, tmp_path: Path) -> None:
+    """`a/b` and `a_b` were one folder: the second job gave its stems to the first."""
+    config, folders = worker(tmp_path), set()
+    for job_id in ("a_b", "a/b", "../a_b", "a b", "a_b ", "", ""):
+        *_, (_, last) = run(config, job_id=job_id, audio=text_of(song))
+        assert last["status"] == "completed", last
+        place = Path(urlsplit(last["results"]["stems"]["vocals"]).path).parent
+        assert place.parent == tmp_path / "results" / "jobs"
+        folders.add(place)
+    assert len(folders) == 7
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://169.254.169.254/latest/meta-data",
+        "http://[::ffff:169.254.169.254]/a",
+        "http://10.0.0.1/a",
+        "http://localhost:1/a",
+        "file:///etc/passwd",
+        "http://me:pw@127.0.0.1/a",
+    ],
+)
+def test_worker_fetches_from_no_address_of_its_own_network(tmp_path: Path, url: str) -> None:
+    config = worker(tmp_path)
+    closed = replace(config, door=replace(config.door, allow=()))
+    *_, (_, last) = run(closed, audioUrl=url)
+    assert last["code"] == "bad_url", last
+    assert "pw" not in last["error"]

@@ -115,4 +115,4 @@ def test_failure_of_the_storage_says_nothing_of_its_keys(s3: str, tmp_path: Path
     for place in (Storage(url="s3://nothing", endpoint=s3, access_key_id="key", secret_access_key="hidden"),):
         with pytest.raises(OutputError) as caught:
             ResultStore(place).put_file(path, "job/vocals.wav")
-        assert caught.value.message == "the object storage failed"
+        assert caught.value.message == "the object storage failed; the log says why"

@@ -22,6 +22,7 @@ from stemwright.jobs.options import AudioFormat, JobOptions
 from stemwright.studio import files, jobs
 from stemwright.studio.submit import Wish, check_kind, submit_upload
 from stemwright.web import ops, problems, uploads
+from stemwright.web.bodies import while_there
 from stemwright.web.common import Owner, TheStudio, add_routes, new_app
 from stemwright.web.problems import FieldProblem, InvalidFieldsError
 from stemwright.web.ranges import disposition
@@ -157,9 +158,10 @@ async def download(request: Request, uuid: str, studio: TheStudio, owner: Owner)
     if not job["result"]:
         raise JobNotFoundError("the stems have expired; upload the song again")
     token = AudioFormat(job["options"].get("format", "flac")).token
-    length, _, pieces = await files.zipped(
+    zipping = files.zipped(
         studio, job["song_id"], token, owner=owner, separation=job["result"]["separation"], only_stems=True
     )
+    length, _, pieces = await while_there(request, zipping)
     name = disposition(f"stems_{uuid}.zip", attachment=True)
     headers = {"Content-Length": str(length), "Content-Disposition": name.partition("; filename*")[0]}
     if request.method == "HEAD":

@@ -14,11 +14,12 @@ from stemwright.doors.door import Door
 from stemwright.doors.drumalong.progress import Telling, message_of, stage_of, status_of
 from stemwright.errors import JobNotFoundError, StemwrightError
 from stemwright.jobs.options import AudioFormat, JobOptions, Priority
-from stemwright.jobs.view import iso
+from stemwright.jobs.view import iso, shown
 from stemwright.studio import charts, jobs
 from stemwright.studio.studio import LOCAL
 from stemwright.studio.submit import Wish, submit_upload
 from stemwright.web import ops, problems, push, ranges, uploads
+from stemwright.web.bodies import while_there
 from stemwright.web.common import Owner, TheStudio, add_routes, new_app
 from stemwright.web.problems import FieldProblem, InvalidFieldsError
 
@@ -143,7 +144,7 @@ async def follow(socket: WebSocket, job_id: str) -> None:
 
 
 def _failure(error: StemwrightError) -> dict[str, Any]:
-    return {"stage": "failed", "progress": 0, "message": error.message}
+    return {"stage": "failed", "progress": 0, "message": shown(error.code, error.message)}
 
 
 @router.get("/api/v1/songs")
@@ -163,7 +164,8 @@ def delete_song(digest: str, studio: TheStudio, owner: Owner) -> dict[str, str]:
 async def drums(request: Request, digest: str, studio: TheStudio, owner: Owner) -> Response:
     """The drum stem."""
     charted = await asyncio.to_thread(charts.find_charted, studio, _checked(digest), owner=owner)
-    return ranges.serve(request, studio.store, await charts.drums_file(studio, charted, "wav", owner=owner))
+    made = await while_there(request, charts.drums_file(studio, charted, "wav", owner=owner))
+    return ranges.serve(request, studio.store, made)
 
 
 @router.api_route("/api/v1/files/midi/{digest}.mid", methods=["GET", "HEAD"])

@@ -33,6 +33,7 @@ class Desk:
         self.studio, self.config, self.clerk = studio, config, clerk
         self._looking = ThreadPoolExecutor(2, "mismo")  # so that an answer does not wait behind files being copied
         self._copying, self._scanning = asyncio.Semaphore(4), asyncio.Lock()
+        self._next_scan: asyncio.Task[dict[str, int]] | None = None
 
     async def look(self, track_id: str) -> TrackView:
         """A track whose file is there. Raises `JobNotFoundError`."""
@@ -45,8 +46,17 @@ class Desk:
         return await asyncio.get_running_loop().run_in_executor(self._looking, find)
 
     async def scan(self) -> dict[str, int]:
-        """Look through the library's folders: how many tracks are new, changed and gone."""
+        """Look through the library's folders: how many tracks are new, changed and gone.
+
+        However many ask, there is one look at a time, and one that follows for all who came meanwhile.
+        """
+        if self._next_scan is None:
+            self._next_scan = asyncio.ensure_future(self._scan())
+        return await asyncio.shield(self._next_scan)
+
+    async def _scan(self) -> dict[str, int]:
         async with self._scanning:
+            self._next_scan = None  # who comes from now on wants what is there from now on
             return await aside(tracks.scan, self.studio, self.config.roots, owner=LOCAL)
 
     async def analyse(

@@ -21,6 +21,7 @@ from stemwright.studio.aside import aside
 from stemwright.studio.studio import LOCAL
 from stemwright.web import problems
 from stemwright.web.common import add_routes, new_app
+from stemwright.words import without_secrets
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -103,14 +104,14 @@ async def _call(url: str, engines: Engines, config: Config) -> None:
     from websockets.asyncio.client import connect
     from websockets.exceptions import WebSocketException
 
-    tries = 0
+    tries, shown = 0, without_secrets(url)
     while True:
         try:
             async with connect(
                 url, proxy=None, ping_interval=None, max_size=_LIMIT, compression=None, close_timeout=2
             ) as connection:
                 tries = 0
-                log.info("connected to the audio engine", url=url)
+                log.info("connected to the audio engine", url=shown)
                 alive = asyncio.create_task(_ping(connection, config))
                 try:
                     async with engines.connected(connection.send) as engine:
@@ -118,9 +119,13 @@ async def _call(url: str, engines: Engines, config: Config) -> None:
                             await engines.hear(engine, message)
                 finally:
                     alive.cancel()
-            log.info("the audio engine hung up", url=url)
+            log.info("the audio engine hung up", url=shown)
         except (OSError, TimeoutError, WebSocketException) as error:
-            log.warning("no connection to the audio engine", url=url, error=f"{type(error).__name__}: {error}"[:200])
+            log.warning(
+                "no connection to the audio engine",
+                url=shown,
+                error=without_secrets(f"{type(error).__name__}: {error}")[:200],
+            )
         pause = _AGAIN[min(tries, len(_AGAIN) - 1)] * random.uniform(0.75, 1.25)  # noqa: S311  # nosec B311
         tries += 1
         await asyncio.sleep(pause)

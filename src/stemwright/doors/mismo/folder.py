@@ -126,8 +126,18 @@ def _facts(folder: Path) -> dict[str, Any] | None:
         return None
     match facts:
         case {"made_by": made_by, "job_id": name, "separation": str(), "format": str(), "stems": dict(), "zip": str()}:
-            return facts if (made_by, name) == (_MARK, folder.name) else None
+            ours = (made_by, name) == (_MARK, folder.name) and _is_of(folder, facts)
+            return facts if ours else None
     return None
+
+
+def _is_of(folder: Path, facts: dict[str, Any]) -> bool:
+    """Whether what was written down names files of that folder, and no others."""
+    stems = facts.get("stems")
+    if not isinstance(stems, dict) or not isinstance(facts.get("separation"), str):
+        return False
+    within = {name: str(folder / "stems" / f"{name}.wav") for name in stems if Path(name).name == name}
+    return stems == within and facts.get("zip") == str(folder / "stems.zip")
 
 
 def sweep(studio: Studio, config: Config, *, owner: str) -> int:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import hashlib
 import logging
+import re
+import secrets
 import tempfile
 import threading
 import time
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
     Handler = Callable[[dict[str, Any]], AsyncIterator[dict[str, Any]]]
 
+_ID: Final = re.compile(r"[A-Za-z0-9_\-]{1,100}")
 _EVERY: Final = 1.0  # seconds between two words
 _WARM: Final = 2  # engines with their models that are kept
 _SHARES: Final = {"reading": (0.0, 3.0), "separating": (3.0, 90.0), "encoding": (90.0, 97.0)}  # percent, from … to
@@ -118,6 +122,13 @@ def _input_of(job: dict[str, Any]) -> _Input:
         raise OptionError("; ".join(faults)) from None
 
 
+def _place(job_id: str) -> str:
+    """Where the results of a job go: no two ids have one place, and an id that is no name is none there."""
+    if _ID.fullmatch(job_id):
+        return job_id
+    return hashlib.sha256(job_id.encode("utf-8", "replace")).hexdigest() if job_id else secrets.token_hex(16)
+
+
 class _Worker:
     """Separates one song at a time; the models of the last ones stay loaded."""
 
@@ -151,7 +162,7 @@ class _Worker:
                 await asyncio.wait({work})
                 _ = work.cancelled() or work.exception()
             yield started.model_copy(update={"progress": _SHARES["encoding"][1], "estimated_time_remaining": 0.0})
-            results = await asyncio.to_thread(self._store_all, safe_name(job_id), stems, result)
+            results = await asyncio.to_thread(self._store_all, _place(job_id), stems, result)
         yield started.model_copy(update={"status": "completed", "progress": 100.0, "results": results})
 
     async def _song(self, wanted: _Input, folder: Path) -> Path:
@@ -168,7 +179,8 @@ class _Worker:
             content = base64.b64decode("".join(text.split()), validate=True)  # most tools break it into lines
         except binascii.Error:
             raise OptionError("audio: this is not base64") from None
-        path = folder / safe_name(wanted.file_name, otherwise="song")
+        path = folder / "in" / safe_name(wanted.file_name, otherwise="song")
+        path.parent.mkdir()
         await asyncio.to_thread(path.write_bytes, content)
         return path
 

@@ -17,7 +17,8 @@ from stemwright.jobs.view import shown
 from stemwright.studio import jobs
 from stemwright.studio.aside import aside
 from stemwright.studio.encoding import encode
-from stemwright.studio.files import receipt, stem_file, working_folder
+from stemwright.studio.files import receipt, stem_file
+from stemwright.studio.making import LONG, working_folder
 from stemwright.studio.submit import Wish, submit_upload
 from stemwright.web.problems import reason_of
 
@@ -141,7 +142,8 @@ class Jobs:
                 files = {path: path.with_suffix(f".{ending}") for path in here.values()}
                 made = await asyncio.to_thread(receipt, studio, song_id, owner=owner, separation=separation)
                 limit = studio.config.timeout(made["input"]["duration"])
-                await encode(files, format=ending, bitrate=bits, timeout=limit)
+                async with studio.encoders.place(LONG):
+                    await encode(files, format=ending, bitrate=bits, timeout=limit)
                 here = {name: files[path] for name, path in here.items()}
             for name, path in here.items():
                 await aside(self._store.put_file, path, f"{job_id}/{name}.{ending}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
 from stemwright.disk import make_private
-from stemwright.errors import DiskFullError, OutputError, as_output_error
+from stemwright.storage.objects import as_store_error
 
 if TYPE_CHECKING:
     from obstore.store import LocalStore, S3Store
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _KEY_FILE: Final = "signing.key"  # in a local folder; its name is no object's
 _JOBS: Final = "jobs"
+_NAME: Final = "the object storage"
 
 
 class ResultStore:
@@ -48,7 +49,7 @@ class ResultStore:
         try:
             obstore.put(self._store, f"{_JOBS}/{key}", path)
         except Exception as error:
-            raise _as_ours(error) from error
+            raise as_store_error(error, place=_NAME) from error
 
     def put_json(self, key: str, content: dict[str, Any]) -> None:
         """Store facts. Raises `OutputError`, `DiskFullError`."""
@@ -57,7 +58,7 @@ class ResultStore:
         try:
             obstore.put(self._store, f"{_JOBS}/{key}", json.dumps(content).encode())
         except Exception as error:
-            raise _as_ours(error) from error
+            raise as_store_error(error, place=_NAME) from error
 
     def get_json(self, key: str) -> dict[str, Any] | None:
         """Facts that were stored; None where there are none. Raises `OutputError`."""
@@ -68,7 +69,7 @@ class ResultStore:
         except FileNotFoundError:
             return None
         except Exception as error:
-            raise _as_ours(error) from error
+            raise as_store_error(error, place=_NAME) from error
         return content
 
     def link(self, key: str, *, base: str | None = None) -> str:
@@ -83,7 +84,7 @@ class ResultStore:
             try:
                 return str(obstore.sign(self._s3, "GET", place, dt.timedelta(seconds=seconds)))
             except Exception as error:
-                raise _as_ours(error) from error
+                raise as_store_error(error, place=_NAME) from error
         base = self._storage.public_url or base
         if base is None:
             return f"{(self.folder or Path()).joinpath(place).as_uri()}"
@@ -155,9 +156,3 @@ def _secret(path: Path) -> bytes:
         finally:
             draft.unlink()
     return path.read_bytes()
-
-
-def _as_ours(error: Exception) -> Exception:
-    """An error of the storage as one of ours; its words may hold addresses and names of keys."""
-    ours = as_output_error(error, place="the results")
-    return ours if isinstance(ours, DiskFullError) else OutputError("the object storage failed")

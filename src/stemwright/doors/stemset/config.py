@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from stemwright.audio.formats import parse_format
+from stemwright.doors.stemset.worker import WorkerRules, check_address
 from stemwright.errors import NotFoundError, OptionError, StemwrightError
 from stemwright.strategies.check import check
 from stemwright.strategies.draw import as_json
@@ -104,9 +104,13 @@ class _File(_Record):
     @field_validator("gpu_worker_url")
     @classmethod
     def _address(cls, url: str | None) -> str | None:
-        if url is not None and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
-            raise ValueError("give the address of a Stemwright server, such as https://gpu.example.org")
-        return url and url.rstrip("/")
+        if not url:
+            return None
+        try:
+            check_address(url)
+        except ValueError:
+            raise ValueError("give the address of a Stemwright server, such as https://gpu.example.org") from None
+        return url.rstrip("/")
 
     @model_validator(mode="after")
     def _agrees(self) -> _File:
@@ -130,6 +134,7 @@ class Stemset:
     own: dict[str, Strategy]  # the strategies of the file
     repo: Path | None = None  # a folder of weights
     uses_r2: bool = False
+    has_auth: bool = False  # people are to sign in
 
     def profile(self, name: str) -> Profile:
         """A profile by its name. Raises `UnknownProfileError`."""
@@ -174,9 +179,9 @@ class DoorConfig:
 
     stemset: Stemset | None
     state: Path  # notes about uploads
-    bypass_auth: bool = True
     public_url: str | None = None
     worker_secret: str | None = None
+    worker: WorkerRules = field(default_factory=WorkerRules)
     ask_worker: Seconds = 30.0  # between two looks at a remote job that should have called
 
 
@@ -205,6 +210,7 @@ def make(tree: object, *, path: Path, media: Path | None, repo: Path | None) -> 
         own=own,
         repo=repo,
         uses_r2=file.r2 is not None,
+        has_auth=file.auth is not None,
     )
     wrong = [fault for profile in stemset.profiles if not profile.remote and (fault := _fault(stemset, profile))]
     if wrong:

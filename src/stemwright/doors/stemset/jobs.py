@@ -18,20 +18,26 @@ from sqlalchemy.exc import DBAPIError
 
 from stemwright.disk import make_as_open_as, read_json, remove_mine
 from stemwright.doors.stemset import media as library
+from stemwright.doors.stemset.answers import RemoteJob
 from stemwright.doors.stemset.media import Media, Source
 from stemwright.doors.stemset.worker import Worker
 from stemwright.engine.receipt import Receipt
-from stemwright.errors import JobNotFoundError, StemwrightError, WorkerError, writing
+from stemwright.errors import BusyError, DiskFullError, JobNotFoundError, StemwrightError, WorkerError, writing
 from stemwright.jobs.options import JobOptions, Priority
 from stemwright.jobs.view import shown
 from stemwright.studio import files, jobs
 from stemwright.studio.aside import aside
 from stemwright.studio.encoding import encode
+from stemwright.studio.making import LONG
 from stemwright.studio.submit import Wish, check_kind, submit_upload
 from stemwright.web.problems import reason_of
+from stemwright.words import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from stemwright.doors.stemset.config import DoorConfig, Profile, Stemset
+    from stemwright.engine.stored import Promise
     from stemwright.studio.studio import Studio
     from stemwright.studio.submit import Upload
 
@@ -79,7 +85,7 @@ class Uploads:
             elif profile.remote:
                 await asyncio.to_thread(check_kind, upload)
                 base = self._config.public_url or callback_base
-                note["worker_job"] = await aside(self._hand_over, profile, upload, note["job_id"], base)
+                note["worker_job"] = await self._hand_over(profile, upload, note["job_id"], base)
             else:
                 note["job_id"] = await asyncio.to_thread(self._submit, profile, upload)
         finally:
@@ -93,11 +99,13 @@ class Uploads:
         job, _ = submit_upload(self._studio, upload, Wish(options=options), owner=self._owner)
         return str(job["id"])
 
-    def _hand_over(self, profile: Profile, upload: Upload, job_id: str, base: str) -> str:
+    async def _hand_over(self, profile: Profile, upload: Upload, job_id: str, base: str) -> str:
         url = f"{base}/api/jobs/{job_id}/complete" if self._config.worker_secret else None
-        with Worker(self._stemset.worker_url or "") as worker:
-            job = worker.submit(upload.path, name=upload.name, strategy=profile.strategy, callback_url=url)
-        return str(job["id"])
+        job = await self._worker().submit(upload.path, name=upload.name, strategy=profile.strategy, callback_url=url)
+        return job.id
+
+    def _worker(self) -> Worker:
+        return Worker(self._stemset.worker_url or "", self._config.worker)
 
     async def look(self, job_id: str) -> Note:
         """A job as it is now. Raises `JobNotFoundError`."""
@@ -143,10 +151,10 @@ class Uploads:
                 note = await asyncio.to_thread(self._read, job_id)
                 if note["status"] == "processing" and (news := await self._outcome(note)):
                     await asyncio.to_thread(self._write, note | news)
-            except WorkerError as error:
-                log.warning("the remote worker does not answer", job_id=job_id, error=error.message)
             except JobNotFoundError:
                 pass
+            except StemwrightError as error:
+                log.warning("a job could not be finished yet", job_id=job_id, code=error.code, error=error.message)
             except Exception:
                 log.exception("a job could not be finished", job_id=job_id)
         if (there := self._peek(job_id)) is None or there["status"] != "processing":
@@ -160,7 +168,7 @@ class Uploads:
                     remove_mine(folder)
 
     async def _outcome(self, note: Note) -> Note:
-        """What changes in a note. Raises `WorkerError`, and DBAPIError while the database is away."""
+        """What changes in a note. Raises what another try can mend, and DBAPIError while the database is away."""
         try:
             view = await self._view(note)
             if view is None or view["status"] in {"queued", "running"}:
@@ -169,7 +177,7 @@ class Uploads:
                 return {"status": "error", "error": reason_of(view)}
             with writing():
                 return await self._finish(note, view)
-        except (WorkerError, DBAPIError):
+        except (WorkerError, DiskFullError, BusyError, DBAPIError):
             raise
         except StemwrightError as error:
             log.warning("a job could not be finished", job_id=note["job_id"], code=error.code, reason=error.message)
@@ -187,12 +195,9 @@ class Uploads:
             return None
         waiting = self._config.ask_worker if self._config.worker_secret else _EVERY
         self._asked[note["job_id"]] = now + waiting
-
-        def ask() -> dict[str, Any]:
-            with Worker(self._stemset.worker_url or "") as worker:
-                return worker.job(note["worker_job"])
-
-        return await aside(ask)
+        job = await self._worker().job(note["worker_job"])
+        fault = {"code": job.error.code, "message": plain(job.error.message)} if job.error else None
+        return job.model_dump() | {"error": fault}
 
     async def _finish(self, note: Note, view: dict[str, Any]) -> Note:
         """Put the stems into `media`: everything in a hidden folder first, which then gets its name."""
@@ -208,32 +213,29 @@ class Uploads:
             make_as_open_as(target.parent, self._media.folder)
         draft = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=target.parent))
         try:
-            receipt = await self._masters(note, view, draft)
-            receipt = await encoded(
-                receipt, draft, profile, timeout=self._studio.config.timeout(receipt.input.duration)
-            )
+            receipt, promises = await self._masters(note, view, draft)
+            timeout = self._studio.config.timeout(receipt.input.duration)
+            self._studio.require_room()
+            async with self._studio.encoders.place(LONG):
+                receipt = await encoded(receipt, draft, profile, timeout=timeout, promises=promises)
             recording = await aside(library.describe, draft, receipt, source)
             await asyncio.to_thread(give_name, draft, target)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         return {"status": "complete", "stems": list(recording.facts["stems"])}
 
-    async def _masters(self, note: Note, view: dict[str, Any], folder: Path) -> Receipt:
-        """The stems as FLAC with their overviews in a folder; their receipt."""
+    async def _masters(self, note: Note, view: dict[str, Any], folder: Path) -> tuple[Receipt, dict[str, Promise]]:
+        """The stems as FLAC with their overviews in a folder; their receipt, and what those of a worker must be."""
         if note["worker_job"] is not None:
-
-            def fetch() -> Receipt:
-                with Worker(self._stemset.worker_url or "") as worker:
-                    return worker.fetch(view, folder)
-
-            return await aside(fetch)
+            job = RemoteJob.model_validate(view)
+            return await self._worker().fetch(job, folder, room=self._studio.require_room)
         song, which = view["song_id"], {"owner": self._owner, "separation": view["result"]["separation"]}
         receipt = Receipt.model_validate(await asyncio.to_thread(files.receipt, self._studio, song, **which))
         for stem in receipt.stems:
             for name in (f"{stem.name}.flac", f"{stem.name}.peaks.dat"):
                 served = await asyncio.to_thread(files.stored_file, self._studio, song, name, **which)
                 await aside(_copy, self._studio, served.object_key, folder / name)
-        return receipt
+        return receipt, {}
 
     def _path(self, job_id: str) -> Path:
         return self._config.state / f"{job_id}.json"
@@ -263,17 +265,24 @@ class Uploads:
         return [note for note in found if note]
 
 
-async def encoded(receipt: Receipt, folder: Path, profile: Profile, *, timeout: float) -> Receipt:
+async def encoded(
+    receipt: Receipt, folder: Path, profile: Profile, *, timeout: float, promises: Mapping[str, Promise] | None = None
+) -> Receipt:
     """The stems in a folder in the profile's format, with `receipt.json` about them; the FLAC that they were goes.
 
-    Raises what `encode` raises.
+    Stems with `promises` were made by another machine: they are always encoded anew, so that nothing of its making is
+    served. Raises what `encode` raises.
     """
-    form, bits = profile.output.codec, profile.output.bits
-    if form.name != "flac16":
-        targets = {folder / f"{stem.name}.flac": folder / f"{stem.name}{form.extension}" for stem in receipt.stems}
-        await encode(targets, format=form.name, bitrate=bits, timeout=timeout)
-        for source in targets:
-            source.unlink()
+    form, bits, promises = profile.output.codec, profile.output.bits, promises or {}
+    if promises or form.name != "flac16":
+        masters = {stem.name: folder / f"{stem.name}.master" for stem in receipt.stems}
+        for name, master in masters.items():
+            (folder / f"{name}.flac").replace(master)
+        targets = {master: folder / f"{name}{form.extension}" for name, master in masters.items()}
+        told = {masters[name]: promise for name, promise in promises.items()}
+        await encode(targets, format=form.name, bitrate=bits, timeout=timeout, promises=told)
+        for master in targets:
+            master.unlink()
     stems = []
     for stem in receipt.stems:
         name = f"{stem.name}{form.extension}"
