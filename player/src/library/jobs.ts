@@ -8,6 +8,7 @@ const STAGES: Readonly<Record<string, string>> = {
   hashing: 'Reading the file',
   preview: 'Making a draft',
   reading: 'Reading the song',
+  downloading: 'Downloading the model, once',
   separating: 'Taking it apart',
   encoding: 'Writing the stems',
   transcribing: 'Charting the drums',

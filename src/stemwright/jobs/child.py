@@ -9,12 +9,14 @@ import sys
 import threading
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stemwright import points
 from stemwright.errors import StemwrightError, as_output_error, resource_error
 from stemwright.jobs._processes import kill_own_descendants, step_back
+from stemwright.weights import config
 from stemwright.words import plain
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class Child:
 
     def __init__(self, answers: TextIO) -> None:
         self._answers = answers
+        config.configure(replace(config.current(), on_progress=self._downloading))
         self._engines: dict[str, Engine] = {}
         self._stage, self._told = "", 0.0
         self._does: dict[str, Callable[..., dict[str, Any]]] = {
@@ -80,6 +83,10 @@ class Child:
             points.reached(stage)
         self._stage, self._told = stage, now
         self._say(stage=stage, fraction=fraction)
+
+    def _downloading(self, _label: str, done: int, total: int | None, /) -> None:
+        """Weights are on their way."""
+        self._progress("downloading", done / total if total else None)
 
     def _scan(self, *, song: str, limits: dict[str, Any], analysis: bool, loudness: bool) -> dict[str, Any]:
         """The facts of a song: its digest, length, tags, tempo, key and loudness."""
@@ -149,13 +156,14 @@ class Child:
         from stemwright.engine.naming import NameTemplate
         from stemwright.engine.options import SeparateOptions
         from stemwright.engine.separate import Engine
-        from stemwright.jobs.models import strategy_of
+        from stemwright.jobs.models import resolve, strategy_of
 
-        key = json.dumps(options, sort_keys=True)
+        repo = Path(options["repo"]) if options["repo"] else None
+        # what `auto` stands for changes when weights come, and when publishers may be asked again
+        key = json.dumps([options, resolve(options["model"], repo=repo)], sort_keys=True)
         if key not in self._engines:
             while len(self._engines) >= _WARM:
                 del self._engines[next(iter(self._engines))]
-            repo = Path(options["repo"]) if options["repo"] else None
             strategy = strategy_of(options["model"], repo=repo)
             self._engines[key] = Engine(
                 SeparateOptions(

@@ -105,7 +105,8 @@ def fetch(
         try:
             if reason := probe(publisher.parts[0].url, config=current()):
                 raise ModelUnavailableError(reason)
-            folders = tuple(store.fetch(part, on_progress=on_progress, again=again) for part in publisher.parts)
+            report = _with_total(publisher, on_progress or current().on_progress)
+            folders = tuple(store.fetch(part, on_progress=report, again=again) for part in publisher.parts)
         except (ModelUnavailableError, WeightsError) as error:
             wrong = error if isinstance(error, WeightsError) else wrong
             reasons[publisher.name] = error.message
@@ -120,6 +121,20 @@ def fetch(
     raise ModelUnavailableError(
         f"the weights of {model} could not be had ({told}).{later} stemwright models pull {model}"
     )
+
+
+def _with_total(publisher: Publisher, on_progress: OnProgress | None) -> OnProgress | None:
+    """The same, but told about how much there is in all where a client of a registry does not say."""
+    if on_progress is None or len(publisher.parts) > 1:
+        return on_progress
+    about = publisher.download_bytes or None
+
+    def report(label: str, done: int, total: int | None, /) -> None:
+        if total is None and about is not None:
+            done, total = min(done, about), about
+        on_progress(label, done, total)
+
+    return report
 
 
 def troubles(publishers: Sequence[Publisher]) -> dict[str, str]:

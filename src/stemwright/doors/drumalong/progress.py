@@ -12,7 +12,7 @@ from stemwright.web.problems import reason_of
 STAGES: Final = {"hashing": 0, "separating": 10, "transcribing": 70, "saving": 90, "complete": 100}  # where each begins
 _OURS: Final = {  # what each of theirs but the last consists of, in the order of the work
     "hashing": ("hashing",),
-    "separating": ("reading", "separating", "encoding"),
+    "separating": ("downloading", "reading", "separating", "encoding"),
     "transcribing": ("transcribing",),  # a chart for stems that were there begins before its share
     "saving": ("saving",),
 }
