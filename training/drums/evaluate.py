@@ -6,6 +6,7 @@ import argparse
 import io
 import shutil
 import subprocess
+import tempfile
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -157,6 +158,30 @@ def through_sketch(music: Path | None) -> tuple[Callable[[Mono], Mono], Callable
     return through, alone
 
 
+def through_model(model: str, music: Path | None) -> Callable[[Mono], Mono]:
+    """What mixes other instruments under drums and takes the drums out again as `stemwright separate` does."""
+    import soundfile
+
+    from stemwright.audio.formats import parse_format
+    from stemwright.engine.options import SeparateOptions
+    from stemwright.engine.separate import Engine
+    from training.drums.mixer import Mixer
+
+    mixer = Mixer(seed=3, music=music)
+    engine = Engine(SeparateOptions(model=model, stems=("drums",), format=parse_format("wav32f"), force=True))
+
+    def through(sound: Mono) -> Mono:
+        other = mixer.other(len(sound))
+        mix = sound + other * np.float32(0.7 * sound.std() / (other.std() + 1e-9))
+        with tempfile.TemporaryDirectory() as name:
+            song = Path(name) / "mix.wav"
+            soundfile.write(song, np.stack([mix, mix], axis=1), RATE, subtype="FLOAT")
+            drums, _ = soundfile.read(engine.separate(song, Path(name)).files()["drums"], dtype="float32")
+            return np.asarray(drums.mean(axis=1), np.float32)
+
+    return through
+
+
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -164,12 +189,19 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--music", type=Path, help="songs of `training.songs`, whose other stems are mixed in")
     parser.add_argument("--kits", nargs="+", help="only these, by their names in `bank`; prints one line each")
+    parser.add_argument("--through", metavar="MODEL", help="with --kits: also through this model, and what that loses")
     parser.add_argument("--out", type=Path, default=RESULTS)
     asked = parser.parse_args()
     network = DrumNetwork(asked.weights)
     if asked.kits:
+        through = through_model(asked.through, asked.music) if asked.through else None
         for kit in asked.kits:
-            print(f"{kit}: {figures(judge(kit, network, seeds=range(asked.seeds))[TOLERANCES[0]])}")
+            clean = judge(kit, network, seeds=range(asked.seeds))[TOLERANCES[0]]
+            print(f"{kit}: {figures(clean)}", flush=True)
+            if through:
+                taken = judge(kit, network, seeds=range(asked.seeds), through=through)[TOLERANCES[0]]
+                lost = clean.scores()[2] - taken.scores()[2]
+                print(f"{kit} through {asked.through}: {figures(taken)}; loss {lost:.3f}", flush=True)
         return
     from training.drums.report import report
 
