@@ -110,13 +110,14 @@ def _models() -> Iterator[Check]:
     from stemwright.errors import OptionError
     from stemwright.separators import catalogue
     from stemwright.weights.config import current
+    from stemwright.weights.publishers import troubles
 
     try:
         use_weights(load_settings())
     except OptionError as error:
         yield Check("settings", "fault", error.message)
     if importlib.util.find_spec("demucs") is None:
-        yield Check("demucs", "note", "not installed: it is the extra [demucs]; see the README")
+        yield Check("demucs", "note", "not installed: only GPUs and hdemucs_mmi need the extra [demucs]")
     else:
         yield Check("demucs", "ok", metadata.version("demucs"))
     listed = catalogue.list_models()
@@ -135,8 +136,9 @@ def _models() -> Iterator[Check]:
                     info.name, "note", f"weights are downloaded at first use ({info.download_bytes / 1e6:.0f} MB)"
                 )
             case "missing":
-                extra = f"needs the extra [{info.family}]"
-                yield Check(info.name, "note", "offline, and not here" if current().offline else extra)
+                wrong = "; ".join(f"{name}: {reason}" for name, reason in troubles(info.publishers).items())
+                why = wrong or f"needs the extra [{info.family}]"
+                yield Check(info.name, "note", "offline, and not here" if current().offline else why)
     for name, number in here.items():
         yield Check(name, "ok", f"{count[name]} models, {number} of them here; `stemwright models` lists them")
     for problem in catalogue.problems():
