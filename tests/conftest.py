@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # as `app.process` does for the product
 # Tests see no weights but sketch's, and fetch none, here and in their children; those that use real ones say so.
-WEIGHTS = Path(os.environ.pop("STEMWRIGHT_MODEL_CACHE", config.Config().cache))  # where `make test` put the real ones
+# `make test` put the real ones there; a variable of its own tells it to xdist's workers, which load this file again.
+WEIGHTS = Path(
+    os.environ.setdefault("WEIGHTS_FOR_TESTS", os.environ.get("STEMWRIGHT_MODEL_CACHE") or str(config.Config().cache))
+)
 os.environ["STEMWRIGHT_MODEL_CACHE"] = str(WEIGHTS / "none-for-tests")
 os.environ["STEMWRIGHT_MODEL_OFFLINE"] = "true"
 os.environ["HF_HUB_CACHE"] = str(WEIGHTS / "none-for-tests")

@@ -26,7 +26,7 @@ class Limits:
     depth: int = 32
     nodes: int = 20_000  # with all that aliases repeat
     aliases: int = 1_000
-    circles: bool = False  # aliases of what they are in, for who looks at nodes and minds them
+    circles: bool = False  # an alias may stand inside what it repeats: only for callers that bound their own walk
 
 
 LIMITS: Final = Limits()

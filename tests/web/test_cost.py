@@ -7,7 +7,8 @@ import socket
 import subprocess
 import time
 from contextlib import contextmanager
-from threading import Thread
+from functools import partial
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -22,28 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_LEFT = 20.0  # seconds after which others hang up: a mix that waits for that has failed
+_LEFT = 20.0  # seconds that others stay at most: a mix that waits for that has failed
 SILENCE = {"seconds": 600, "rate": 192_000}  # of the attack: 125 kB as FLAC, 922 MB decoded
 
 
 def silence(path: Path, *, seconds: float = SILENCE["seconds"], rate: int = SILENCE["rate"]) -> Path:
     """A FLAC of nothing."""
-    source = f"anullsrc=r={rate}:cl=stereo:d={seconds}"
-    command = [
-        find_ffmpeg(),
-        "-v",
-        "error",
-        "-f",
-        "lavfi",
-        "-i",
-        source,
-        "-c:a",
-        "flac",
-        "-frame_size",
-        "65535",
-        str(path),
-    ]
-    subprocess.run([*command, str(path)], check=True)
+    source = ["-f", "lavfi", "-i", f"anullsrc=r={rate}:cl=stereo:d={seconds}"]
+    command = [find_ffmpeg(), "-v", "error", *source, "-c:a", "flac", "-frame_size", "65535", str(path)]
+    subprocess.run(command, check=True)
     return path
 
 
@@ -81,27 +69,30 @@ def long_song(house: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(answer.json()["links"]["self"])
 
 
-def leave(server: Server, method: str, path: str, *, after: float, **what: Any) -> None:
-    """Ask, and hang up a while later without an answer."""
+def leave(server: Server, method: str, path: str, *, after: float, called: Event | None = None, **what: Any) -> None:
+    """Ask, and hang up a while later without an answer, or when `called` away."""
     request = httpx.Request(method, server.url + path, **what)
     body = request.read()
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
         head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
         connection.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
-        time.sleep(after)
+        (called or Event()).wait(after)
 
 
 @contextmanager
-def at_once(count: int, ask: Any) -> Iterator[None]:
-    """Ask several times in the background while the block runs."""
-    threads = [Thread(target=ask, daemon=True) for _ in range(count)]
+def at_once(server: Server, method: str, paths: list[str], **what: Any) -> Iterator[None]:
+    """Ask for several things in the background while the block runs, at most for `_LEFT` seconds."""
+    called = Event()
+    asking = partial(leave, server, method, after=_LEFT, called=called, **what)
+    threads = [Thread(target=asking, args=(path,), daemon=True) for path in paths]
     for thread in threads:
         thread.start()
     time.sleep(1.5)
     try:
         yield
     finally:
+        called.set()
         for thread in threads:
             thread.join()
 
@@ -139,7 +130,7 @@ def test_what_is_made_on_demand_ends_when_its_client_hangs_up(house: Server, lon
 def test_mix_of_another_client_is_not_held_up_by_imports(house: Server, song: str, bombs: Any) -> None:
     """As found: two imports made a mix of three seconds wait for 58.7 s instead of 0.93."""
     house.http.get(f"{song}/mix.flac?vocals=-3").raise_for_status()  # the engine is warm
-    with at_once(3, lambda: leave(house, "POST", "/api/v1/songs", after=_LEFT, files=bombs)):
+    with at_once(house, "POST", ["/api/v1/songs"] * 3, files=bombs):
         began = time.monotonic()
         house.http.get(f"{song}/mix.flac?vocals=-4").raise_for_status()
         assert time.monotonic() - began < _LEFT - 3
@@ -157,8 +148,7 @@ def test_mix_of_another_client_is_not_held_up_by_work_on_another_song(
         ],
         "zips of formats": [f"/stems.zip?format={form}" for form in ("mp3", "opus", "m4a", "alac16", "wav24")],
     }[what]
-    waiting = iter(paths)
-    with at_once(len(paths), lambda: leave(house, "GET", long_song + next(waiting), after=_LEFT)):
+    with at_once(house, "GET", [long_song + path for path in paths]):
         began = time.monotonic()
         house.http.get(f"{song}/mix.flac?vocals=-5&drums=-{len(what)}").raise_for_status()
         assert time.monotonic() - began < _LEFT - 3

@@ -83,8 +83,11 @@ def jobs_config(settings: Settings) -> JobsConfig:
 def _of_engine(settings: Settings) -> dict[str, str]:
     """The settings that an engine process reads: how it gets weights. It reads no file of settings, and no secret."""
     model = settings.model
-    given = {"CACHE": str(model.cache), "OFFLINE": "true" * model.offline, "MIRROR": model.mirror or ""}
-    return {f"STEMWRIGHT_MODEL_{name}": str(value) for name, value in given.items()}
+    return {
+        "STEMWRIGHT_MODEL_CACHE": str(model.cache),
+        "STEMWRIGHT_MODEL_OFFLINE": "true" if model.offline else "",
+        "STEMWRIGHT_MODEL_MIRROR": model.mirror or "",
+    }
 
 
 def open_studio(settings: Settings) -> Studio:

@@ -92,18 +92,14 @@ def _list(repo: Path | None, *, every: bool, search: str | None, as_json: bool) 
     from stemwright.cli.console import wide_console
     from stemwright.separators import catalogue
 
-    first = {name: place for place, name in enumerate(catalogue.FIRST)}
-    known = sorted(
-        ((info, family.availability(info.name, repo=repo)) for family, info in catalogue.list_models()),
-        key=lambda pair: first.get(pair[0].name, len(first)),
-    )
+    known = [(info, family.availability(info.name, repo=repo)) for family, info in catalogue.list_models()]
     if as_json:
         typer.echo(json.dumps([_row(info) | {"state": state} for info, state in known], indent=2))
         return
     if search is not None:
         shown = [pair for pair in known if search.lower() in f"{pair[0].name} {pair[0].summary}".lower()]
     else:
-        shown = [pair for pair in known if every or pair[0].name in first]
+        shown = [pair for pair in known if every or pair[0].name in catalogue.FIRST]
     console = wide_console()
     (_blocks if console.width < _NARROW else _table)(console, shown, repo)
     if search is not None and not shown:

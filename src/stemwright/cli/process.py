@@ -111,8 +111,6 @@ class _Process:
         except StemwrightError as error:
             self._reporter.failed(task.song, code=error.code, message=error.message)
             return not isinstance(error, SetupError | OptionError | WorkerError | WorkerAnswerError)
-        except OSError as error:
-            self._reporter.failed(task.song, code="output_failed", message=f"{error.filename}: {error.strerror}")
         except Exception as error:  # noqa: BLE001  (the edge of a job: the other songs go on)
             self._reporter.unexpected(task.song, error)
         else:

@@ -7,6 +7,7 @@ import json
 import statistics
 from typing import TYPE_CHECKING, Final
 
+from stemwright.disk import read_json
 from stemwright.weights.config import current
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def note_speed(model: str, *, duration: float, elapsed: float) -> None:
     speeds[model] = [*speeds.get(model, []), round(duration / elapsed, 3)][-_KEPT:]
     path = _path()
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = path.with_name(f"{_FILE}.new")
         draft.write_text(json.dumps(speeds, sort_keys=True), encoding="utf-8")
         draft.replace(path)
@@ -43,7 +44,7 @@ def _path() -> Path:
 
 def _read() -> dict[str, list[float]]:
     try:
-        speeds = json.loads(_path().read_text(encoding="utf-8"))
+        speeds = read_json(_path())
         return {str(model): [float(run) for run in runs] for model, runs in speeds.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

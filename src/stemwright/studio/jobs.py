@@ -131,8 +131,6 @@ def list_deliveries(studio: Studio, job_id: str, *, owner: str) -> list[dict[str
 
 def list_models(studio: Studio) -> dict[str, Any]:
     """Every model, those that matter first at the top, whether it is here, and its measured speed."""
-    first = {name: place for place, name in enumerate(catalogue.FIRST)}
-    models_ = sorted(catalogue.list_models(), key=lambda pair: first.get(pair[1].name, len(first)))
     repo = studio.config.repo
     with studio.db.session() as session:
         items = [
@@ -150,7 +148,7 @@ def list_models(studio: Studio) -> dict[str, Any]:
                 "availability": family.availability(info.name, repo=repo),
                 "seconds_per_second": speed_of(session, info.name),
             }
-            for family, info in models_
+            for family, info in catalogue.list_models()
         ]
     return {"items": items, "default": models.resolve(studio.config.model, repo=repo)}
 

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from stemwright.disk import read_json
 from stemwright.errors import ModelUnavailableError, WeightsError
 from stemwright.weights import store
 from stemwright.weights.config import OnProgress, current
@@ -154,7 +155,7 @@ def _recent(publishers: Sequence[Publisher]) -> dict[str, str]:
 
 def _noted() -> dict[str, tuple[float, str]]:
     try:
-        notes = json.loads((current().cache / TROUBLE).read_text(encoding="utf-8"))
+        notes = read_json(current().cache / TROUBLE)
         return {str(name): (float(note["at"]), str(note["reason"])) for name, note in notes.items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError):  # no more than a memory aid
         return {}
@@ -170,7 +171,7 @@ def _note(name: str, reason: str | None) -> None:
         noted[name] = (time.time(), reason)
     path = current().cache / TROUBLE
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = path.with_name(f"{TROUBLE}.new")
         draft.write_text(json.dumps({key: {"at": at, "reason": why} for key, (at, why) in noted.items()}))
         draft.replace(path)

@@ -110,10 +110,7 @@ def read(config: Config, name: str) -> dict[str, Any] | None:
     facts = _facts(folder)
     if facts is None:
         return None
-    files = {folder / "stems" / f"{stem}.wav": path for stem, path in facts["stems"].items()}
-    files[folder / "stems.zip"] = facts["zip"]
-    here = all(str(path) == said and path.parent.parent in {folder, config.jobs_dir} for path, said in files.items())
-    return facts if here and all(map(is_regular, files)) else None
+    return facts if all(is_regular(Path(path)) for path in (*facts["stems"].values(), facts["zip"])) else None
 
 
 def _facts(folder: Path) -> dict[str, Any] | None:
@@ -125,19 +122,15 @@ def _facts(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     match facts:
-        case {"made_by": made_by, "job_id": name, "separation": str(), "format": str(), "stems": dict(), "zip": str()}:
-            ours = (made_by, name) == (_MARK, folder.name) and _is_of(folder, facts)
-            return facts if ours else None
+        case {"separation": str(), "format": str(), "stems": dict() as stems}:
+            own = {
+                "made_by": _MARK,
+                "job_id": folder.name,
+                "stems": {stem: str(folder / "stems" / f"{stem}.wav") for stem in stems if Path(stem).name == stem},
+                "zip": str(folder / "stems.zip"),
+            }
+            return facts if own.items() <= facts.items() else None
     return None
-
-
-def _is_of(folder: Path, facts: dict[str, Any]) -> bool:
-    """Whether what was written down names files of that folder, and no others."""
-    stems = facts.get("stems")
-    if not isinstance(stems, dict) or not isinstance(facts.get("separation"), str):
-        return False
-    within = {name: str(folder / "stems" / f"{name}.wav") for name in stems if Path(name).name == name}
-    return stems == within and facts.get("zip") == str(folder / "stems.zip")
 
 
 def sweep(studio: Studio, config: Config, *, owner: str) -> int:
