@@ -135,8 +135,8 @@ class JobOut(BaseModel):
     song_id: str | None = Field(description="Null when the song was deleted, or its upload was no song.")
     status: Status
     stage: str = Field(
-        description="queued, hashing, preview, downloading, reading, separating, encoding, transcribing, saving, done or"
-        " cancelled."
+        description="queued, hashing, preview, downloading, reading, separating, encoding, transcribing, saving, done"
+        " or cancelled."
     )
     progress: float = Field(ge=0, le=100, description="Percent.")
     position: int | None = Field(description="In the queue; 1 is next.")
