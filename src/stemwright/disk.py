@@ -81,8 +81,11 @@ def open_regular(path: Path | str, *, at: int | None = None) -> BufferedReader:
 def read_small(path: Path | str, *, at: int | None = None, most: int = SMALL) -> bytes:
     """The bytes of a regular file. Raises OSError as `open_regular`, and for more than `most` bytes."""
     with open_regular(path, at=at) as file:
-        data = file.read(most + 1)
-    if len(data) > most:
+        return _all_of(file, path, most=most)
+
+
+def _all_of(file: BufferedReader, path: Path | str, *, most: int) -> bytes:
+    if os.fstat(file.fileno()).st_size > most or len(data := file.read(most + 1)) > most:  # it may grow meanwhile
         raise OSError(errno.EFBIG, f"more than {most} bytes", str(path))
     return data
 
@@ -133,10 +136,7 @@ def read_found(path: Path, *, most: int = SMALL, owner: int | None = None) -> by
                 raise ForeignFileError(errno.EPERM, f"belongs to another user (number {each.st_uid})", str(path))
         if facts.st_mode & stat.S_IWOTH or (facts.st_mode & stat.S_IWGRP and not _is_alone(facts.st_gid, facts.st_uid)):
             raise ForeignFileError(errno.EPERM, "can be written by other users", str(path))
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise OSError(errno.EFBIG, f"more than {most} bytes", str(path))
-    return data
+        return _all_of(file, path, most=most)
 
 
 def _is_alone(group: int, user: int) -> bool:

@@ -259,7 +259,7 @@ def cost(content: bytes, **limits: Any) -> float:
     ids=["many headers", "a long name", "a long value"],
 )
 def test_eight_megabytes_of_part_headers_are_refused_at_once(head: bytes) -> None:
-    """The attack as it was found: python-multipart 0.0.20 took 17 s, a thousand times what a file of this size takes."""
+    """The attack as it was found: python-multipart 0.0.20 took 17 s, a file of this size 0.02 s."""
     content = f"--{B}\r\n".encode() + head + b"\r\nx\r\n"
     with pytest.raises(MalformedError):
         receive(content, cuts=[*range(65_536, len(content), 65_536)], max_bytes=1 << 24)

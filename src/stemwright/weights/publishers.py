@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from stemwright.disk import read_json
 from stemwright.errors import ModelUnavailableError, WeightsError
 from stemwright.weights import store
 from stemwright.weights.config import OnProgress, current
@@ -139,7 +140,7 @@ def _recent(publishers: Sequence[Publisher]) -> dict[str, str]:
 
 def _noted() -> dict[str, tuple[float, str]]:
     try:
-        notes = json.loads((current().cache / TROUBLE).read_text(encoding="utf-8"))
+        notes = read_json(current().cache / TROUBLE)
         return {str(name): (float(note["at"]), str(note["reason"])) for name, note in notes.items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError):  # no more than a memory aid
         return {}
