@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from stemwright.disk import read_small
+from stemwright.disk import read_found, read_small
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -101,9 +101,15 @@ def load(
         raise YamlError("nested too deeply") from None
 
 
-def load_file(path: Path, *, limits: Limits = LIMITS, on_twice: Callable[[str, int], None] | None = None) -> Any:
-    """The values in a file. Raises OSError, also for what is no regular file or too large, and `YamlError`."""
-    return load(read_small(path, most=limits.size_bytes), limits=limits, on_twice=on_twice)
+def load_file(
+    path: Path, *, limits: Limits = LIMITS, on_twice: Callable[[str, int], None] | None = None, found: bool = False
+) -> Any:
+    """The values in a file; `found`: it was not named by the user, so it must not be one of other users.
+
+    Raises OSError, also for what is no regular file or too large, `ForeignFileError`, and `YamlError`.
+    """
+    data = (read_found if found else read_small)(path, most=limits.size_bytes)
+    return load(data, limits=limits, on_twice=on_twice)
 
 
 @dataclass(slots=True)

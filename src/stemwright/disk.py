@@ -7,8 +7,10 @@ is opened without following links, is small, and is ours alone; everything else 
 from __future__ import annotations
 
 import errno
+import grp
 import json
 import os
+import pwd
 import shutil
 import stat
 from pathlib import Path
@@ -24,6 +26,10 @@ _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 class ForeignLinkError(OSError):
     """A link of another user stands where a folder of ours should be."""
+
+
+class ForeignFileError(OSError):
+    """A file that nobody named, and that others may have written, would steer us."""
 
 
 def sync(path: Path | int) -> None:
@@ -75,8 +81,11 @@ def open_regular(path: Path | str, *, at: int | None = None) -> BufferedReader:
 def read_small(path: Path | str, *, at: int | None = None, most: int = SMALL) -> bytes:
     """The bytes of a regular file. Raises OSError as `open_regular`, and for more than `most` bytes."""
     with open_regular(path, at=at) as file:
-        data = file.read(most + 1)
-    if len(data) > most:
+        return _all_of(file, path, most=most)
+
+
+def _all_of(file: BufferedReader, path: Path | str, *, most: int) -> bytes:
+    if os.fstat(file.fileno()).st_size > most or len(data := file.read(most + 1)) > most:  # it may grow meanwhile
         raise OSError(errno.EFBIG, f"more than {most} bytes", str(path))
     return data
 
@@ -110,6 +119,33 @@ def open_folder(path: Path | str, *, at: int | None = None, own_links: bool = Fa
     finally:
         os.close(handle)
     return os.open(Path(path).parent / text, os.O_RDONLY | os.O_DIRECTORY, dir_fd=at)
+
+
+def read_found(path: Path, *, most: int = SMALL, owner: int | None = None) -> bytes:
+    """The bytes of a regular file that was found, not named by the user, and that will steer us.
+
+    It must belong to this user, to root, or to the user `owner`, and nobody else may be able to write it. Raises
+    `ForeignFileError`, OSError as `read_small`.
+    """
+    trusted = {0, os.geteuid()} | ({owner} if owner is not None else set())
+    laid = path.lstat()
+    with open_regular(path) as file:
+        facts = os.fstat(file.fileno())  # of what is read, whatever takes its place
+        for each in (laid, facts):
+            if each.st_uid not in trusted:
+                raise ForeignFileError(errno.EPERM, f"belongs to another user (number {each.st_uid})", str(path))
+        if facts.st_mode & stat.S_IWOTH or (facts.st_mode & stat.S_IWGRP and not _is_alone(facts.st_gid, facts.st_uid)):
+            raise ForeignFileError(errno.EPERM, "can be written by other users", str(path))
+        return _all_of(file, path, most=most)
+
+
+def _is_alone(group: int, user: int) -> bool:
+    """Whether a group has no other member than this user, as where each user has a group of the same name."""
+    try:
+        found, name = grp.getgrgid(group), pwd.getpwuid(user).pw_name
+    except KeyError:
+        return False
+    return found.gr_name == name and set(found.gr_mem) <= {name}
 
 
 def empty(folder: int) -> None:

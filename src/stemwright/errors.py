@@ -111,6 +111,12 @@ class OptionError(StemwrightError):
     status = 422
 
 
+class UntrustedFileError(OptionError):
+    """A file of settings that nobody named is one that other users may have written."""
+
+    code = "untrusted_file"
+
+
 class UnknownModelError(OptionError):
     """There is no model of that name."""
 

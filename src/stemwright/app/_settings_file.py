@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from stemwright.app._settings_environment import CONFIG
 from stemwright.app._settings_leaves import Leaf, Reading, suggestion
 from stemwright.bounded_yaml import load_file
+from stemwright.disk import ForeignFileError
+from stemwright.errors import UntrustedFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -98,13 +100,15 @@ def find_file(path: Path | None, *, environ: Mapping[str, str]) -> Path | None:
     return here if here.exists() else None
 
 
-def read_file(path: Path, *, environ: Mapping[str, str], leaves: Sequence[Leaf]) -> Reading:
-    """What a file says. An empty value counts as not given."""
+def read_file(path: Path, *, environ: Mapping[str, str], leaves: Sequence[Leaf], found: bool = False) -> Reading:
+    """What a file says; `found`: nobody named it. An empty value counts as not given. Raises `UntrustedFileError`."""
     reading = Reading()
     try:
-        tree, faults = parse(path)
+        tree, faults = parse(path, found=found)
         reading.faults.extend(faults)
         whole = substitute(tree, environ=environ)
+    except ForeignFileError as error:
+        raise untrusted(error, remedy=f"name it by --config or {CONFIG}") from error
     except OSError as error:
         reading.faults.append(f"{path}: {error.strerror or 'cannot be read'}")
         return reading
@@ -171,14 +175,23 @@ def _first(group: str, *, known: Mapping[str, Leaf]) -> str:
     return next(name for name in known if name.startswith(f"{group}.")).removeprefix(f"{group}.")
 
 
-def parse(path: Path) -> tuple[dict[object, object], list[str]]:
+def untrusted(error: ForeignFileError, *, remedy: str) -> UntrustedFileError:
+    """What to tell of a file that others may have written; `remedy` is how to use it all the same."""
+    return UntrustedFileError(
+        f"{error.filename} {error.strerror}, so it is not obeyed: delete it, make it your own (chown, chmod go-w), or,"
+        f" if you trust it, {remedy}"
+    )
+
+
+def parse(path: Path, *, found: bool = False) -> tuple[dict[object, object], list[str]]:
     """The tree of a file and what is wrong with it, without its text: it may hold secrets.
 
-    Raises `ValueError` when it is not YAML, beyond its limits, or no mapping; `OSError`.
+    Raises `ValueError` when it is not YAML, beyond its limits, or no mapping; `ForeignFileError` when it was `found`,
+    not named, and others may have written it; `OSError`.
     """
     twice: list[str] = []
     tree = load_file(
-        path, on_twice=lambda key, line: twice.append(f"{path}: {_shown(key)}: given again in line {line}")
+        path, on_twice=lambda key, line: twice.append(f"{path}: {_shown(key)}: given again in line {line}"), found=found
     )
     if tree is not None and not isinstance(tree, dict):
         raise ValueError("not a mapping of settings to values")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, PrivateAttr, ValidationError
 
 from stemwright.app._settings_doors import DemucsWeb, Drumalong, Mismo, Runpod, Stemset
-from stemwright.app._settings_environment import read_environment
+from stemwright.app._settings_environment import CONFIG, read_environment
 from stemwright.app._settings_file import find_file, read_file
 from stemwright.app._settings_leaves import Alias, Leaf, Reading, Shown, leaves, nested
 from stemwright.app._settings_values import (
@@ -313,12 +313,13 @@ def load_settings(path: Path | None = None, *, file: bool = True) -> Settings:
     """Read the environment and the file, which is `path`, `$STEMWRIGHT_CONFIG` or `./stemwright.yaml`.
 
     Without `file` only the environment is read. The environment goes before the file. Raises `SettingsError` (an
-    `OptionError`) naming all that is wrong at once.
+    `OptionError`) naming all that is wrong at once, `UntrustedFileError` for a `./stemwright.yaml` of other users.
     """
     known = leaves(Settings)
+    named = path or os.environ.get(CONFIG) or None
     found = find_file(path, environ=os.environ) if file else None
     first = read_environment(os.environ, leaves=known)
-    second = Reading() if found is None else read_file(found, environ=os.environ, leaves=known)
+    second = Reading() if found is None else read_file(found, environ=os.environ, leaves=known, found=named is None)
     faults = second.faults + first.faults
     origins = second.origins | first.origins
     try:

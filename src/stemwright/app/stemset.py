@@ -10,9 +10,9 @@ from dotenv import dotenv_values
 from dotenv.variables import parse_variables
 from pydantic import TypeAdapter, ValidationError
 
-from stemwright.app._settings_file import LONGEST, parse, substitute
+from stemwright.app._settings_file import LONGEST, parse, substitute, untrusted
 from stemwright.bounded_yaml import LIMITS
-from stemwright.disk import read_small
+from stemwright.disk import ForeignFileError, read_found
 from stemwright.doors.stemset.config import ConfigFileError, DoorConfig, Stemset, make
 from stemwright.doors.stemset.worker import WorkerRules
 
@@ -20,16 +20,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stemwright.app.settings import Settings
+    from stemwright.errors import UntrustedFileError
 
 
 _BYPASS: Final = "STEMSET_BYPASS_AUTH"
 
 
-def load_stemset(path: Path, settings: Settings) -> Stemset:
-    """Read a configuration. Raises `ConfigFileError`, which names all variables that are missing at once."""
+def load_stemset(path: Path, settings: Settings, *, found: bool = False) -> Stemset:
+    """Read a configuration; `found`: nobody named it.
+
+    Raises `ConfigFileError`, which names all variables that are missing at once, `UntrustedFileError`.
+    """
     try:
-        tree, twice = parse(path)
-        whole = substitute(tree, environ=_dotenv(path.parent / ".env") | dict(os.environ))
+        tree, twice = parse(path, found=found)
+        whole = substitute(tree, environ=_beside(path, found=found) | dict(os.environ))
+    except ForeignFileError as error:
+        raise _untrusted(error) from error
     except OSError as error:
         raise ConfigFileError(f"{error.filename or path}: {error.strerror or 'it cannot be read'}") from error
     except ValueError as error:
@@ -43,14 +49,29 @@ def load_stemset(path: Path, settings: Settings) -> Stemset:
     return make(whole.tree, path=path, media=settings.stemset.media, repo=settings.model.repo)
 
 
-def _dotenv(path: Path) -> dict[str, str]:
+def _untrusted(error: ForeignFileError) -> UntrustedFileError:
+    named = not str(error.filename).endswith(".env")
+    return untrusted(
+        error, remedy="name it by --config or stemset.config" if named else "set its variables in the environment"
+    )
+
+
+def _beside(config: Path, *, found: bool = False) -> dict[str, str]:
+    """The variables of the `.env` file beside a configuration; who wrote one that was named may have written both.
+
+    Raises `ForeignFileError`, OSError, ValueError.
+    """
+    return _dotenv(config.parent / ".env", owner=None if found else config.stat().st_uid)
+
+
+def _dotenv(path: Path, *, owner: int | None) -> dict[str, str]:
     """The variables of a `.env` file, which may name one another; none where there is no file.
 
-    Raises OSError, ValueError when they are longer than `LONGEST` together: each may hold the one before it twice.
+    Raises `ForeignFileError`, OSError, ValueError when they are longer than `LONGEST` together: each may hold the one before it twice.
     """
     if not path.exists():
         return {}
-    text = io.StringIO(read_small(path, most=LIMITS.size_bytes).decode("utf-8", "replace"))
+    text = io.StringIO(read_found(path, most=LIMITS.size_bytes, owner=owner).decode("utf-8", "replace"))
     known: dict[str, str] = {}
     length = 0
     for name, value in dotenv_values(stream=text, interpolate=False).items():
@@ -94,7 +115,9 @@ def _bypass(settings: Settings) -> bool | None:
         return own.bypass_auth
     path = own.config.parent / ".env"
     try:
-        said = _dotenv(path).get(_BYPASS) or None
+        said = _beside(own.config).get(_BYPASS) or None
+    except ForeignFileError as error:
+        raise _untrusted(error) from error
     except OSError as error:
         raise ConfigFileError(f"{path}: {error.strerror or 'it cannot be read'}") from error
     except ValueError as error:

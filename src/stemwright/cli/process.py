@@ -80,8 +80,9 @@ class _Process:
 
         settings = load_settings()
         use_weights(settings, offline=offline, on_progress=reporter.downloading)
-        path = (config or settings.stemset.config or Path(_CONFIG)).absolute()
-        self._stemset: Stemset = load_stemset(path, settings)
+        named = config or settings.stemset.config
+        path = (named or Path(_CONFIG)).absolute()
+        self._stemset: Stemset = load_stemset(path, settings, found=named is None)
         self.uses_r2 = self._stemset.uses_r2
         self._profile: Profile = self._stemset.profile(name)
         self._reporter, self._force = reporter, force

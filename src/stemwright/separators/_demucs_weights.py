@@ -200,6 +200,7 @@ def _from_safetensors(path: Path) -> Network:
     from demucs.hf import load_safetensors_model
     from safetensors import safe_open
 
+    htdemucs.check_header(path)
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
     if metadata["klass"] not in _classes():  # Demucs would import and call whatever is named here

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from stemwright.disk import open_regular, read_small
 from stemwright.errors import WeightsError
 from stemwright.separators._onnx import read_graph
+from stemwright.weights.tensors import check_finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,6 +85,11 @@ _FIXED: Final[dict[str, Any]] = {  # arguments that the graph is written for
     "t_cross_first": False,
     "use_train_segment": True,
 }
+_LARGEST: Final = 1 << 30  # bytes of a file of weights; htdemucs has 168 MB
+_LONGEST_HEADER: Final = 4 << 20  # bytes of the header of a safetensors file; htdemucs has 60 kB
+_MOST_STEMS: Final = 32
+_LONGEST_SEGMENT: Final = 600  # seconds
+_HIGHEST_RATE: Final = 384_000  # Hz
 _EMBEDDING_SCALE: Final = 10.0  # that the exporter multiplied into the table of frequencies
 
 
@@ -106,6 +113,7 @@ def describe(path: Path) -> Shape | None:
         return None
     from safetensors import safe_open
 
+    check_header(path)
     with _told_as_damage(path), safe_open(path, framework="np") as file:
         about = file.metadata() or {}
         if about["klass"] != KLASS or "structure" in about:
@@ -127,24 +135,46 @@ def shape_of(arguments: dict[str, Any]) -> Shape | None:
         or not 1 <= depth <= min(4, arguments.get("norm_starts", 4))
     ):
         return None
-    sources, segment = arguments["sources"], Fraction(arguments.get("segment", 10))
-    named = isinstance(sources, (list, tuple)) and all(re.fullmatch(r"\w[\w -]*", name) for name in sources)
-    if not named or not sources or len(set(sources)) != len(sources):
+    sources, segment, rate = arguments["sources"], arguments.get("segment", 10), arguments.get("samplerate", _RATE)
+    named = isinstance(sources, (list, tuple)) and all(re.fullmatch(r"\w[\w -]{0,63}", name) for name in sources)
+    if not named or not 0 < len(sources) <= _MOST_STEMS or len(set(sources)) != len(sources):
         raise ValueError("it has no usable names of stems")  # they become names of files
-    if segment <= 0:
+    if not isinstance(segment, (int, float, Fraction)) or not 0 < segment <= _LONGEST_SEGMENT:  # no text: "1e999999999"
         raise ValueError("it has no usable segment")
-    return Shape(stems=tuple(sources), sample_rate=int(arguments.get("samplerate", _RATE)), segment=segment)
+    if not isinstance(rate, (int, float)) or not 0 < rate <= _HIGHEST_RATE:
+        raise ValueError("it has no usable sample rate")
+    return Shape(stems=tuple(sources), sample_rate=int(rate), segment=Fraction(segment))
 
 
 def read(path: Path) -> dict[str, Array]:
     """The tensors of a file that `describe` knows. Raises `WeightsError` when it is damaged."""
     with _told_as_damage(path):
         if path.suffix == ".onnx":
-            return _from_onnx(path)
-        from safetensors import safe_open
+            weights = _from_onnx(path)
+        else:
+            from safetensors import safe_open
 
-        with safe_open(path, framework="np") as file:
-            return {name: np.asarray(file.get_tensor(name), np.float32) for name in file.keys()}  # noqa: SIM118
+            check_header(path)
+            with safe_open(path, framework="np") as file:
+                weights = {name: np.asarray(file.get_tensor(name), np.float32) for name in file.keys()}  # noqa: SIM118
+    check_finite(weights, where=path.name)
+    return weights
+
+
+def check_header(path: Path) -> None:
+    """Refuse a safetensors file that is too large or says of itself more than can be right, before it is parsed.
+
+    Raises `WeightsError`.
+    """
+    with _told_as_damage(path), open_regular(path) as file:
+        if path.stat().st_size > _LARGEST:
+            raise ValueError("it is larger than can be right")
+        length = int.from_bytes(file.read(8), "little")
+        if length > _LONGEST_HEADER:
+            raise ValueError("its header is longer than can be right")
+        names = json.loads(file.read(length), object_pairs_hook=list)
+        if len({name for name, _ in names}) != len(names):
+            raise ValueError("two tensors have one name")
 
 
 @contextlib.contextmanager
@@ -168,7 +198,7 @@ def _decoded(value: Any) -> Any:
 
 
 def _from_onnx(path: Path) -> dict[str, Array]:
-    graph = read_graph(path.read_bytes())
+    graph = read_graph(read_small(path, most=_LARGEST))
     named = {name: value for name, value in graph.constants.items() if not name.startswith("onnx::")}
     weights = dict(named)
     parts: dict[str, list[Array]] = {}

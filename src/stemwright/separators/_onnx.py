@@ -20,6 +20,7 @@ Shape: TypeAlias = tuple[int | str, ...]  # a name for a size that is free
 _IR_VERSION, _OPSET = 8, 17
 _FUSED = "com.microsoft"
 _OF_ONNXRUNTIME = {"Gelu", "MultiHeadAttention"}  # operators of that domain
+_MOST_FIELDS = 300_000  # of a model that is read: ten times as many as htdemucs has
 _FLOAT, _INT64 = 1, 7  # of TensorProto.DataType
 _FLOATS, _INTS, _TEXT, _MANY_INTS = 1, 2, 3, 7  # of AttributeProto.AttributeType
 
@@ -129,32 +130,35 @@ def read_graph(model: bytes) -> Graph:
     """
     nodes: list[Node] = []
     constants: dict[str, npt.NDArray[np.float32]] = {}
+    fields = _Fields()
     try:
-        for number, graph in _fields(memoryview(model)):
+        for number, graph in fields.of(memoryview(model)):
             if number != 7 or isinstance(graph, int):
                 continue
-            for part, value in _fields(graph):
+            for part, value in fields.of(graph):
                 if part == 1 and not isinstance(value, int):
-                    nodes.append(_read_node(value))
-                elif part == 5 and not isinstance(value, int) and (found := _read_constant(value)):
+                    nodes.append(_read_node(value, fields))
+                elif part == 5 and not isinstance(value, int) and (found := _read_constant(value, fields)):
+                    if found[0] in constants:
+                        raise ValueError("two constants have one name")
                     constants[found[0]] = found[1]
     except (ValueError, IndexError, OverflowError) as error:
         raise WeightsError(f"this is no ONNX model that can be read: {error}") from error
     return Graph(nodes=tuple(nodes), constants=constants)
 
 
-def _read_node(body: memoryview) -> Node:
+def _read_node(body: memoryview, fields: _Fields) -> Node:
     texts: dict[int, list[str]] = {1: [], 3: [], 4: []}  # inputs, name, kind
-    for number, value in _fields(body):
+    for number, value in fields.of(body):
         if number in texts and not isinstance(value, int):
             texts[number].append(bytes(value).decode())
     return Node(name="".join(texts[3]), kind="".join(texts[4]), inputs=tuple(texts[1]))
 
 
-def _read_constant(body: memoryview) -> tuple[str, npt.NDArray[np.float32]] | None:
+def _read_constant(body: memoryview, fields: _Fields) -> tuple[str, npt.NDArray[np.float32]] | None:
     sizes: list[int] = []
     name, kind, raw = "", 0, memoryview(b"")
-    for number, value in _fields(body):
+    for number, value in fields.of(body):
         match number, value:
             case 1, int():
                 sizes.append(value)
@@ -171,25 +175,37 @@ def _read_constant(body: memoryview) -> tuple[str, npt.NDArray[np.float32]] | No
     return name, np.frombuffer(raw, "<f4").reshape(sizes)
 
 
-def _fields(body: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """The fields of a message, by number; those of fixed width are passed over. Raises `ValueError`, `IndexError`."""
-    place = 0
-    while place < len(body):
-        key, place = _read_varint(body, place)
-        match key & 7:
-            case 0:
-                value, place = _read_varint(body, place)
-                yield key >> 3, value
-            case 2:
-                size, place = _read_varint(body, place)
-                if size > len(body) - place:
-                    raise ValueError("it ends early")
-                yield key >> 3, body[place : place + size]
-                place += size
-            case 1 | 5 as wire:
-                place += 8 if wire == 1 else 4
-            case wire:
-                raise ValueError(f"a field has the wire type {wire}")
+@dataclass(slots=True)
+class _Fields:
+    """Reads messages of one model, which may have so many fields together."""
+
+    left: int = _MOST_FIELDS
+
+    def of(self, body: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+        """The fields of a message, by number; those of fixed width are passed over.
+
+        Raises `ValueError`, `IndexError`.
+        """
+        place = 0
+        while place < len(body):
+            self.left -= 1
+            if self.left < 0:
+                raise ValueError(f"it has more than {_MOST_FIELDS} fields")
+            key, place = _read_varint(body, place)
+            match key & 7:
+                case 0:
+                    value, place = _read_varint(body, place)
+                    yield key >> 3, value
+                case 2:
+                    size, place = _read_varint(body, place)
+                    if size > len(body) - place:
+                        raise ValueError("it ends early")
+                    yield key >> 3, body[place : place + size]
+                    place += size
+                case 1 | 5 as wire:
+                    place += 8 if wire == 1 else 4
+                case wire:
+                    raise ValueError(f"a field has the wire type {wire}")
 
 
 def _read_varint(body: memoryview, place: int) -> tuple[int, int]:

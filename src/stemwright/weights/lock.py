@@ -7,6 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Final
 
+from stemwright.disk import read_json
 from stemwright.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def pin(cache: Path, url: str, digest: Digest) -> None:
     path = cache / NAME
     files = _read(path) | {url: digest}
     draft = path.with_name(f"{NAME}.new")
-    with draft.open("w", encoding="utf-8") as file:
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w") as file:  # noqa: PTH123
         file.write(json.dumps({"version": 1, "sha256": files}, indent=2, sort_keys=True) + "\n")
         file.flush()
         os.fsync(file.fileno())
@@ -36,7 +37,9 @@ def pin(cache: Path, url: str, digest: Digest) -> None:
 
 def _read(path: Path) -> dict[str, Digest]:
     try:
-        files = json.loads(path.read_text(encoding="utf-8"))["sha256"]
+        if path.lstat().st_uid not in {0, os.geteuid()}:
+            raise ValueError("it belongs to another user")
+        files = read_json(path)["sha256"]
         if not all(re.fullmatch("[0-9a-f]{64}", digest) for digest in files.values()):
             raise ValueError("a digest is no SHA-256")
     except FileNotFoundError:
