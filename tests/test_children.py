@@ -55,7 +55,8 @@ def test_engines_of_a_server_know_no_secret_and_the_executor_only_its_own(tmp_pa
     """As found: the callbacks' secret and the keys of storage were in the engine's environment."""
     song = write_wav(tmp_path / "song.wav", sound("song", seconds=2))
     config = tmp_path / "stemwright.yaml"
-    config.write_text("callbacks:\n  secret: ${STEMWRIGHT_CALLBACKS_SECRET}\nmodel:\n  cache: weights\n")
+    mirror = "https://weights.example.org"
+    config.write_text(f"callbacks:\n  secret: ${{STEMWRIGHT_CALLBACKS_SECRET}}\nmodel:\n  mirror: {mirror}\n")
     given = {**SECRETS, "STEMWRIGHT_CONFIG": str(config), "LC_TIME": "C"}
     with running(tmp_path / "data", **given) as server:
         files = {"file": ("song.wav", song.read_bytes())}
@@ -73,7 +74,8 @@ def test_engines_of_a_server_know_no_secret_and_the_executor_only_its_own(tmp_pa
         assert not {*known[pid]} & {*SECRETS}
         assert not {*known[pid].values()} & {*SECRETS.values()}
         assert known[pid]["LC_TIME"] == "C"
-        assert known[pid]["STEMWRIGHT_MODEL_CACHE"] == str(tmp_path / "weights")
+        assert known[pid]["STEMWRIGHT_MODEL_CACHE"] == os.environ["STEMWRIGHT_MODEL_CACHE"]
+        assert known[pid]["STEMWRIGHT_MODEL_MIRROR"] == mirror
         ours = {name for name in known[pid] if name.startswith("STEMWRIGHT_")}
         assert ours <= {f"STEMWRIGHT_MODEL_{name}" for name in ("CACHE", "OFFLINE", "MIRROR")} | {"STEMWRIGHT_STOP_AT"}
     assert "STEMWRIGHT_CALLBACKS_SECRET" in known[executor]  # it signs what is sent

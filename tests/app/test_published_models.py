@@ -14,7 +14,7 @@ SONG = Path(__file__).parents[2] / "demo" / "song.ogg"
 pytestmark = pytest.mark.slow
 
 
-def clip(folder: Path, *, seconds: int = 8) -> Path:
+def clip(folder: Path, *, seconds: int = 4) -> Path:
     return write_wav(folder / "song.wav", read(SONG, channels=2)[:, 400_000 : 400_000 + 44_100 * seconds])
 
 
@@ -28,7 +28,7 @@ def test_auto_is_htdemucs_with_a_preview_by_quick_and_the_receipt_says_so(tmp_pa
             job = server.job(job["id"])
         assert job["preview"], "the fine stems were there before a draft was seen"
         assert (job["preview"]["model"], job["preview"]["draft"]) == ("quick", True)
-        job = server.wait(job["id"], seconds=400)
+        job = server.wait(job["id"], seconds=900)  # on a busy machine: engines give way to all others
         assert (job["status"], job["result"]["model"]) == ("succeeded", "htdemucs"), job
         model = server.http.get(job["result"]["receipt"]).json()["model"]
         assert (model["requested"], model["name"], model["back_end"]) == ("auto", "htdemucs", "onnxruntime")

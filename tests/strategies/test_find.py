@@ -17,7 +17,7 @@ TWO = "strategies:\n  a: {_: sketch, vocals: v, residual: r}\n  b: {_: {strategy
 
 def test_presets_are_found_by_name() -> None:
     names = [strategy.name for strategy in list_strategies()]
-    assert {"fast", "balanced", "best", "karaoke", "drums", "six", "successive"} == {*names}
+    assert {"fast", "quick", "balanced", "best", "karaoke", "drums", "six", "successive"} == {*names}
     assert [find_strategy(name).name for name in names] == names
     assert is_strategy("best")
     assert not is_strategy("sketch")
@@ -68,7 +68,7 @@ def test_one_of_several_in_a_file_is_named_behind_a_hash(tmp_path: Path, monkeyp
     ("reference", "message"),
     [
         ("ballanced", "there is no strategy 'ballanced'; did you mean balanced?"),
-        ("auto", "there are: fast, balanced"),
+        ("auto", "there are: fast, quick, balanced"),
         ("", "there are: fast"),
         ("nosuch.yaml", "nosuch.yaml: No such file"),
         ("no/such", "no/such: No such file"),
