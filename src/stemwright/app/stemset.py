@@ -67,7 +67,8 @@ def _beside(config: Path, *, found: bool = False) -> dict[str, str]:
 def _dotenv(path: Path, *, owner: int | None) -> dict[str, str]:
     """The variables of a `.env` file, which may name one another; none where there is no file.
 
-    Raises `ForeignFileError`, OSError, ValueError when they are longer than `LONGEST` together: each may hold the one before it twice.
+    Raises `ForeignFileError`, OSError, ValueError when they are longer than `LONGEST` together: each may hold the one
+    before it twice.
     """
     if not path.exists():
         return {}
