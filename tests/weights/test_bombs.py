@@ -13,7 +13,6 @@ import time
 import tracemalloc
 import zipfile
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from stemwright.weights.archive import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 MEMORY = 64 << 20  # bytes
 NOBODY = 65534

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stemwright.errors import WeightsError
-from stemwright.weights.tensors import check_finite
 from stemwright.separators._crc32c import crc32c, masked
+from stemwright.weights.tensors import check_finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
