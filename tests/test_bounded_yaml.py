@@ -58,9 +58,9 @@ BOMBS = {
 @pytest.fixture(params=BOMBS)
 def hostile(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
     """A text, a word of why it is refused, and a limit of time for that."""
-    began = time.monotonic()
+    began = time.process_time()
     yield BOMBS[request.param]
-    assert time.monotonic() - began < AT_ONCE
+    assert time.process_time() - began < AT_ONCE
 
 
 def test_reader_refuses_what_would_take_for_ever(hostile: tuple[str, str]) -> None:

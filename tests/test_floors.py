@@ -26,7 +26,6 @@ SUITE = (  # a few of each: decoders and encoders, onnxruntime, forms, the serve
     "tests/audio/test_encode.py::test_lossless_formats_give_back_each_bit",
     "tests/separators/test_sketch.py::test_takes_our_own_song_apart",
     "tests/weights/test_onnx.py",
-    "tests/separators/test_htdemucs.py",
     "tests/library/test_database.py",
     "tests/storage/test_objects.py",
     "tests/jobs/test_queue.py",
@@ -35,10 +34,10 @@ SUITE = (  # a few of each: decoders and encoders, onnxruntime, forms, the serve
     "tests/web/test_newcomer.py",
     "tests/web/test_ops.py",
     "tests/web/test_push.py",
-    "tests/test_bounded_yaml.py",
+    "tests/strategies/test_read.py",
     "tests/cli/test_config.py",
 )
-TOO_LONG = "two_hundred or each_second"
+TOO_LONG = "two_hundred or each_second or any_bytes or any_cutting or hundred_thousand"
 
 
 def project() -> dict[str, Any]:
@@ -70,14 +69,32 @@ def python() -> Path:
     python, mark = PLACE / "bin" / "python", PLACE / "key"
     if mark.is_file() and mark.read_text() == key:
         return python
-    ask = [sys.executable, "-m", "pip", "index", "versions", "python-multipart", "--retries=0", "--timeout=10"]
+    ask: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "index",
+        "versions",
+        "python-multipart",
+        "--retries=0",
+        "--timeout=10",
+    ]
     if subprocess.run(ask, capture_output=True, check=False).returncode:
         pytest.skip("PyPI cannot be reached")
     shutil.rmtree(PLACE, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", PLACE], check=True)
     constraints = PLACE / "constraints.txt"
     constraints.write_text("\n".join(pins))
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint", constraints]
+    install: list[str | Path] = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--constraint",
+        constraints,
+    ]
     done = subprocess.run(
         [*install, "--editable", f"{ROOT}[server]", *TOOLS], capture_output=True, text=True, check=False
     )
@@ -108,11 +125,11 @@ def test_environment_has_the_floors_and_nothing_conflicts(python: Path) -> None:
 def test_fast_suite_passes_on_the_floors(python: Path) -> None:
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "PYTHON"))}
     environ["PATH"] = f"{python.parent}{os.pathsep}{environ['PATH']}"
-    ask = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", f"not ({TOO_LONG})", *SUITE]
+    ask: list[str | Path] = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", f"not ({TOO_LONG})", *SUITE]
     done = subprocess.run(ask, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     passed = re.search(r"(\d+) passed", done.stdout)
     assert passed is not None
-    assert int(passed[1]) > 200, done.stdout[-2000:]
+    assert int(passed[1]) > 150, done.stdout[-2000:]
     assert "importorskip" not in done.stdout
     assert "could not import" not in done.stdout, done.stdout[-4000:]  # nothing was skipped for want of a package

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 from pathlib import Path
 
@@ -118,8 +119,8 @@ def test_file_of_a_user_whose_group_has_no_other_member_is_theirs(monkeypatch: p
     path.write_text("port: 7")
     path.chmod(0o664)
     assert load_settings().port == 7
-    members = disk.grp.getgrgid(0)
-    monkeypatch.setattr(disk.grp, "getgrgid", lambda _: type(members)((members[0], "x", 0, ["mallory"])))
+    members = grp.getgrgid(0)
+    monkeypatch.setattr(grp, "getgrgid", lambda _: type(members)((members[0], "x", 0, ["mallory"])))
     with pytest.raises(UntrustedFileError):
         load_settings()
 

@@ -85,7 +85,8 @@ def read_small(path: Path | str, *, at: int | None = None, most: int = SMALL) ->
 
 
 def _all_of(file: BufferedReader, path: Path | str, *, most: int) -> bytes:
-    if os.fstat(file.fileno()).st_size > most or len(data := file.read(most + 1)) > most:  # it may grow meanwhile
+    size = os.fstat(file.fileno()).st_size  # `read` takes memory for all that it is asked for
+    if size > most or len(data := file.read(min(most, max(size, 1 << 16)) + 1)) > most:
         raise OSError(errno.EFBIG, f"more than {most} bytes", str(path))
     return data
 

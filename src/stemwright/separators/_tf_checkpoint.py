@@ -72,7 +72,7 @@ class Checkpoint:
             ) from error
 
     def read(self, name: str) -> npt.NDArray[np.float32]:
-        """One tensor, float32 of the shape in its entry. Raises `WeightsError`: not there, no float32, damaged, NaN."""
+        """One tensor, float32 of the shape in its entry. Raises `WeightsError`: missing, no float32, damaged, NaN."""
         entry = self.entries.get(name)
         if entry is None:
             raise WeightsError(f"the checkpoint {self._name} has no {name}: it is of another model")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import tarfile
 import zipfile
 import zlib
@@ -113,7 +114,9 @@ class _SmallReads(io.FileIO):
 
     def read(self, size: int | None = -1, /) -> bytes:
         """As `io.FileIO.read`. Raises `WeightsError` for a large piece."""
-        if size is None or not 0 <= size <= _LONGEST_READ:
+        if size is None or size < 0:  # to the end
+            size = os.fstat(self.fileno()).st_size - self.tell()
+        if size > _LONGEST_READ:
             raise WeightsError("the archive of weights is refused: its directory is larger than can be right")
         return super().read(size)
 

