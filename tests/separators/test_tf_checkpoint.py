@@ -123,12 +123,12 @@ def test_index_that_stands_for_more_than_it_holds_is_refused_in_little_memory(
 ) -> None:
     (folder / "model.index").write_bytes(index)
     tracemalloc.start()
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(WeightsError, match=words):
         Checkpoint(folder / "model")
     assert tracemalloc.get_traced_memory()[1] < 100 << 20
     tracemalloc.stop()
-    assert time.monotonic() - began < 20
+    assert time.process_time() - began < 20
 
 
 @settings(max_examples=300, deadline=None)
