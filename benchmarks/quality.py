@@ -31,7 +31,7 @@ _log = logging.getLogger("benchmarks")
 PAGE: Final = HERE / "QUALITY.md"
 DEMO: Final = HERE.parent / "demo" / "stems"
 SHARED: Final = HERE.parents[1] / "shared" / "multitracks"
-STEMS: Final = ("vocals", "drums", "bass", "other", "accompaniment")
+STEMS: Final = ("vocals", "drums", "bass", "other", "bass + other", "accompaniment")
 WAYS: Final = {  # how a way is asked for
     "sketch": ("--model", "sketch"),
     "quick": ("--strategy", "quick"),
@@ -96,9 +96,11 @@ def _true(song: Path, seconds: int) -> Iterator[tuple[str, Samples]]:
 def _sdr(true: dict[str, Samples], found: dict[str, Samples]) -> dict[str, list[float]]:
     """SDR of each stem that both have, window for window; what has no file of its own is in `other`."""
     mix = sum(true.values(), np.zeros((2, 1), np.float32))
-    wholes = true | {"accompaniment": mix - true["vocals"]}
+    wholes = true | {"accompaniment": mix - true["vocals"], "bass + other": true["bass"] + true["other"]}
     given = dict(found)
     given.setdefault("accompaniment", mix - found["vocals"])
+    if "bass" in given:
+        given["bass + other"] = given["bass"] + given["other"]
     if not np.any(true.get("bass", 0)):  # scored together, for nobody knows which is which
         given.pop("bass", None), given.pop("other", None)
     scores: dict[str, list[float]] = {}
