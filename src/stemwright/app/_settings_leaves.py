@@ -71,7 +71,7 @@ class Leaf:
             return str(value)
         if isinstance(value, tuple):
             return [str(item) for item in value]
-        assert value is None or isinstance(value, str | int | float)  # noqa: S101
+        assert value is None or isinstance(value, str | int | float)  # noqa: S101  (for mypy: it is so by construction)
         return without_secrets(value) if isinstance(value, str) else value
 
     def typed(self, value: object) -> Shown:

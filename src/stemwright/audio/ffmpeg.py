@@ -122,13 +122,13 @@ class FfmpegChild:
     @property
     def stdin(self) -> IO[bytes]:
         """Its standard input; only with `reads`."""
-        assert self._process.stdin is not None  # noqa: S101
+        assert self._process.stdin is not None  # noqa: S101  (for mypy: it is so by construction)
         return self._process.stdin
 
     @property
     def stdout(self) -> IO[bytes]:
         """Its standard output; only with `writes`."""
-        assert self._process.stdout is not None  # noqa: S101
+        assert self._process.stdout is not None  # noqa: S101  (for mypy: it is so by construction)
         return self._process.stdout
 
     def wait(self, timeout: float | None = None) -> int:
@@ -166,6 +166,6 @@ class FfmpegChild:
                 resource.prlimit(self._process.pid, kind, (lowest, lowest))
 
     def _read_log(self) -> None:
-        assert self._process.stderr is not None  # noqa: S101
+        assert self._process.stderr is not None  # noqa: S101  (for mypy: it is so by construction)
         for line in iter(lambda: self._process.stderr.readline(4096), b""):  # type: ignore[union-attr]
             self.log.add(line.decode("utf-8", "replace").rstrip("\n"))

@@ -102,7 +102,7 @@ class Reporter:
     def song(self, song: Path) -> Iterator[OnProgress]:
         """Frame one song; gives what the engine is to tell its progress to."""
         self._number += 1
-        assert self._progress is not None  # noqa: S101
+        assert self._progress is not None  # noqa: S101  (for mypy: it is so by construction)
         progress, place = self._progress, f"{self._number}/{self._count} " if self._count > 1 else ""
         name = escape(song.name if len(song.name) <= 40 else f"{song.name[:39]}…")
         row = progress.add_task(f"{place}{name}", total=100)

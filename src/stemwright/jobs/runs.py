@@ -53,7 +53,7 @@ def lasting(what: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
             return what(*args, **kwargs)
         except (OperationalError, InterfaceError, IntegrityError) as error:
             log.warning("the database could not do that, trying again", extra={"error": str(error.orig)[:200]})
-            time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # nosec B311
+            time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # nosec B311  (no secret: so that not all try at once)
     return what(*args, **kwargs)
 
 

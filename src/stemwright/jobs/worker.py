@@ -252,7 +252,7 @@ class Worker:
                 log.warning("an engine died", extra={"run_id": run_id, "error": error.message, "again": more})
                 if not more:
                     raise
-            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # nosec B311
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # nosec B311  (no secret: so that not all try at once)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _fetch(self, song: dict[str, Any], folder: Path) -> Path:

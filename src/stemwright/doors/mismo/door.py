@@ -126,7 +126,7 @@ async def _call(url: str, engines: Engines, config: Config) -> None:
                 url=shown,
                 error=without_secrets(f"{type(error).__name__}: {error}")[:200],
             )
-        pause = _AGAIN[min(tries, len(_AGAIN) - 1)] * random.uniform(0.75, 1.25)  # noqa: S311  # nosec B311
+        pause = _AGAIN[min(tries, len(_AGAIN) - 1)] * random.uniform(0.75, 1.25)  # noqa: S311  # nosec B311  (no secret: so that not all try at once)
         tries += 1
         await asyncio.sleep(pause)
 
