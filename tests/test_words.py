@@ -107,7 +107,7 @@ def test_tags_come_in_as_plain_lines(server: Server, tmp_path: Path) -> None:
     song = tmp_path / "tagged.flac"
     tags = ["-metadata", "title=So\x1b[2Jdium\nx", "-metadata", "artist=\x9b31mred\u202e"]
     subprocess.run([find_ffmpeg(), "-v", "error", "-i", source, *tags, song], check=True)
-    job = server.wait(server.submit(song, model="sketch", analysis="false")["id"])
+    job = server.wait(server.submit(song, separate="false")["id"])
     found = server.http.get(job["links"]["song"]).json()
     assert (found["title"], found["artist"]) == ("So [2Jdium x", "31mred")
 
