@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -107,7 +106,7 @@ def test_tags_come_in_as_plain_lines(server: Server, tmp_path: Path) -> None:
     song = tmp_path / "tagged.flac"
     tags = ["-metadata", "title=So\x1b[2Jdium\nx", "-metadata", "artist=\x9b31mred\u202e"]
     subprocess.run([find_ffmpeg(), "-v", "error", "-i", source, *tags, song], check=True)
-    job = server.wait(server.submit(song, model="sketch", analysis="false")["id"])
+    job = server.wait(server.submit(song, separate="false")["id"])
     found = server.http.get(job["links"]["song"]).json()
     assert (found["title"], found["artist"]) == ("So [2Jdium x", "31mred")
 
@@ -120,21 +119,6 @@ def test_files_of_the_library_with_control_characters_are_not_there(server: Serv
     body: dict[str, Any] = {"track_hash": "a", "options": {"stems": True}, "priority": "low"}
     path = str(server.data.parent / "music" / "not\nfine.wav")
     assert httpx.post(f"{door}/jobs", json=body | {"file_path": path}).status_code == 404
-
-
-def test_many_scans_at_once_are_two(server: Server) -> None:
-    """However many ask, the folders are looked through once now and once more for those who came meanwhile."""
-    door = f"{server.url}/doors/mismo"
-    answers: list[int] = []
-    threads = [
-        Thread(target=lambda: answers.append(httpx.post(f"{door}/api/library/scan", timeout=60).status_code))
-        for _ in range(20)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert answers == [200] * 20
 
 
 def test_token_of_the_engine_is_not_logged(server: Server) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def test_list_names_every_preset_with_what_it_downloads() -> None:
     rows = {row.split()[0]: row for row in run("strategies").stdout.splitlines()[1:]}
-    assert {*rows} == {"fast", "balanced", "best", "karaoke", "drums", "six", "successive"}
+    assert {*rows} == {"fast", "quick", "balanced", "best", "karaoke", "drums", "six", "successive"}
     assert "ready" in rows["fast"]
     listed = {one["name"]: one for one in json.loads(run("strategies", "--json").stdout)}
     assert (listed["fast"]["state"], listed["fast"]["download_bytes"]) == ("ready", 0)

@@ -240,10 +240,11 @@ def test_doors_make_nothing_either_on_a_full_disk(full: Server) -> None:
     assert (answer.status_code, answer.json()["code"]) == (507, "disk_full")
 
 
-def test_work_stops_when_the_disk_runs_full_meanwhile(tmp_path: Path, bombs: Any) -> None:
-    """Decoding four bombs takes 3.7 GB; the reserve is kept while it goes on."""
-    free = shutil.disk_usage(tmp_path).free
-    reserve = free - 600_000_000
+def test_work_stops_when_the_disk_runs_full_meanwhile(tmp_path: Path) -> None:
+    """Four bombs of two minutes take 740 MB once decoded; the reserve is kept while it goes on."""
+    content = silence(tmp_path / "a.flac", seconds=120).read_bytes()
+    files = [("files", (f"{name}.flac", content)) for name in ("vocals", "drums", "bass", "other")]
+    reserve = shutil.disk_usage(tmp_path).free - 300_000_000
     with running(tmp_path / "data", STEMWRIGHT_RETENTION_DISK_RESERVE=str(reserve)) as server:
-        problem_of(server.http.post("/api/v1/songs", files=bombs, timeout=600), 507, "disk_full")
+        problem_of(server.http.post("/api/v1/songs", files=files, timeout=600), 507, "disk_full")
         idle(server, within=5.0)

@@ -34,10 +34,10 @@ def submit(server: Server, folder: Path, *, seconds: float, seed: int) -> View:
     return server.submit(path, model="sketch", analysis="false")
 
 
-async def over_socket(server: Server, job: View) -> list[tuple[float, View]]:
-    """All states of a job until the server closes, and when they came."""
+async def over_socket(server: Server, job: View, *, within: float = WAIT) -> list[tuple[float, View]]:
+    """All states of a job until the server closes, and when they came; `within` seconds."""
     views = []
-    async with asyncio.timeout(WAIT), connect(socket_url(server, f"{job['links']['self']}/ws")) as socket:
+    async with asyncio.timeout(within), connect(socket_url(server, f"{job['links']['self']}/ws")) as socket:
         with contextlib.suppress(ConnectionClosed):
             while True:
                 views.append((time.monotonic(), json.loads(await socket.recv())))
@@ -181,7 +181,7 @@ def test_pages_of_other_origins_may_not_listen(prepared: Prepared) -> None:
 def test_all_of_two_hundred_clients_are_told_the_end(server: Server, tmp_path: Path) -> None:
     async def listen() -> None:
         jobs = [await asyncio.to_thread(submit, server, tmp_path, seconds=2, seed=30 + n) for n in range(4)]
-        heard = await asyncio.gather(*(over_socket(server, jobs[n % 4]) for n in range(200)))
+        heard = await asyncio.gather(*(over_socket(server, jobs[n % 4], within=4 * WAIT) for n in range(200)))
         for number, views in enumerate(heard):
             assert views[-1][1]["id"] == jobs[number % 4]["id"]
             assert views[-1][1]["status"] == "succeeded"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from stemwright.engine.separate import OnProgress, SongResult, Stage
     from stemwright.errors import StemwrightError
 
-_WIDE = 300  # columns
+_WIDE = 400  # columns
 _SHARES: dict[Stage, tuple[float, float]] = {  # where each stage begins and ends on the bar, in percent
     "reading": (0, 3),
     "separating": (3, 90),
