@@ -22,7 +22,7 @@ from stemwright.doors.stemset.answers import RemoteJob
 from stemwright.doors.stemset.media import Media, Source
 from stemwright.doors.stemset.worker import Worker
 from stemwright.engine.receipt import Receipt
-from stemwright.errors import BusyError, DiskFullError, JobNotFoundError, StemwrightError, WorkerError, writing
+from stemwright.errors import BusyError, JobNotFoundError, StemwrightError, WorkerError, writing
 from stemwright.jobs.options import JobOptions, Priority
 from stemwright.jobs.view import shown
 from stemwright.studio import files, jobs
@@ -177,7 +177,7 @@ class Uploads:
                 return {"status": "error", "error": reason_of(view)}
             with writing():
                 return await self._finish(note, view)
-        except (WorkerError, DiskFullError, BusyError, DBAPIError):
+        except (WorkerError, BusyError, DBAPIError):
             raise
         except StemwrightError as error:
             log.warning("a job could not be finished", job_id=note["job_id"], code=error.code, reason=error.message)
