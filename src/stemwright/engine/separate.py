@@ -20,7 +20,6 @@ from stemwright.drums.frames import DrumNetwork
 from stemwright.engine import drum_chart, loading, naming, output
 from stemwright.engine.ahead import ahead
 from stemwright.engine.drum_names import STEM, no_stem
-from stemwright.engine.memory import give_back
 from stemwright.engine.mixing import StemMixer
 from stemwright.engine.receipt import (
     PIPELINE,
@@ -35,6 +34,7 @@ from stemwright.engine.render import Measured, Meter, Names, Renderer, Rendering
 from stemwright.engine.scan import Scan, scanning, song_blocks
 from stemwright.engine.spool import Spool
 from stemwright.errors import NoDrumStemError, OptionError, OutOfMemoryError, OutputExistsError, as_output_error
+from stemwright.memory import give_back
 from stemwright.separators import catalogue
 from stemwright.types import Notice
 

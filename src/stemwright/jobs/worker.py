@@ -125,8 +125,7 @@ class Worker:
         """
         if preview:
             by = preview_by(await asyncio.to_thread(lasting, self.runs.model_speed, QUICK))
-            draft = {"model": by, "stems": None, "transcribe": False}
-            song = song | {"model": by, "options": song["options"] | draft}
+            song = song | {"model": by, "options": song["options"] | {"model": by, "stems": None, "transcribe": False}}
         key = self.key(song, model=song["model"])
         found = await asyncio.to_thread(lasting, self.runs.find, song["owner"], key)
         if found is None:

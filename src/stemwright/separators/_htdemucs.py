@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
+from stemwright.memory import give_back
 from stemwright.separators import _demucs_device as device_
 from stemwright.separators._htdemucs_graph import BINS, build
 from stemwright.separators._stft import Spectrum, Stft, in_threads
@@ -66,6 +67,7 @@ class HTDemucs:
             return open_network(model, threads=threads)
 
         self._networks = device_.or_out_of_memory(lambda: [opened(member) for member in members], self.device)
+        give_back()  # the weights that the graphs were made of: 180 MB each
 
     def separate(self, chunks: npt.NDArray[np.float32], /) -> npt.NDArray[np.float32]:
         """Split chunks of a mix into stems.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -30,15 +30,16 @@ class GraphWriter:
     """Collects the nodes of a graph, in the order in which they run."""
 
     _nodes: list[bytes] = field(default_factory=list)
-    _constants: list[bytes] = field(default_factory=list)
+    _constants: list[tuple[bytes, npt.NDArray[Any]]] = field(default_factory=list)  # head of the message, values
 
     def constant(self, values: npt.NDArray[np.float32] | npt.NDArray[np.int64]) -> str:
         """Add a constant; its name."""
         name = f"c{len(self._constants)}"
         kind = _FLOAT if values.dtype == np.float32 else _INT64
-        raw = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
-        dims = b"".join(_whole(1, size) for size in values.shape)
-        self._constants.append(dims + _whole(2, kind) + _text(8, name) + _block(9, raw))
+        raw = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"), copy=False)
+        head = b"".join(_whole(1, size) for size in values.shape) + _whole(2, kind) + _text(8, name)
+        head += _key(9, 2) + _varint(raw.nbytes)
+        self._constants.append((head, raw))
         return name
 
     def node(self, kind: str, inputs: Sequence[str], **attributes: Attribute) -> str:
@@ -52,14 +53,17 @@ class GraphWriter:
 
     def model(self, *, inputs: dict[str, Shape], outputs: dict[str, Shape]) -> bytes:
         """The whole model; `inputs` are those named as such in nodes, `outputs` are names of nodes. All are float32."""
-        graph = b"".join(_block(1, node) for node in self._nodes) + _text(2, "stemwright")
-        graph += b"".join(_block(5, constant) for constant in self._constants)
-        graph += b"".join(_block(11, _value(name, shape)) for name, shape in inputs.items())
-        graph += b"".join(_block(12, _value(name, shape)) for name, shape in outputs.items())
+        pieces: list[bytes | memoryview] = [_block(1, node) for node in self._nodes]
+        pieces.append(_text(2, "stemwright"))
+        for head, values in self._constants:
+            pieces += [_key(5, 2), _varint(len(head) + values.nbytes), head, values.reshape(-1).view(np.uint8).data]
+        pieces += [_block(11, _value(name, shape)) for name, shape in inputs.items()]
+        pieces += [_block(12, _value(name, shape)) for name, shape in outputs.items()]
         opsets = b"".join(
             _block(8, _text(1, domain) + _whole(2, version)) for domain, version in (("", _OPSET), (_FUSED, 1))
         )
-        return _whole(1, _IR_VERSION) + _text(2, "stemwright") + _block(7, graph) + opsets
+        begin = _whole(1, _IR_VERSION) + _text(2, "stemwright") + _key(7, 2) + _varint(sum(map(len, pieces)))
+        return b"".join((begin, *pieces, opsets))  # copied once: the weights of a network are hundreds of megabytes
 
 
 def _attribute(name: str, value: Attribute) -> bytes:

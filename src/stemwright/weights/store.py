@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -109,7 +110,7 @@ def check(folder: Path, names: Sequence[str]) -> None:
     try:
         known = read_json(folder / DIGESTS)
         for name in names:
-            if name in known and known[name] != _sha256(folder / name):
+            if name in known and known[name] != sha256_of(folder / name):
                 raise WeightsError(f"{folder / name} has changed since it was downloaded: fetch it --again")
     except FileNotFoundError:
         if (folder / DIGESTS).is_symlink() or not folder.is_dir():
@@ -164,7 +165,7 @@ def _place(remote: Remote, part: Path, folder: Path) -> Path:
     for name in remote.files:
         (fresh / name).chmod(0o644)
         sync(fresh / name)
-    digests = {name: _sha256(fresh / name) for name in remote.files}
+    digests = {name: sha256_of(fresh / name) for name in remote.files}
     (fresh / DIGESTS).write_text(json.dumps(digests, indent=2), encoding="utf-8")
     sync(fresh / DIGESTS)
     sync(fresh)
@@ -187,7 +188,14 @@ def _sweep(place: Path) -> None:
             old.rename(folder)
 
 
-def _sha256(path: Path) -> Digest:
+def sha256_of(path: Path) -> Digest:
+    """The SHA-256 of a file; computed once a process for a file that stays as it is. Raises OSError."""
+    facts = path.stat()
+    return _digest_of(path, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino)
+
+
+@functools.lru_cache(maxsize=64)
+def _digest_of(path: Path, *_facts: int) -> Digest:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from stemwright.engine.ahead import ahead
-from stemwright.engine.memory import give_back
 from stemwright.engine.receipt import PIPELINE, NodeRecord
 from stemwright.engine.trees.blend import blend, rest
 from stemwright.engine.trees.progress import Shares
 from stemwright.engine.trees.sound import Sound
 from stemwright.engine.unmix import Unmixer
 from stemwright.errors import OutOfMemoryError
+from stemwright.memory import give_back
 from stemwright.strategies.plan import Blend, Rest, Run, digest_of, make_plan, needed, sources
 from stemwright.types import Notice
 
