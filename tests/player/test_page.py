@@ -167,7 +167,7 @@ def test_any_way_is_found_by_its_name_or_its_stems(page: Page, folder: Path) -> 
     page.goto("/add")
     page.get_by_test_id("files").set_input_files(song)
     ways = page.get_by_role("radiogroup", name="How fine?").get_by_role("radio")
-    expect(ways).to_have_count(4)
+    expect(ways).to_have_count(5)
     page.get_by_role("button", name="Karaoke, drums only, and every model").click()
     search = page.get_by_label("Search ways")
     search.fill("piano guitar")
@@ -176,7 +176,7 @@ def test_any_way_is_found_by_its_name_or_its_stems(page: Page, folder: Path) -> 
     search.fill("theremin")
     expect(page.get_by_text("No way like that.")).to_be_visible()
     page.get_by_role("button", name="Fewer ways").click()
-    expect(ways).to_have_count(4)
+    expect(ways).to_have_count(5)
 
 
 def test_midi_goes_to_a_song_of_the_library(page: Page, ready: str, folder: Path) -> None:
