@@ -220,7 +220,7 @@ def test_yaml_with_objects_of_python_is_refused(repo: Path, tmp_path: Path) -> N
     (tmp_path / "tiny_bs.yaml").write_text(
         f"{text}\nevil: !!python/object/apply:os.system ['touch {tmp_path}/owned']\n"
     )
-    with pytest.raises(errors.WeightsError, match=r"os\.system"):
+    with pytest.raises(errors.WeightsError, match=r"tiny_bs\.yaml cannot be used: not YAML"):
         load("tiny_bs.ckpt", tmp_path)
     assert not (tmp_path / "owned").exists()
 

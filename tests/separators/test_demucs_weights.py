@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
@@ -407,6 +408,10 @@ def test_kill_9_in_the_middle_of_a_download_leaves_nothing_to_trust(hub_files: P
         process = subprocess.Popen([sys.executable, "-c", ASK], env=environment_of(endpoint, tmp_path))
         try:
             assert HoldingHub.sent.wait(60)
+            deadline = time.monotonic() + 60
+            while not any(path.stat().st_size for path in tmp_path.rglob("*.part")):
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
         finally:
             process.kill()
             process.wait()
