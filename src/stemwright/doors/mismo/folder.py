@@ -118,6 +118,8 @@ def _facts(folder: Path) -> dict[str, Any] | None:
     try:
         if not (stat.S_ISDIR(folder.lstat().st_mode) and is_mine(folder.stat())):
             return None
+        if not is_regular(folder / "stems.json"):  # a link is not ours
+            return None
         facts = read_json(folder / "stems.json", most=_LARGEST)
     except (OSError, ValueError):
         return None
