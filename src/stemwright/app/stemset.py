@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from typing import TYPE_CHECKING, Final
@@ -17,6 +18,7 @@ from stemwright.doors.stemset.config import ConfigFileError, DoorConfig, Stemset
 from stemwright.doors.stemset.worker import WorkerRules
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from stemwright.app.settings import Settings
@@ -31,15 +33,9 @@ def load_stemset(path: Path, settings: Settings, *, found: bool = False) -> Stem
 
     Raises `ConfigFileError`, which names all variables that are missing at once, `UntrustedFileError`.
     """
-    try:
+    with _told_as_ours(path):
         tree, twice = parse(path, found=found)
         whole = substitute(tree, environ=_beside(path, found=found) | dict(os.environ))
-    except ForeignFileError as error:
-        raise _untrusted(error) from error
-    except OSError as error:
-        raise ConfigFileError(f"{error.filename or path}: {error.strerror or 'it cannot be read'}") from error
-    except ValueError as error:
-        raise ConfigFileError(f"{path}: {error}") from error
     faults = list(twice)
     if whole.missing:
         faults.append(f"{path}: variables that are not set, here or in .env: {', '.join(whole.missing)}")
@@ -109,20 +105,27 @@ def door_config(settings: Settings) -> DoorConfig:
     )
 
 
+@contextlib.contextmanager
+def _told_as_ours(path: Path) -> Iterator[None]:
+    """Say which file cannot be read or makes no sense. Raises `ConfigFileError`, `UntrustedFileError`."""
+    try:
+        yield
+    except ForeignFileError as error:
+        raise _untrusted(error) from error
+    except OSError as error:
+        raise ConfigFileError(f"{error.filename or path}: {error.strerror or 'it cannot be read'}") from error
+    except ValueError as error:
+        raise ConfigFileError(f"{path}: {error}") from error
+
+
 def _bypass(settings: Settings) -> bool | None:
     """What the settings say of signing in, else the file `.env`; None where neither does. Raises `ConfigFileError`."""
     own = settings.stemset
     if own.bypass_auth is not None or own.config is None:
         return own.bypass_auth
     path = own.config.parent / ".env"
-    try:
+    with _told_as_ours(path):
         said = _beside(own.config).get(_BYPASS) or None
-    except ForeignFileError as error:
-        raise _untrusted(error) from error
-    except OSError as error:
-        raise ConfigFileError(f"{path}: {error.strerror or 'it cannot be read'}") from error
-    except ValueError as error:
-        raise ConfigFileError(f"{path}: {error}") from error
     try:
         return TypeAdapter(bool | None).validate_python(said)
     except ValidationError:
