@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--songs", type=Path, action="append", metavar="DIR", help="folders of multitracks")
     parser.add_argument("--seconds", type=int, default=60, help="of each song, those with most voice (60)")
     parser.add_argument("--ways", nargs="+", choices=[*WAYS], default=[*WAYS], metavar="NAME")
-    parser.add_argument("--extra", nargs="*", default=[], metavar="OPTION", help="more options of `separate`")
+    parser.add_argument("--extra", nargs=argparse.REMAINDER, default=[], help="options of `separate`; the last of ours")
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     about = machine.describe(load=machine.load_average())
@@ -127,7 +127,7 @@ def markdown(
         lines += [f"## {name}: {count}, {seconds} s each at most", "", f"| way | {' | '.join(STEMS)} |"]
         lines += ["|---" * (1 + len(STEMS)) + "|"]
         for way, scores in ways.items():
-            cells = (f"{scores[stem]:.1f}" if stem in scores else "" for stem in STEMS)
+            cells = (f"{scores[stem]:.2f}" if stem in scores else "" for stem in STEMS)
             lines.append(f"| `{way}` | {' | '.join(cells)} |")
         lines.append("")
     lines += [

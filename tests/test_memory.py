@@ -22,7 +22,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 MB = 1_000_000
 MINUTE = 60
 LOOP = 30  # seconds
-NEEDED = 12 << 30  # bytes on disk for an hour: the song, four stems as float32, four as 16-bit WAV
+NEEDED = 6 << 30  # bytes on disk for half an hour: the song, four stems as float32, four as 16-bit WAV
+NOISE = 1.25  # the more chunks, the more often all threads hold much at once; a stem that is kept whole is a factor 1.9
 
 
 @pytest.fixture
@@ -56,11 +57,11 @@ def peak(folder: Path, *options: str | Path, seconds: int, rate: int = 44_100) -
 
 
 @pytest.mark.slow
-def test_an_hour_takes_no_more_memory_than_ten_minutes(folder: Path) -> None:
+def test_half_an_hour_takes_no_more_memory_than_five_minutes(folder: Path) -> None:
     if shutil.disk_usage(folder).free < NEEDED:
-        pytest.skip(f"an hour of stems needs {NEEDED >> 30} GB of disk for a while")
-    short, long = (peak(folder, "--model", "sketch", seconds=minutes * MINUTE) for minutes in (10, 60))
-    assert long <= 1.1 * short, f"{short / MB:.0f} MB for 10 minutes, {long / MB:.0f} MB for 60"
+        pytest.skip(f"half an hour of stems needs {NEEDED >> 30} GB of disk for a while")
+    short, long = (peak(folder, "--model", "sketch", seconds=minutes * MINUTE) for minutes in (5, 30))
+    assert long <= NOISE * short, f"{short / MB:.0f} MB for 5 minutes, {long / MB:.0f} MB for 30"
 
 
 @pytest.mark.slow

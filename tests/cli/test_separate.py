@@ -78,6 +78,7 @@ def test_folder_keeps_its_tree_goes_on_after_a_failure_and_ends_with_a_table(tmp
     ("arguments", "code"),
     [
         (["--model", "htdemics"], "unknown_model"),
+        (["--model", "quick"], "quick is a strategy: use --strategy quick"),
         (["--format", "doc"], "bad_option"),
         (["--stems", "trumpet", "--model", "sketch"], "unknown_stem"),
         (["--overlap", "1.5"], "bad_option"),

@@ -223,7 +223,7 @@ def _options(  # noqa: PLR0913
     except OptionError as error:
         raise OptionError(f"{error.message}, {', '.join(_STEM_MP4)}") from error
     return SeparateOptions(
-        **_strategy(strategy, repo, budget=settings.strategy_cache),
+        **_strategy(strategy, repo, model=model, budget=settings.strategy_cache),
         model=model,
         repo=repo,
         format=form,
@@ -237,13 +237,23 @@ def _options(  # noqa: PLR0913
     )
 
 
-def _strategy(reference: str | None, repo: Path | None, *, budget: int) -> dict[str, Any]:
-    """The options that a strategy needs. Raises `UnknownStrategyError`, `StrategyError`."""
+def _strategy(reference: str | None, repo: Path | None, *, model: str, budget: int) -> dict[str, Any]:
+    """The options that a strategy needs.
+
+    Raises `UnknownStrategyError`, `StrategyError`, and `UnknownModelError` for a strategy that is given as `model`.
+    """
     from stemwright.engine.trees.intermediates import Intermediates
-    from stemwright.strategies.find import find_strategy
+    from stemwright.errors import UnknownModelError
+    from stemwright.separators import catalogue
+    from stemwright.strategies.find import find_strategy, is_strategy
     from stemwright.weights.config import current
 
     if reference is None:
+        if is_strategy(model, repo=repo):
+            try:
+                catalogue.find_model(model, repo=repo)
+            except UnknownModelError:
+                raise UnknownModelError(f"{model} is a strategy: use --strategy {model}") from None
         return {}
     kept = Intermediates(current().cache / "strategies", budget=budget)
     return {"strategy": find_strategy(reference, repo=repo), "intermediates": kept}

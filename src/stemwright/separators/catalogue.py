@@ -70,15 +70,21 @@ def find_model(name: str, *, repo: Path | None = None) -> tuple[Family, ModelInf
                 )
     if named:
         return named[0]
-    names = sorted(info.name for _, info in models)
-    close = difflib.get_close_matches(name, names)
+    close = difflib.get_close_matches(name, [info.name for _, info in models])
     place = f" (nor in {repo})" if repo else ""
-    hint = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(names)}"
+    hint = f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(_some(models))}"
     here = _OTHERS in wrong or any(info.family == _OTHERS for _, info in models)
     if name.endswith(_OTHERS_FILES) and not here:
         hint = f"models that are called by such files' names need {_OTHERS}, which is not here (docs/models.md)"
     hint = "; ".join([hint, *wrong.values()])
     raise UnknownModelError(f"there is no model {name!r}{place}; {hint}")
+
+
+def _some(models: list[tuple[Family, ModelInfo]]) -> list[str]:
+    """The names that a message can hold: all but those of `audio-separator`, of which there are 150."""
+    some = sorted(info.name for family, info in models if family.name != _OTHERS)
+    rest = len(models) - len(some)
+    return [*some, f"and {rest} of {_OTHERS} (`stemwright models --all`)"] if rest else some
 
 
 def at_path(model: str, *, repo: Path | None) -> tuple[str, Path | None]:
