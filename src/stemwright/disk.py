@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import grp
+import hashlib
 import json
 import os
 import pwd
@@ -97,6 +98,12 @@ def read_json(path: Path | str, *, at: int | None = None, most: int = SMALL) -> 
         return json.loads(read_small(path, at=at, most=most))
     except RecursionError as error:
         raise ValueError(f"{path}: nested too deeply") from error
+
+
+def sha256_of(path: Path | str) -> str:
+    """The SHA-256 of a regular file's bytes, in hexadecimal. Raises OSError as `open_regular`."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def open_folder(path: Path | str, *, at: int | None = None, own_links: bool = False) -> int:

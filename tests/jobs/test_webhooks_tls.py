@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import subprocess
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
+from certificates import make_certificate
 from jobs.receivers import Receiver, listening
 from needs import needs
 from stemwright.jobs.webhooks import Outcome, Sender
@@ -25,15 +26,7 @@ pytestmark = needs("openssl")  # makes certificates
 def certificate(tmp_path: Path) -> Callable[[str], Path]:
     """Makes a PEM file with a key and its self-signed certificate for a name such as `DNS:a.example`."""
 
-    def make(name: str) -> Path:
-        key, file, both = (tmp_path / part for part in ("key.pem", "cert.pem", "both.pem"))
-        words = f"req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:P-256 -days 2 -keyout {key} -out {file}"
-        names = ["-subj", "/CN=for tests", "-addext", f"subjectAltName={name}"]
-        subprocess.run(["openssl", *words.split(), *names], check=True, capture_output=True)
-        both.write_text(key.read_text() + file.read_text())
-        return both
-
-    return make
+    return partial(make_certificate, tmp_path)
 
 
 def send(url: str, *, trusting: Path | None) -> Outcome:

@@ -248,10 +248,13 @@ def test_weights_that_change_change_the_key(tmp_path: Path) -> None:
     assert before != repo_state(tmp_path)
 
 
-def test_stems_of_an_older_pipeline_are_not_those_that_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = pipeline_of(None)
+def test_stems_of_an_older_pipeline_or_another_precision_are_not_those_that_are_wanted(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = pipeline_of(desk.config)
+    assert pipeline_of(replace(desk.config, device="cuda/half")) != pipeline_of(replace(desk.config, device="cuda"))
     monkeypatch.setattr("stemwright.jobs.worker.PIPELINE", -1)
-    assert pipeline_of(None) != before
+    assert pipeline_of(desk.config) != before
 
 
 def test_disk_without_room_for_the_work_is_told_as_that(desk: Desk, disk: Callable[[str], Path]) -> None:

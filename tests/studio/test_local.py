@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sounds import sound, write_wav
+from stemwright.disk import sha256_of
 from stemwright.errors import DiskFullError, InputError, JobNotFoundError, TooLargeError
 from stemwright.jobs.options import JobOptions
-from stemwright.jobs.worker import file_digest
 from stemwright.library.tables import Song
 from stemwright.studio import local, songs
 from stemwright.studio.local import opened, submit_local
@@ -125,7 +125,7 @@ def test_file_is_copied_once_and_known_again_until_it_changes(
     path = library / "album" / "song.wav"
     with opened(path, roots=[library]) as found:
         first, digest = submit_local(studio, found, WISH, owner=ME)
-    assert digest == file_digest(path)
+    assert digest == sha256_of(path)
     [song] = songs.list_songs(studio, owner=ME, search=None, sort="title", limit=9, offset=0)[0]
     assert (song["id"], song["file_name"]) == (first["song_id"], "song.wav")
     with monkeypatch.context() as patch:
@@ -137,7 +137,7 @@ def test_file_is_copied_once_and_known_again_until_it_changes(
     with opened(path, roots=[library]) as found:
         again, changed = submit_local(studio, found, WISH, owner=ME)
     assert again["song_id"] != first["song_id"]
-    assert changed == file_digest(path) != digest
+    assert changed == sha256_of(path) != digest
     assert list(studio.incoming.iterdir()) == []
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import select, text, update
 
 from sounds import sound, write_wav
 from stemwright.audio.decode import DecodeLimits
+from stemwright.disk import sha256_of
 from stemwright.errors import (
     ConflictError,
     DiskFullError,
@@ -24,7 +25,7 @@ from stemwright.jobs.engine import EnginePool
 from stemwright.jobs.options import JobOptions
 from stemwright.jobs.queue import Queue, prepare_jobs
 from stemwright.jobs.runs import separation_key
-from stemwright.jobs.worker import file_digest, pipeline_of
+from stemwright.jobs.worker import pipeline_of
 from stemwright.library.database import Database
 from stemwright.library.tables import Job, Run, Separation, Song
 from stemwright.storage.objects import ObjectStore
@@ -68,7 +69,7 @@ def studio(tmp_path: Path) -> Iterator[Studio]:
 def upload(studio: Studio, *, seed: int = 0, name: str = "Träumerei.wav") -> Upload:
     path = studio.incoming / f"upload-{time.monotonic_ns()}"
     write_wav(path, sound("song", seconds=1, seed=seed))
-    return Upload(path=path, name=name, digest=file_digest(path), size_bytes=path.stat().st_size)
+    return Upload(path=path, name=name, digest=sha256_of(path), size_bytes=path.stat().st_size)
 
 
 def wish(*, idempotency_key: str | None = None, **options: object) -> Wish:
@@ -207,7 +208,7 @@ def _separated(studio: Studio, song_id: str, model: str) -> str:
         song = session.get_one(Song, song_id)
         song.pcm_digest, song.analysis = "p" * 64, {"tempo": None, "key": None}
         options = run_options(JobOptions(), studio=studio)
-        key = separation_key(pcm_digest="p" * 64, model=model, options=options, pipeline=pipeline_of(None))
+        key = separation_key(pcm_digest="p" * 64, model=model, options=options, pipeline=pipeline_of(studio.config))
         separation = Separation(
             id=model,
             owner=ME,

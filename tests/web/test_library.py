@@ -106,6 +106,8 @@ def test_song_is_renamed_and_found_by_its_new_name(server: Server, tmp_path: Pat
         ({"title": ""}, "title"),
         ({"title": "x" * 301}, "title"),
         ({"title": "a\nb"}, "title"),
+        ({"title": "a\x9b31mb"}, "title"),
+        ({"artist": "a\u2028b"}, "artist"),
         ({"title": "a\x00b"}, "title"),
         ({"title": 5}, "title"),
         ({"artist": ["x"]}, "artist"),

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from certificates import make_certificate
+from jobs.receivers import Receiver, listening
+from needs import needs
 from stemwright import errors
 from stemwright.weights.config import Config, current
 from stemwright.weights.download import Wanted, download
@@ -172,6 +175,21 @@ def test_redirects_are_followed_but_not_to_what_is_not_https(publisher: Publishe
     for path in ("/bad", "/file"):
         with pytest.raises(errors.ModelUnavailableError):
             download(Wanted(url=f"{publisher.url}{path}", sha256=DIGEST), part, config=current())
+
+
+@needs("openssl")
+@pytest.mark.parametrize(("name", "trusted"), [("DNS:localhost", False), ("DNS:weights.test", True)])
+def test_who_has_no_certificate_of_the_host_is_not_asked_whatever_its_address(
+    part: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, trusted: bool
+) -> None:
+    certificate = make_certificate(tmp_path, name)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with listening(Receiver(), certificate=certificate) as server:
+        wanted = Wanted(url=server.url(host="localhost", scheme="https"))
+        with pytest.raises(errors.ModelUnavailableError, match="certificate"):
+            download(wanted, part, config=current())
+    assert not server.got
 
 
 def test_mirror_is_asked_in_the_place_of_the_publisher(publisher: Publisher, part: Path) -> None:

@@ -121,11 +121,12 @@ class _Process:
     def _made(self, song: Path, on_progress: OnProgress) -> SongResult:
         import asyncio
 
-        from stemwright.doors.stemset.media import Source, describe, digest_of
+        from stemwright.disk import sha256_of
+        from stemwright.doors.stemset.media import Source, describe
         from stemwright.errors import InputError
 
         try:
-            digest = digest_of(song)
+            digest = sha256_of(song)
         except OSError as error:
             raise InputError(f"{song.name} cannot be read: {error.strerror}") from error
         there = self.media.of_digest(self._profile.name, digest)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
 import shutil
 import signal
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from stemwright.disk import ForeignLinkError, empty, open_folder, open_regular, read_small, sync
+from stemwright.disk import ForeignLinkError, empty, open_folder, read_small, sha256_of, sync
 from stemwright.engine import journal
 from stemwright.engine.receipt import FileRecord, Receipt
 from stemwright.errors import DiskFullError, OutputError, OutputExistsError
@@ -287,7 +286,8 @@ def stale_beside(root: Path, receipt: PurePosixPath, names: Collection[PurePosix
 def records(files: Mapping[PurePosixPath, Path]) -> tuple[FileRecord, ...]:
     """What a receipt says of files that are no stems, by the names that they will have. Raises OSError."""
     return tuple(
-        FileRecord(file=str(name), size_bytes=path.stat().st_size, digest=_digest(path)) for name, path in files.items()
+        FileRecord(file=str(name), size_bytes=path.stat().st_size, digest=sha256_of(path))
+        for name, path in files.items()
     )
 
 
@@ -302,14 +302,9 @@ def _is_untouched(receipt: Receipt, root: Path, name: str) -> bool:
         size = (root / name).stat().st_size
         if known is None:
             return True
-        return size == known.size_bytes and (known.digest is None or known.digest == _digest(root / name))
+        return size == known.size_bytes and (known.digest is None or known.digest == sha256_of(root / name))
     except OSError:
         return False
-
-
-def _digest(path: Path) -> Digest:
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_links_below(root: Path, name: PurePosixPath) -> None:

@@ -36,6 +36,7 @@ from stemwright.engine.spool import Spool
 from stemwright.errors import NoDrumStemError, OptionError, OutOfMemoryError, OutputExistsError, as_output_error
 from stemwright.memory import give_back
 from stemwright.separators import catalogue
+from stemwright.separators.protocol import is_half
 from stemwright.types import Notice
 
 if TYPE_CHECKING:
@@ -240,6 +241,7 @@ class Engine:
             "input": found.digest,
             "tags": [sorted(tags.text.items()), hashlib.sha256(tags.cover.data).hexdigest() if tags.cover else None],
             "model": [info.family, info.name, splitter.digest],
+            "half": is_half(self.options.device),
             "settings": self._settings(splitter, names.stems, found.shape.sample_rate).model_dump(mode="json"),
             "files": sorted(map(str, names.all())),
             "drums": [drum_chart.VERSION, self._drums.digest] if self._drums else None,

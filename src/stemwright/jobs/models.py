@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from stemwright.engine.drum_names import STEM, no_stem
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from stemwright.separators.protocol import ModelInfo
     from stemwright.strategies.tree import Strategy
 
+log = logging.getLogger("stemwright.jobs")
 BEST: Final = "htdemucs"
 DRAFT: Final = "sketch"
 QUICK: Final = "quick"  # the strategy that makes drafts with a better voice
@@ -29,7 +31,8 @@ def resolve(name: str, *, repo: Path | None) -> str:
         return name
     try:
         family, info = catalogue.find_model(BEST, repo=repo)
-    except Exception:  # noqa: BLE001  (a family of a third party may fail in any way)
+    except Exception as error:  # noqa: BLE001  (a family of a third party may fail in any way)
+        log.warning("auto is the draft: %s cannot be found", BEST, extra={"error": str(error)[:300]})
         return DRAFT
     return DRAFT if family.availability(info.name, repo=repo) == "missing" else BEST
 

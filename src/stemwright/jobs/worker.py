@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import hashlib
 import logging
 import math
 import random
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 from sqlalchemy.exc import DBAPIError
 
 from stemwright import __version__, points
+from stemwright.disk import sha256_of
 from stemwright.engine.drum_names import STEM, no_stem
 from stemwright.engine.receipt import PIPELINE
 from stemwright.errors import (
@@ -33,6 +33,7 @@ from stemwright.jobs.models import QUICK, preview_by, resolve
 from stemwright.jobs.options import AudioFormat
 from stemwright.jobs.runs import Runs, lasting, separates, separation_key
 from stemwright.library.tables import new_id
+from stemwright.separators.protocol import is_half
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,7 +226,7 @@ class Worker:
 
     def key(self, song: dict[str, Any], *, model: str) -> str:
         """The key of a song's separation by a model."""
-        pipeline = pipeline_of(self.config.repo)
+        pipeline = pipeline_of(self.config)
         return separation_key(pcm_digest=song["pcm_digest"], model=model, options=song["options"], pipeline=pipeline)
 
     async def _call(
@@ -270,7 +271,7 @@ class Worker:
                 break
             key = f"{place}/{path.name}"
             size = self._store.put_file(path, key)
-            files.append({"name": path.name, "object_key": key, "size_bytes": size, "digest": file_digest(path)})
+            files.append({"name": path.name, "object_key": key, "size_bytes": size, "digest": sha256_of(path)})
         return files
 
     def tidy(self, run_id: str, owner: str) -> None:
@@ -377,15 +378,9 @@ class _Remaining:
         return stage, percent, remaining
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def pipeline_of(repo: Path | None) -> str:
-    """What else changes stems: this version, and the folder of weights."""
-    return f"{__version__} {PIPELINE} {repo_state(repo)}"
+def pipeline_of(config: JobsConfig) -> str:
+    """What else changes stems: this version, the precision, and the folder of weights."""
+    return f"{__version__} {PIPELINE} {'half' * is_half(config.device)} {repo_state(config.repo)}"
 
 
 def repo_state(repo: Path | None) -> str:

@@ -10,9 +10,10 @@ import platform
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from stemwright import errors
+from stemwright.separators.protocol import HALF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,8 +38,6 @@ _OUT_OF_MEMORY = (
     "bad_alloc",
     "failed to allocate memory",
 )
-
-_HALF: Final = "/half"
 
 _T = TypeVar("_T")
 
@@ -73,7 +72,7 @@ def _has_gpu() -> bool:
 
 def _split(device: str) -> tuple[str, str]:
     """The device as torch calls it, and `/half` or nothing."""
-    name, half, rest = device.partition(_HALF)
+    name, half, rest = device.partition(HALF)
     return (device, "") if rest else (name, half)
 
 
@@ -84,7 +83,7 @@ def _resolve(asked: str) -> str:
         asked = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if not (match := re.fullmatch(r"cpu|mps|cuda(?::(\d+))?", asked)):
         raise errors.OptionError(
-            f"there is no kind of device {asked!r}: use auto, cpu, cuda, cuda:N or mps, with {_HALF} for half precision"
+            f"there is no kind of device {asked!r}: use auto, cpu, cuda, cuda:N or mps, with {HALF} for half precision"
         )
     if asked == "mps" and not torch.backends.mps.is_available():
         raise errors.DeviceUnavailableError("this machine has no device mps (Apple's GPU), or its torch cannot use it")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from stemwright.disk import sha256_of
 from stemwright.errors import ModelUnavailableError, UnknownModelError, WeightsError
 from stemwright.separators import _audio_separator_models as models_
 from stemwright.separators._audio_separator_process import give_back, take
@@ -136,8 +137,7 @@ def _info(name: str, repo: Path | None, stems: tuple[str, ...]) -> ModelInfo:
 def _digest(files: models_.Files, data: dict[str, Any]) -> Digest:
     """SHA-256 over weights and what their data say; it does not depend on where they are. Raises `WeightsError`."""
     try:
-        with files.weights.open("rb") as file:
-            weights = hashlib.file_digest(file, "sha256").digest()
+        weights = sha256_of(files.weights)
     except OSError as error:
         raise WeightsError(f"{files.weights} cannot be read: {error.strerror}") from error
-    return hashlib.sha256(weights + json.dumps(data, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256((weights + json.dumps(data, sort_keys=True)).encode()).hexdigest()

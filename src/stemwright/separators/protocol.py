@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,6 +16,18 @@ if TYPE_CHECKING:
     from stemwright.weights.publishers import Publisher, Statement
 
 Availability: TypeAlias = Literal["ready", "download", "missing"]
+
+
+HALF: Final = "/half"
+
+
+def is_half(device: str) -> bool:
+    """Whether a device is asked to compute in float16: its stems are others than those in float32.
+
+    >>> is_half("cuda:0/half"), is_half("cuda:0")
+    (True, False)
+    """
+    return device.endswith(HALF)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
+from stemwright.disk import sha256_of
 from stemwright.errors import (
     DeviceUnavailableError,
     ModelUnavailableError,
@@ -308,8 +309,7 @@ def _digest(prefix: Path) -> Digest:
     total = hashlib.sha256()
     for suffix in ("index", "data-00000-of-00001"):
         try:
-            with prefix.with_name(f"{prefix.name}.{suffix}").open("rb") as file:
-                total.update(hashlib.file_digest(file, "sha256").digest())
+            total.update(sha256_of(prefix.with_name(f"{prefix.name}.{suffix}")).encode())
         except OSError as error:
             raise WeightsError(f"{prefix} cannot be read: {error.strerror}") from error
     return total.hexdigest()

@@ -12,10 +12,10 @@ from weakref import WeakValueDictionary
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
+from stemwright.disk import sha256_of
 from stemwright.engine.drum_names import PARTS
 from stemwright.engine.naming import safe_name
 from stemwright.errors import ConflictError, JobNotFoundError, NoChartError, UnknownStemError
-from stemwright.jobs.worker import file_digest
 from stemwright.library.tables import File, Separation, Song, new_id
 from stemwright.studio.aside import aside_to_its_end
 from stemwright.studio.making import Bench, bench
@@ -280,7 +280,7 @@ def _gone() -> Served:
 def _keep(studio: Studio, stems: Stems, path: Path) -> None:
     """Store a file that was made, then its row; if another replica was quicker, or the song has gone, nothing."""
     separation = stems.separation
-    digest = file_digest(path)
+    digest = sha256_of(path)
     key = f"{separation.owner}/separations/{separation.id}/{digest[:16]}-{path.name}"
     size = studio.store.put_file(path, key)
     row = File(

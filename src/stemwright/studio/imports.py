@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from stemwright.disk import sha256_of
 from stemwright.engine.naming import safe_name
 from stemwright.errors import ConflictError, JobNotFoundError, NotAudioError, OptionError, TooLargeError
 from stemwright.jobs import sweep
 from stemwright.jobs.options import digest_of
-from stemwright.jobs.worker import file_digest
 from stemwright.library.tables import File, Separation, Song, new_id
 from stemwright.studio.aside import aside_to_its_end
 from stemwright.studio.files import Served
@@ -116,7 +116,7 @@ def _save(
                 name=path.name,
                 object_key=key,
                 size_bytes=size,
-                digest=file_digest(path),
+                digest=sha256_of(path),
             )
         )
     receipt = made["receipt"]

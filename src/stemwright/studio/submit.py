@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from stemwright.studio.studio import Studio
+
+_TRIES: Final = 5  # of a transaction that others are in the way of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,15 +135,18 @@ def submit_song(studio: Studio, song_id: str, wish: Wish, *, owner: str) -> tupl
 def _submit(studio: Studio, wish: Wish, request: str, *, owner: str, song: Any) -> tuple[dict[str, Any], bool]:
     """Song, run and job in one transaction; again when somebody made the same at the same moment."""
     studio.queue.warm()  # before the transaction: it may have tables to make
-    for _ in range(5):
-        with contextlib.suppress(IntegrityError, StaleDataError), studio.db.session() as session:
-            job = _job(session, studio, wish, request, song=song(session), owner=owner)
-            view = view_of(session, job, slots=studio.config.slots)
-            points.reached("row")
-            return view, True
+    for _ in range(_TRIES):
+        try:
+            with studio.db.session() as session:
+                job = _job(session, studio, wish, request, song=song(session), owner=owner)
+                view = view_of(session, job, slots=studio.config.slots)
+                points.reached("row")
+                return view, True
+        except (IntegrityError, StaleDataError) as error:
+            last = error
         if earlier := _repeated(studio, wish, request, owner=owner):
             return earlier, False
-    raise ConflictError("others submit the same song at this very moment; try again")
+    raise last  # others are not to blame each time: it is a fault of ours, and is told as one
 
 
 def _song(session: Session, upload: Upload, key: str, *, owner: str) -> Song:
@@ -215,7 +220,7 @@ def _run(
         if song.analysis and is_measured(song):
             return _new_run(session, studio, wish, options, song=song, key=key, ready=True), True
     elif song.pcm_digest:
-        pipeline = pipeline_of(studio.config.repo)
+        pipeline = pipeline_of(studio.config)
         made = separation_key(pcm_digest=song.pcm_digest, model=options["resolved"], options=options, pipeline=pipeline)
         there = session.scalar(select(Separation).where(Separation.owner == owner, Separation.key == made))
         charted = not options["transcribe"] or (there and there.receipt.get("drums"))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
-Text = Annotated[str, Field(max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$", description="One line.")]
+Text = Annotated[str, Field(max_length=300, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$", description="One line.")]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time", "examples": ["2026-11-21T17:49:32.248Z"]})]
 _EXAMPLE_LINKS: dict[str, Any] = {
     "separation": "019a8c0f2b11f0c2d3e4a5b6c7d8",

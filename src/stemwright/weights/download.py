@@ -6,7 +6,6 @@ It is bounded, and checked by its digest.
 from __future__ import annotations
 
 import errno
-import hashlib
 import http.client
 import json
 import threading
@@ -17,7 +16,7 @@ import urllib.request
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final
 
-from stemwright.disk import read_json
+from stemwright.disk import read_json, sha256_of
 from stemwright.errors import DiskFullError, ModelUnavailableError, OutputError, WeightsError
 from stemwright.weights import clients
 from stemwright.weights.config import HUB
@@ -70,11 +69,11 @@ def download(
 
     try:
         fetch()
-        digest = _digest(part)
+        digest = sha256_of(part)
         if resumed and digest != wanted.sha256:  # what was there before is to blame, or the publisher is
             forget(part)
             fetch()
-            digest = _digest(part)
+            digest = sha256_of(part)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise DiskFullError(f"the disk has no room for {wanted.url}") from error
@@ -248,11 +247,6 @@ def _content_range(text: str) -> tuple[int, int | None]:
 
 def _whole(text: str | None) -> int | None:
     return int(text) if text is not None and text.strip().isdecimal() else None
-
-
-def _digest(path: Path) -> Digest:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def forget(part: Path) -> None:

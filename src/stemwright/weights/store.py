@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, Literal
 
+from stemwright import disk
 from stemwright.disk import is_safe, read_json, remove_mine, sync
 from stemwright.errors import ModelUnavailableError, OutputError, StemwrightError, WeightsError
 from stemwright.weights import lock
@@ -196,8 +197,7 @@ def sha256_of(path: Path) -> Digest:
 
 @functools.lru_cache(maxsize=64)
 def _digest_of(path: Path, *_facts: int) -> Digest:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return disk.sha256_of(path)
 
 
 @contextlib.contextmanager

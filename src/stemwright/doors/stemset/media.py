@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -127,12 +126,6 @@ def output_name(source: Source) -> str:
 def recording_id(profile: str, name: str) -> str:
     """A UUID that is always the same for a recording."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"stemset:{profile}/{name}"))
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file. Raises OSError."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def describe(folder: Path, receipt: Receipt, source: Source) -> Recording:

@@ -40,7 +40,7 @@ class TreeSong:
     ) -> None:
         """`folder` is private to this song; nothing but what it makes is deleted there."""
         self._tree, self._shape, self._folder, self._report = tree, shape, folder, on_progress
-        song = digest_of(["song", PIPELINE, digest, shape.sample_rate, shape.channels, shape.frames])
+        song = digest_of(["song", PIPELINE, tree.half, digest, shape.sample_rate, shape.channels, shape.frames])
         self._plan = make_plan(tree.used, song=song, specs=tree.spec_of, exact=tree.exact)
         self._leaves = {stem: self._plan.leaves[stem] for stem in tree.stems}
         self._all = {*needed(self._plan, tree.stems)}

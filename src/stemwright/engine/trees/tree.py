@@ -10,7 +10,7 @@ from stemwright.engine.splitting import Origin, Settings
 from stemwright.engine.trees.song import TreeSong
 from stemwright.errors import ModelUnavailableError
 from stemwright.separators import catalogue
-from stemwright.separators.protocol import LoadOptions, ModelInfo, ModelSpec
+from stemwright.separators.protocol import LoadOptions, ModelInfo, ModelSpec, is_half
 from stemwright.strategies.check import check, check_slots
 from stemwright.strategies.plan import Run, make_plan, needed, settings_digest
 from stemwright.strategies.tree import pruned, uses
@@ -76,6 +76,11 @@ class Tree:
     def origin(self) -> Origin:
         """Where its models' weights come from: what their catalogue says."""
         return Origin(licence=self.info.licence)
+
+    @property
+    def half(self) -> bool:
+        """Whether its models compute in float16."""
+        return is_half(self._device)
 
     @property
     def device(self) -> str:
