@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 _HEAD = """\
 Made by `make bench` on the machine below; do not edit.
-How quickly the studio answers: [benchmarks/STUDIO.md](../benchmarks/STUDIO.md). How well models separate: [benchmarks/QUALITY.md](../benchmarks/QUALITY.md)."""
+How quickly the studio answers: [benchmarks/STUDIO.md](../benchmarks/STUDIO.md).
+How well models separate: [benchmarks/QUALITY.md](../benchmarks/QUALITY.md)."""
 _READ = """\
 Each row is one whole command, from the shell's point of view: starting Python, loading the weights, decoding,
 separating, encoding. Both commands of a row use the same weights (random ones cost as much as trained ones), the same

@@ -9,7 +9,7 @@ import pytest
 from cli.command import lines, run
 from server import Server, running
 from sounds import read, sound, write_wav
-from stemwright.doors.stemset.media import digest_of
+from stemwright.disk import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +73,7 @@ def test_folder_is_processed_once_and_known_by_its_content(folder: Path) -> None
     first = told(folder, "h4n")
     assert [one["status"] for one in first] == ["done", "skipped", "done"]
     found = made(folder, "h4n")
-    digests = {path.name: digest_of(path) for path in (folder / "input").iterdir()}
+    digests = {path.name: sha256_of(path) for path in (folder / "input").iterdir()}
     assert found.keys() == {f"STE_{number}_{digests[f'STE {number}.wav'][:8]}" for number in ("001", "003")}
     for name, facts in found.items():
         place = folder / "media" / "h4n" / name

@@ -169,11 +169,12 @@ def test_done_before_with_the_same_settings_is_skipped_and_anything_else_is_done
 
 def test_stems_of_half_the_precision_are_not_taken_for_whole_ones(tmp_path: Path, demucs_repo: Path) -> None:
     song = write_wav(tmp_path / "song.wav", sound("noise", seconds=0.5))
-    wanted = {"model": "tiny", "repo": demucs_repo}
-    assert not separate(song, tmp_path / "out", **wanted, device="cpu/half").skipped
-    fine = separate(song, tmp_path / "out", **wanted, device="cpu")
-    assert (fine.skipped, fine.receipt.device) == (False, "cpu")
-    assert separate(song, tmp_path / "out", **wanted, device="cpu").skipped
+    half, whole, again = (
+        separate(song, tmp_path / "out", model="tiny", repo=demucs_repo, device=device)
+        for device in ("cpu/half", "cpu", "cpu")
+    )
+    assert (half.receipt.device, whole.receipt.device) == ("cpu/half", "cpu")
+    assert (half.skipped, whole.skipped, again.skipped) == (False, False, True)
 
 
 def test_same_samples_in_another_container_are_the_same_song(tmp_path: Path) -> None:

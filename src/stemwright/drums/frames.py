@@ -51,7 +51,7 @@ class DrumNetwork:
 
     def __init__(self, weights: Path = BUNDLED) -> None:
         """Load it. Raises `WeightsError` when the file is damaged or of another kind."""
-        self._session, about, self.digest = open_ours(weights, threads=1)
+        self._network, about, self.digest = open_ours(weights, threads=1)
         if (about["sample_rate"], about["hop"], about["subframes"]) != (RATE, HOP, SUBFRAMES):
             raise WeightsError(f"the weights of the drum network ({weights}) are of another version")
         self.context: int = about["context_frames"]
@@ -64,7 +64,7 @@ class DrumNetwork:
 
     def inside(self, features: FrameFeatures) -> Activations:
         """Activations of all frames but `context` at each end."""
-        found = self._session.run(None, {"features": features[None, :, :LAYERS]})
+        found = self._network.run({"features": features[None, :, :LAYERS]})
         cut = slice(SUBFRAMES * self.context, SUBFRAMES * (len(features) - self.context))
         return Activations(*(part[0, cut] for part in found))
 

@@ -240,8 +240,7 @@ class Engine:
             "pipeline": PIPELINE,
             "input": found.digest,
             "tags": [sorted(tags.text.items()), hashlib.sha256(tags.cover.data).hexdigest() if tags.cover else None],
-            "model": [info.family, info.name, splitter.digest],
-            "half": is_half(self.options.device),
+            "model": [info.family, info.name, splitter.digest, is_half(self.options.device)],
             "settings": self._settings(splitter, names.stems, found.shape.sample_rate).model_dump(mode="json"),
             "files": sorted(map(str, names.all())),
             "drums": [drum_chart.VERSION, self._drums.digest] if self._drums else None,
@@ -353,8 +352,7 @@ class Engine:
         if separated.sample_rate != wanted:
             text = f"{self.options.format.name} cannot carry {wanted} Hz: the stems are at {separated.sample_rate} Hz"
             rates = (Notice("resampled", text),)
-        stems = {stem.file for stem in rendering.stems}
-        beside = {name: path for name, path in staged.items() if str(name) not in stems}
+        beside = {name: path for name, path in staged.items() if str(name) not in {one.file for one in rendering.stems}}
         of_chart = charted.notices if charted else ()
         notices = (*self._choice, *found.notices, *extra, *separated.notices, *rates, *rendering.notices, *of_chart)
         return Receipt(

@@ -13,12 +13,10 @@ from stemwright.memory import give_back
 from stemwright.separators import _demucs_device as device_
 from stemwright.separators._htdemucs_graph import BINS, build
 from stemwright.separators._stft import Spectrum, Stft, in_threads
-from stemwright.weights.onnx import open_network
+from stemwright.weights.onnx import Network, open_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from onnxruntime import InferenceSession
 
     from stemwright.separators.protocol import ModelSpec
     from stemwright.types import Samples
@@ -62,7 +60,7 @@ class HTDemucs:
         self._stft = Stft(_N_FFT)
         threads = os.cpu_count() or 1
 
-        def opened(member: Member) -> InferenceSession:
+        def opened(member: Member) -> Network:
             model = build(member.read(), samples=self._samples, stems=len(spec.stems))
             return open_network(model, threads=threads)
 
@@ -97,7 +95,7 @@ class HTDemucs:
         }
         out = np.zeros((len(self.spec.stems), 2, chunk.shape[1]), np.float32)
         for member, network in zip(self._members, self._networks, strict=True):
-            of_spectrum, of_wave = network.run(None, inputs)
+            of_spectrum, of_wave = network.run(inputs)
             for stem in self._wanted:
                 if share := member.weights[stem]:
                     share /= sum(other.weights[stem] for other in self._members)

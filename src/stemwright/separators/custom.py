@@ -18,13 +18,12 @@ from stemwright.errors import (
     WeightsError,
 )
 from stemwright.separators.protocol import Availability, LoadOptions, ModelInfo, ModelSpec
-from stemwright.weights.onnx import open_network
+from stemwright.weights.onnx import Network, open_network
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
-    from onnxruntime import InferenceSession
 
     from stemwright.separators._custom_file import CustomFile, Transform
     from stemwright.types import Samples
@@ -69,7 +68,7 @@ class CustomSeparator:
     def __init__(self, path: Path, file: CustomFile, *, segment: float | None = None) -> None:
         """Load the network. Raises `ModelFileError` naming the field that does not fit, `OptionError`."""
         self._path, self._file = path, file
-        self._session, digest = _open(path, path.parent / file.model)
+        self._network, digest = _open(path, path.parent / file.model)
         length, fixed = self._length(segment)
         context = round(file.context * file.sample_rate)
         self._spectra = None if file.stft is None else Spectra(file.stft)
@@ -123,9 +122,9 @@ class CustomSeparator:
 
     def _run(self, values: Samples, shape: tuple[int, ...]) -> Samples:
         """The network's answer to one item, as `shape`; it may have split or joined the axes of stem and channel."""
-        (name,) = (one.name for one in self._session.get_inputs())
+        (name,) = (one.name for one in self._network.inputs)
         try:
-            answer = self._session.run(None, {name: values[None]})[0]
+            answer = self._network.run({name: values[None]})[0]
         except Exception as error:  # onnxruntime has many kinds and no common one
             raise ModelFailedError(f"{self._path.stem} cannot take {list(values.shape)}: {error}") from error
         fits = answer.dtype == np.float32 and answer.shape[-1:] == shape[-1:] and answer.size == np.prod(shape)
@@ -140,7 +139,7 @@ class CustomSeparator:
     def _length(self, asked: float | None) -> tuple[int, bool]:
         """Samples of a segment, and whether the network takes no others."""
         file = self._file
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        inputs, outputs = self._network.inputs, self._network.outputs
         if len(inputs) != 1 or len(outputs) != 1:
             raise ModelFileError(f"{self._path.name}: `model` must have one input and one output, not {len(inputs)}"
                                  f" and {len(outputs)}")  # fmt: skip
@@ -238,8 +237,8 @@ def _find(name: str, folder: Path) -> Path | None:
     return None
 
 
-def _open(path: Path, weights: Path) -> tuple[InferenceSession, str]:
-    """The session, and the SHA-256 over description and weights. Raises `ModelFileError`."""
+def _open(path: Path, weights: Path) -> tuple[Network, str]:
+    """The network, and the SHA-256 over description and weights. Raises `ModelFileError`."""
     try:
         data = weights.read_bytes()
         digest = hashlib.sha256(path.read_bytes() + hashlib.sha256(data).digest()).hexdigest()

@@ -85,7 +85,7 @@ class Sketch:
     def __init__(self, weights: Path = _BUNDLED) -> None:
         """Load the network. Raises `WeightsError` when the file is damaged or of another kind."""
         # An arena keeps 30 of a short song's 290 MB.
-        self._session, about, digest = open_ours(weights, threads=os.cpu_count() or 1, arena=False)
+        self._network, about, digest = open_ours(weights, threads=os.cpu_count() or 1, arena=False)
         self._stft = Stft(about["n_fft"])
         self._edges = np.asarray(about["edges"])
         bins = (self._edges[:-1] + self._edges[1:] - 1) / 2
@@ -158,7 +158,7 @@ class Sketch:
 
         in_threads(add_up, range(0, len(pan), BLOCK))
         masks: npt.NDArray[np.float32]
-        (masks,) = self._session.run(None, {"power": power, "pan": pan})
+        (masks,) = self._network.run({"power": power, "pan": pan})
         mid, side = np.sqrt(power)
         loudness = np.sqrt(power.sum(axis=0) / np.diff(self._edges).astype(np.float32))
         centre = np.clip(1 - 2 * side / (mid + side + np.float32(1e-6)), 0, 1)

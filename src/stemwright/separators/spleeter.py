@@ -29,13 +29,11 @@ from stemwright.separators._stft import Spectrum, Stft
 from stemwright.separators.protocol import Availability, LoadOptions, ModelInfo, ModelSpec
 from stemwright.weights import publishers as publishers_
 from stemwright.weights import store
-from stemwright.weights.onnx import open_network
+from stemwright.weights.onnx import Network, open_network
 from stemwright.weights.publishers import Publisher, Statement
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from onnxruntime import InferenceSession
 
     from stemwright.types import Digest, Samples, StemName
     from stemwright.weights.config import OnProgress
@@ -209,7 +207,7 @@ class Spleeter:
         self._pool = ThreadPoolExecutor(side_by_side)
         checkpoint = checkpoint_.Checkpoint(prefix)
 
-        def opened(number: int) -> InferenceSession:
+        def opened(number: int) -> Network:
             model = build(checkpoint, number=number, layout=variant.layout)
             return open_network(model, threads=-(-cores // side_by_side))  # no arena: 1.4 s instead of 1.0 a segment
 
@@ -277,7 +275,7 @@ class Spleeter:
             return self._known[1]
         magnitudes = np.abs(spectrum[None, ..., : self._variant.bins])
         outputs = np.concatenate(
-            list(self._pool.map(lambda network: network.run(None, {"x": magnitudes})[0], self._networks))
+            list(self._pool.map(lambda network: network.run({"x": magnitudes})[0], self._networks))
         )
         if self._variant.layout.softmax:
             np.exp(outputs - outputs.max(axis=0), out=outputs)

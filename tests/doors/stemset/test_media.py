@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sounds import sound, write_wav
-from stemwright.doors.stemset.media import Media, Source, describe, digest_of, output_name
+from stemwright.disk import sha256_of
+from stemwright.doors.stemset.media import Media, Source, describe, output_name
 from stemwright.engine.naming import NameTemplate
 from stemwright.engine.options import SeparateOptions
 from stemwright.engine.separate import Engine
@@ -26,7 +27,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Media, Recording]:
     folder = tmp_path_factory.mktemp("media")
     song = write_wav(folder / "take.wav", sound("song", seconds=2.0))
     media = Media(folder / "media")
-    source = Source(digest=digest_of(song), file_name="take.wav", strategy="sketch")
+    source = Source(digest=sha256_of(song), file_name="take.wav", strategy="sketch")
     root = media.place("h4n", source)
     options = SeparateOptions(model="sketch", peaks=("dat",), template=NameTemplate("{stem}.{ext}"))
     receipt = Engine(options).separate(song, root).receipt
