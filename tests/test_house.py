@@ -14,7 +14,7 @@ import needs
 
 SOURCE = Path(__file__).parent.parent / "src" / "stemwright"
 FLOORS = [
-    {"errors", "types", "points", "disk", "children", "words", "memory", "subnormals"},
+    {"errors", "types", "failpoints", "disk", "children", "words", "memory", "subnormals"},
     {"bounded_yaml"},
     {"audio", "storage", "library", "weights"},
     {"separators", "drums", "analysis"},

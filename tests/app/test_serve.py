@@ -21,9 +21,9 @@ from alembic.script import ScriptDirectory
 
 from server import Server, running
 from sounds import sound, write_wav
-from stemwright import points
+from stemwright import failpoints
 from stemwright.app.executor import alone
-from stemwright.app.process import prepare_points
+from stemwright.app.process import prepare_failpoints
 from stemwright.app.serve import Executor, _listening, _without
 from stemwright.app.settings import Settings
 from stemwright.errors import SetupError
@@ -145,7 +145,7 @@ with alone(pathlib.Path({str(path)!r})):
         assert predecessor.stdout
         assert predecessor.stdout.readline() == b"alone\n"
         began = time.monotonic()
-        with alone(path, patience=0.5):
+        with alone(path, timeout=0.5):
             assert time.monotonic() - began >= 0.5
             assert predecessor.wait(10) == -signal.SIGKILL
             assert path.read_text() == str(os.getpid())
@@ -161,23 +161,23 @@ with alone(pathlib.Path({str(path)!r})):
 @pytest.fixture
 def _no_hook() -> Iterator[None]:
     yield
-    points.hook = None
+    failpoints.hook = None
 
 
 @pytest.mark.usefixtures("_no_hook")
 def test_process_stops_only_at_a_point_that_a_test_has_armed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STEMWRIGHT_STOP_AT", raising=False)
-    prepare_points("api")
-    assert points.hook is None
+    prepare_failpoints("api")
+    assert failpoints.hook is None
     monkeypatch.setenv("STEMWRIGHT_STOP_AT", str(tmp_path))
-    prepare_points("api")
-    points.reached("row")
+    prepare_failpoints("api")
+    failpoints.reached("row")
     mark = tmp_path / "api.row"
     mark.touch()
-    there = threading.Thread(target=points.reached, args=("row",))
+    there = threading.Thread(target=failpoints.reached, args=("row",))
     there.start()
     _until(lambda: mark.read_text() == str(os.getpid()))
-    points.reached("row")  # another one passes
+    failpoints.reached("row")  # another one passes
     assert there.is_alive()
     mark.unlink()
     there.join(10)

@@ -57,7 +57,7 @@ def test_the_package_is_asked_where_its_function_is_elsewhere(monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    "what", ["stemwright.engine.separate", "stemwright.audio.loudness", "stemwright.engine.strips"]
+    "what", ["stemwright.engine.separate", "stemwright.audio.loudness", "stemwright.engine.channel_strip"]
 )
 def test_scipys_signal_package_is_not_loaded_for_it(what: str) -> None:
     code = (

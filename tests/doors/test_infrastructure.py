@@ -19,7 +19,7 @@ from stemwright.doors.door import NAMES, Door
 from stemwright.jobs.engine import EngineCrashedError
 from stemwright.web import problems
 from stemwright.web.common import WebConfig, new_app
-from stemwright.web.reception import Gate
+from stemwright.web.middleware import Gate
 
 if TYPE_CHECKING:
     from pathlib import Path

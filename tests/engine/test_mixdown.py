@@ -22,8 +22,8 @@ from stemwright.audio.formats import FORMATS
 from stemwright.audio.resample import resampled_length
 from stemwright.audio.sniff import sniff
 from stemwright.audio.tags import Tags, read_tags
+from stemwright.engine.channel_strip import MAX_GAIN_DB, ChannelStrip
 from stemwright.engine.mixdown import Mixdown, mixdown, recording, stem_mp4, summed, transcode
-from stemwright.engine.strips import MAX_GAIN_DB, Strip
 from stemwright.errors import (
     CorruptInputError,
     InputChangedError,
@@ -105,7 +105,7 @@ def mix(  # all gains 0 dB, the whole song, as float
     end: float | None = None,
     name: str = "wav32f",
 ) -> Mixdown:
-    strips = {stem: Strip(gain_db=gain) for stem, gain in (gains_db or {}).items()}
+    strips = {stem: ChannelStrip(gain_db=gain) for stem, gain in (gains_db or {}).items()}
     return mixdown(stems, target, strips=strips, start=start, end=end, format=FORMATS[name])
 
 
@@ -436,15 +436,15 @@ def test_stems_that_do_not_belong_together_are_not_mixed(
 def test_a_panned_mono_song_becomes_stereo(tmp_path: Path) -> None:
     wave = sound("noise", seconds=1, rate=8000)[:1] * np.float32(0.3)
     paths = {name: store(tmp_path / name, wave, rate=8000, name="wav32f") for name in "ab"}
-    strips = {"a": Strip(pan=-0.25)}
+    strips = {"a": ChannelStrip(pan=-0.25)}
     mixdown(paths, tmp_path / "x.wav", strips=strips, start=None, end=None, format=FORMATS["wav32f"])
     got = stored(tmp_path / "x.wav")
     np.testing.assert_allclose(got, np.concatenate([2 * wave, 1.75 * wave]), atol=1e-7)
 
 
 def test_an_equaliser_goes_on_from_block_to_block(stems: Mapping[str, Path], tmp_path: Path) -> None:
-    strip = Strip(gain_db=-3.0, eq=(6.0, -4.0, 3.0))
-    others: dict[str, Strip] = dict.fromkeys(("drums", "bass", "other"), Strip(gain_db=None))
+    strip = ChannelStrip(gain_db=-3.0, eq=(6.0, -4.0, 3.0))
+    others: dict[str, ChannelStrip] = dict.fromkeys(("drums", "bass", "other"), ChannelStrip(gain_db=None))
     made = {"vocals": strip, **others}
     mixdown(stems, tmp_path / "x.wav", strips=made, start=None, end=None, format=FORMATS["wav32f"])
     whole = scipy.signal.sosfilt(strip.sections(RATE), stored(stems["vocals"]).astype(np.float64))

@@ -393,7 +393,7 @@ def test_model_stays_loaded_from_song_to_song(tmp_path: Path, demucs_repo: Path)
     for seed in (0, 1):
         song = write_wav(tmp_path / f"{seed}.wav", sound("noise", seconds=1, rate=8000, seed=seed), 8000)
         engine.separate(song, tmp_path / "out")
-        loaded.append(engine._splitter)
+        loaded.append(engine._separator)
     assert loaded[0] is loaded[1]
 
 

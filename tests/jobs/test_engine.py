@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from stemwright.errors import BusyError, CancelledError, OutOfMemoryError, ReportedError
-from stemwright.jobs.engine import Engine, EngineCrashedError, EnginePool, JobTimeoutError
+from stemwright.jobs.engine import EngineCrashedError, EnginePool, EngineProcess, JobTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -38,9 +38,9 @@ async def gone(pid: int) -> bool:
     return False
 
 
-def using(what: Callable[[Engine], Awaitable[None]]) -> None:
+def using(what: Callable[[EngineProcess], Awaitable[None]]) -> None:
     async def run() -> None:
-        engine = Engine(COMMAND)
+        engine = EngineProcess(COMMAND)
         try:
             await what(engine)
         finally:
@@ -50,7 +50,7 @@ def using(what: Callable[[Engine], Awaitable[None]]) -> None:
 
 
 def test_calls_are_answered_by_the_same_process() -> None:
-    async def run(engine: Engine) -> None:
+    async def run(engine: EngineProcess) -> None:
         one = await engine.call("echo", timeout=LONG, text="ä")
         two = await engine.call("echo", timeout=LONG, text="b")
         assert (one["text"], one["pid"], engine.calls) == ("ä", two["pid"], 2)
@@ -59,7 +59,7 @@ def test_calls_are_answered_by_the_same_process() -> None:
 
 
 def test_progress_is_told_in_order() -> None:
-    async def run(engine: Engine) -> None:
+    async def run(engine: EngineProcess) -> None:
         told: list[float | None] = []
         await engine.call("stages", timeout=LONG, on_progress=lambda _, fraction: told.append(fraction))
         assert told == [0.25, 0.5, 1.0]
@@ -69,7 +69,7 @@ def test_progress_is_told_in_order() -> None:
 
 def test_temporary_files_go_with_the_child_however_it_ends(tmp_path: Path) -> None:
     async def run() -> None:
-        engine = Engine(COMMAND, temp=tmp_path / "temp")
+        engine = EngineProcess(COMMAND, temp=tmp_path / "temp")
         seen = []
         for end in ("kill", "die", "leave"):
             await engine.call("echo", timeout=LONG)
@@ -107,7 +107,7 @@ def narrow() -> Iterator[Path]:
 
 
 def test_child_that_the_kernel_kills_for_memory_is_told_from_one_that_crashed(narrow: Path) -> None:
-    async def run(engine: Engine) -> None:
+    async def run(engine: EngineProcess) -> None:
         pid = (await engine.call("echo", timeout=LONG))["pid"]
         (narrow / "cgroup.procs").write_text(str(pid))
         with pytest.raises(OutOfMemoryError, match="SIGKILL"):
@@ -118,8 +118,8 @@ def test_child_that_the_kernel_kills_for_memory_is_told_from_one_that_crashed(na
 
 
 def test_child_that_is_killed_while_the_kernel_kills_another_for_memory_has_crashed(narrow: Path) -> None:
-    async def run(engine: Engine) -> None:
-        other, children = Engine(COMMAND), []
+    async def run(engine: EngineProcess) -> None:
+        other, children = EngineProcess(COMMAND), []
         pid = (await other.call("echo", timeout=LONG))["pid"]
         (narrow / "cgroup.procs").write_text(str(pid))
         waiting = asyncio.create_task(
@@ -139,7 +139,7 @@ def test_child_that_is_killed_while_the_kernel_kills_another_for_memory_has_cras
 
 
 def test_what_the_child_reports_is_raised_and_the_child_stays() -> None:
-    async def run(engine: Engine) -> None:
+    async def run(engine: EngineProcess) -> None:
         pid = (await engine.call("echo", timeout=LONG))["pid"]
         with pytest.raises(OutOfMemoryError, match="told to"):
             await engine.call("fail", timeout=LONG, code="out_of_memory")
@@ -152,7 +152,7 @@ def test_what_the_child_reports_is_raised_and_the_child_stays() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_death_is_told_with_its_cause_and_the_next_call_starts_anew(number: signal.Signals) -> None:
-    async def run(engine: Engine) -> None:
+    async def run(engine: EngineProcess) -> None:
         with pytest.raises(EngineCrashedError, match=f"{number.name}.*last words"):
             await engine.call("die", timeout=LONG, signal=int(number))
         with pytest.raises(EngineCrashedError, match="ended with 7"):
@@ -164,7 +164,7 @@ def test_death_is_told_with_its_cause_and_the_next_call_starts_anew(number: sign
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_call_that_takes_too_long_kills_the_child_and_its_children() -> None:
-    async def run(engine: Engine) -> None:
+    async def run(engine: EngineProcess) -> None:
         others: list[int] = []
         await engine.call("echo", timeout=LONG)
         pid = engine.pid or 0
@@ -179,7 +179,7 @@ def test_call_that_takes_too_long_kills_the_child_and_its_children() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_call_that_is_cancelled_kills_the_child_and_its_children() -> None:
-    async def run(engine: Engine) -> None:
+    async def run(engine: EngineProcess) -> None:
         others: list[int] = []
         call = asyncio.create_task(
             engine.call("sleep", timeout=LONG, on_progress=lambda stage, _: others.append(int(stage)))
@@ -201,7 +201,7 @@ def test_listener_that_refuses_kills_the_child() -> None:
     def refuse(_stage: str, _fraction: float | None) -> None:
         raise CancelledError("in vain")
 
-    async def run(engine: Engine) -> None:
+    async def run(engine: EngineProcess) -> None:
         with pytest.raises(CancelledError):
             await engine.call("stages", timeout=LONG, on_progress=refuse)
         assert engine.pid is None

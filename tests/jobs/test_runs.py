@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from jobs.desks import Desk, opened
 from stemwright.jobs.executor import reconcile
-from stemwright.jobs.runs import Saved, hold, lasting
+from stemwright.jobs.runs import Saved, lock_run, retry_on_db_error
 from stemwright.library.tables import FINAL, File, Job, Separation, Song
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def test_of_many_who_end_a_run_at_once_exactly_one_does(desk: Desk) -> None:
 
     def cancel(run: str) -> bool:
         with desk.db.session() as session:
-            found = hold(session, run)
+            found = lock_run(session, run)
             if found is not None:
                 time.sleep(0.01)
                 found.status = "cancelled"
@@ -194,10 +194,10 @@ def test_database_that_is_away_is_asked_again(desk: Desk, monkeypatch: pytest.Mo
             raise OperationalError("SELECT", {}, Exception("database is locked"))
         return 7
 
-    assert lasting(ask, 3) == 7
+    assert retry_on_db_error(ask, 3) == 7
     asked.clear()
     with pytest.raises(OperationalError):
-        lasting(ask, 4)
+        retry_on_db_error(ask, 4)
 
 
 def test_progress_is_seen_and_its_end_is_a_time(desk: Desk) -> None:

@@ -22,14 +22,14 @@ from stemwright.errors import (
 )
 from stemwright.jobs.engine import EngineCrashedError, EnginePool, JobTimeoutError
 from stemwright.jobs.runs import Saved
-from stemwright.jobs.worker import Worker, is_final, pipeline_of, repo_state
+from stemwright.jobs.worker import JobWorker, is_final, pipeline_of, repo_state
 from stemwright.library.tables import File, Run, Separation, Song
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
     from pathlib import Path
 
-    Doing = Callable[[Worker, str, dict[str, Any]], Coroutine[Any, Any, Any]]
+    Doing = Callable[[JobWorker, str, dict[str, Any]], Coroutine[Any, Any, Any]]
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def work(desk: Desk, doing: Doing, *, options: dict[str, Any] | None = None, tim
     async def run() -> Any:
         config = replace(desk.config, timeout_min=timeout, timeout_factor=0)
         pool = EnginePool((*CHILD, json.dumps(plan)), max_rss=1 << 40, max_calls=100)
-        worker = Worker(desk.runs, desk.store, config, pool)
+        worker = JobWorker(desk.runs, desk.store, config, pool)
         song_id = desk.rows(Song)[0].id if desk.rows(Song) else desk.song()
         run_id = desk.run(song_id)
         if options:
@@ -66,7 +66,7 @@ def work(desk: Desk, doing: Doing, *, options: dict[str, Any] | None = None, tim
     return asyncio.run(run())
 
 
-async def make(worker: Worker, run_id: str, song: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+async def make(worker: JobWorker, run_id: str, song: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return run_id, await worker.make(run_id, song | await worker.hash(run_id, song))
 
 
@@ -82,7 +82,7 @@ def test_stems_are_stored_below_their_run_with_their_digests(desk: Desk) -> None
 def test_equal_work_done_twice_never_shares_an_object(desk: Desk) -> None:
     """A process that was believed dead must not overwrite, nor delete, what its successor has published."""
 
-    async def twice(worker: Worker, run_id: str, song: dict[str, Any]) -> tuple[str, Any, Any]:
+    async def twice(worker: JobWorker, run_id: str, song: dict[str, Any]) -> tuple[str, Any, Any]:
         song = song | await worker.hash(run_id, song)
         first = await worker.make(run_id, song)
         second = await worker.make(run_id, song)
@@ -98,7 +98,7 @@ def test_equal_work_done_twice_never_shares_an_object(desk: Desk) -> None:
 
 
 def test_nothing_is_tidied_up_while_the_run_lives(desk: Desk) -> None:
-    async def tidy(worker: Worker, run_id: str, song: dict[str, Any]) -> None:
+    async def tidy(worker: JobWorker, run_id: str, song: dict[str, Any]) -> None:
         made = await worker.make(run_id, song | await worker.hash(run_id, song))
         worker.tidy(run_id, "local")
         assert len(desk.keys()) == 1 + len(made["files"])
@@ -110,7 +110,7 @@ def test_nothing_is_tidied_up_while_the_run_lives(desk: Desk) -> None:
 
 
 def test_draft_has_a_key_of_its_own_whatever_stems_are_wanted(desk: Desk) -> None:
-    async def both(worker: Worker, run_id: str, song: dict[str, Any]) -> tuple[Any, Any]:
+    async def both(worker: JobWorker, run_id: str, song: dict[str, Any]) -> tuple[Any, Any]:
         fine = {"model": "fine", "options": song["options"] | {"model": "fine"}}
         song = song | await worker.hash(run_id, song) | fine
         draft = await worker.make(run_id, song, preview=True)
@@ -209,7 +209,7 @@ def test_recording_that_is_gone_is_no_fault_of_the_recording(desk: Desk) -> None
 
 @pytest.mark.parametrize("how", ["task", "row"])
 def test_work_that_is_cancelled_stops_its_engine_and_leaves_nothing(how: str, desk: Desk) -> None:
-    async def cancel(worker: Worker, run_id: str, song: dict[str, Any]) -> None:
+    async def cancel(worker: JobWorker, run_id: str, song: dict[str, Any]) -> None:
         making = asyncio.create_task(worker.make(run_id, song | await worker.hash(run_id, song)))
         while (await asyncio.to_thread(desk.get, run_id)).stage != "separating":
             await asyncio.sleep(0.05)
@@ -229,7 +229,7 @@ def test_work_that_is_cancelled_stops_its_engine_and_leaves_nothing(how: str, de
 
 def test_who_leaves_hands_back_and_begins_nothing_more(desk: Desk) -> None:
     pool = EnginePool(CHILD, max_rss=1 << 40, max_calls=100)
-    worker = Worker(desk.runs, desk.store, desk.config, pool)
+    worker = JobWorker(desk.runs, desk.store, desk.config, pool)
     under_way, next_one = desk.run(desk.song("a")), desk.run(desk.song("b"))
     assert worker.begin(under_way)
     worker.leave()

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from stemwright.studio.aside import aside
+from stemwright.studio.pool import run_in_pool
 
 WHO = contextvars.ContextVar("WHO", default="")
 
@@ -16,7 +16,7 @@ def test_answers_do_not_wait_for_what_is_done_aside() -> None:
     async def both() -> list[str]:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
         go = threading.Event()
-        long = [asyncio.ensure_future(aside(go.wait, 60)) for _ in range(4)]
+        long = [asyncio.ensure_future(run_in_pool(go.wait, 60)) for _ in range(4)]
         answers = [await asyncio.wait_for(asyncio.to_thread(str, number), 10) for number in range(3)]
         assert not any(one.done() for one in long)
         go.set()
@@ -30,7 +30,7 @@ def test_it_works_in_the_context_of_who_asks_and_raises_what_the_work_raises() -
     async def ask() -> str:
         WHO.set("me")
         with pytest.raises(ZeroDivisionError):
-            await aside(divmod, 1, 0)
-        return await aside(WHO.get)
+            await run_in_pool(divmod, 1, 0)
+        return await run_in_pool(WHO.get)
 
     assert asyncio.run(ask()) == "me"

@@ -18,7 +18,7 @@ from stemwright.jobs.options import JobOptions
 from stemwright.library.tables import Song
 from stemwright.studio import local, songs
 from stemwright.studio.local import opened, submit_local
-from stemwright.studio.submit import Wish
+from stemwright.studio.submit import JobRequest
 from studio.shelves import idle
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from stemwright.studio.studio import Studio
 
 ME = "local"
-WISH = Wish(options=JobOptions(model="sketch"))
+REQUEST = JobRequest(options=JobOptions(model="sketch"))
 
 
 @pytest.fixture
@@ -124,18 +124,18 @@ def test_file_is_copied_once_and_known_again_until_it_changes(
 ) -> None:
     path = library / "album" / "song.wav"
     with opened(path, roots=[library]) as found:
-        first, digest = submit_local(studio, found, WISH, owner=ME)
+        first, digest = submit_local(studio, found, REQUEST, owner=ME)
     assert digest == sha256_of(path)
     [song] = songs.list_songs(studio, owner=ME, search=None, sort="title", limit=9, offset=0)[0]
     assert (song["id"], song["file_name"]) == (first["song_id"], "song.wav")
     with monkeypatch.context() as patch:
         patch.setattr(local, "_copied", None)  # not called
         with opened(path, roots=[library]) as found:
-            assert submit_local(studio, found, WISH, owner=ME)[0]["song_id"] == first["song_id"]
+            assert submit_local(studio, found, REQUEST, owner=ME)[0]["song_id"] == first["song_id"]
     write_wav(path, sound("noise", seconds=0.2, seed=2), bits=16)
     os.utime(path, (1, 1))
     with opened(path, roots=[library]) as found:
-        again, changed = submit_local(studio, found, WISH, owner=ME)
+        again, changed = submit_local(studio, found, REQUEST, owner=ME)
     assert again["song_id"] != first["song_id"]
     assert changed == sha256_of(path) != digest
     assert list(studio.incoming.iterdir()) == []
@@ -144,7 +144,7 @@ def test_file_is_copied_once_and_known_again_until_it_changes(
 def test_file_that_several_ask_for_at_once_is_one_song(studio: Studio, library: Path) -> None:
     def ask(_: int) -> str:
         with opened(library / "album" / "song.wav", roots=[library]) as found:
-            return str(submit_local(studio, found, WISH, owner=ME)[0]["song_id"])
+            return str(submit_local(studio, found, REQUEST, owner=ME)[0]["song_id"])
 
     with ThreadPoolExecutor(6) as pool:
         assert len({*pool.map(ask, range(12))}) == 1
@@ -153,11 +153,11 @@ def test_file_that_several_ask_for_at_once_is_one_song(studio: Studio, library: 
 def test_song_that_the_studio_forgot_is_copied_again(studio: Studio, library: Path) -> None:
     path = library / "album" / "song.wav"
     with opened(path, roots=[library]) as found:
-        first, _ = submit_local(studio, found, WISH, owner=ME)
+        first, _ = submit_local(studio, found, REQUEST, owner=ME)
     with studio.db.session() as session:
         session.get_one(Song, first["song_id"]).upload_key = None
     with opened(path, roots=[library]) as found:
-        again, _ = submit_local(studio, found, WISH, owner=ME)
+        again, _ = submit_local(studio, found, REQUEST, owner=ME)
     with studio.db.session() as session:
         key = session.get_one(Song, again["song_id"]).upload_key
     assert key
@@ -169,7 +169,7 @@ def test_copy_is_the_studios_own(studio: Studio, library: Path) -> None:
     path = library / "album" / "song.wav"
     before = path.read_bytes()
     with opened(path, roots=[library]) as found:
-        job, _ = submit_local(studio, found, WISH, owner=ME)
+        job, _ = submit_local(studio, found, REQUEST, owner=ME)
     with path.open("r+b") as file:
         file.write(b"XXXX")
     with studio.db.session() as session:
@@ -181,7 +181,7 @@ def test_file_that_is_too_large_is_not_even_begun(studio: Studio, library: Path)
     with (library / "large.wav").open("wb") as file:
         file.truncate(1_000_001)
     with opened(library / "large.wav", roots=[library]) as found, pytest.raises(TooLargeError):
-        submit_local(studio, found, WISH, owner=ME)
+        submit_local(studio, found, REQUEST, owner=ME)
     assert list(studio.incoming.iterdir()) == []
 
 
@@ -194,12 +194,12 @@ def test_disk_that_fills_up_under_a_copy_is_told_as_that_and_nothing_stays(
     with opened(library / "growing.wav", roots=[library]) as found:
         (library / "growing.wav").write_bytes(bytes(size))
         with pytest.raises(DiskFullError):
-            submit_local(full, found, WISH, owner=ME)
+            submit_local(full, found, REQUEST, owner=ME)
     assert list(full.incoming.iterdir()) == []
 
 
 def test_file_that_cannot_be_read_is_to_blame_itself(studio: Studio) -> None:
     me = Path("/proc/self")
     with opened(me / "mem", roots=[me]) as found, pytest.raises(InputError, match="mem: Input/output error"):
-        submit_local(studio, found, WISH, owner=ME)
+        submit_local(studio, found, REQUEST, owner=ME)
     assert list(studio.incoming.iterdir()) == []

@@ -13,7 +13,7 @@ from stemwright.errors import JobNotFoundError
 from stemwright.jobs.options import JobOptions
 from stemwright.library.tables import Job, Order
 from stemwright.studio import jobs, orders
-from stemwright.studio.submit import Upload, Wish, submit_upload
+from stemwright.studio.submit import JobRequest, Upload, submit_upload
 from studio.shelves import idle
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def submitted(studio: Studio) -> str:
     """A job for a song that is always the same."""
     path = write_wav(studio.incoming / "song", sound("noise", seconds=0.1))
     upload = Upload(path=path, name="song.wav", digest="d" * 64, size_bytes=path.stat().st_size)
-    view, _ = submit_upload(studio, upload, Wish(options=JobOptions(model="sketch")), owner=ME)
-    return str(view["id"])
+    snapshot, _ = submit_upload(studio, upload, JobRequest(options=JobOptions(model="sketch")), owner=ME)
+    return str(snapshot["id"])
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from stemwright.storage.objects import ObjectStore
 from stemwright.studio import jobs, songs
 from stemwright.studio.files import _made_once
 from stemwright.studio.studio import Studio
-from stemwright.studio.submit import Upload, Wish, resubmit, run_options, submit_song, submit_upload
+from stemwright.studio.submit import JobRequest, Upload, resubmit, run_options, submit_song, submit_upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,8 +72,8 @@ def upload(studio: Studio, *, seed: int = 0, name: str = "Träumerei.wav") -> Up
     return Upload(path=path, name=name, digest=sha256_of(path), size_bytes=path.stat().st_size)
 
 
-def wish(*, idempotency_key: str | None = None, **options: object) -> Wish:
-    return Wish(options=JobOptions.model_validate(options), idempotency_key=idempotency_key)
+def request(*, idempotency_key: str | None = None, **options: object) -> JobRequest:
+    return JobRequest(options=JobOptions.model_validate(options), idempotency_key=idempotency_key)
 
 
 def count(studio: Studio, table: type[Job | Run | Song]) -> int:
@@ -82,7 +82,7 @@ def count(studio: Studio, table: type[Job | Run | Song]) -> int:
 
 
 def test_upload_becomes_song_run_and_job_and_its_file_is_moved_away(studio: Studio) -> None:
-    job, new = submit_upload(studio, upload(studio), wish(), owner=ME)
+    job, new = submit_upload(studio, upload(studio), request(), owner=ME)
     assert new
     assert (job["status"], job["position"], job["progress"]) == ("queued", 1, 0.0)
     assert not list(studio.incoming.iterdir())
@@ -97,25 +97,25 @@ def _run_of(studio: Studio, job_id: str) -> str:
 
 
 def test_same_song_and_options_share_a_run_and_other_options_do_not(studio: Studio) -> None:
-    ids = {_run_of(studio, submit_upload(studio, upload(studio), wish(), owner=ME)[0]["id"]) for _ in range(3)}
+    ids = {_run_of(studio, submit_upload(studio, upload(studio), request(), owner=ME)[0]["id"]) for _ in range(3)}
     assert len(ids) == 1
-    submit_upload(studio, upload(studio), wish(stems=["vocals"]), owner=ME)
-    submit_upload(studio, upload(studio, seed=1), wish(), owner=ME)
+    submit_upload(studio, upload(studio), request(stems=["vocals"]), owner=ME)
+    submit_upload(studio, upload(studio, seed=1), request(), owner=ME)
     assert (count(studio, Run), count(studio, Song), count(studio, Job)) == (3, 2, 5)
 
 
 def test_analysis_alone_needs_no_model(studio: Studio) -> None:
     bare = dataclasses.replace(studio, config=dataclasses.replace(studio.config, model="not-here"))
     with pytest.raises(UnknownModelError):
-        submit_upload(bare, upload(bare), wish(), owner=ME)
-    assert submit_upload(bare, upload(bare), wish(separate=False), owner=ME)[0]["status"] == "queued"
+        submit_upload(bare, upload(bare), request(), owner=ME)
+    assert submit_upload(bare, upload(bare), request(separate=False), owner=ME)[0]["status"] == "queued"
     with pytest.raises(UnknownModelError):
-        submit_upload(bare, upload(bare), wish(separate=False, model="nor-this"), owner=ME)
+        submit_upload(bare, upload(bare), request(separate=False, model="nor-this"), owner=ME)
 
 
 def test_owners_share_nothing(studio: Studio) -> None:
-    mine, _ = submit_upload(studio, upload(studio), wish(), owner=ME)
-    theirs, _ = submit_upload(studio, upload(studio), wish(), owner="them")
+    mine, _ = submit_upload(studio, upload(studio), request(), owner=ME)
+    theirs, _ = submit_upload(studio, upload(studio), request(), owner="them")
     assert count(studio, Run) == count(studio, Song) == 2
     for action in (jobs.get_job, jobs.cancel_job, jobs.list_deliveries):
         with pytest.raises(JobNotFoundError):
@@ -124,7 +124,7 @@ def test_owners_share_nothing(studio: Studio) -> None:
         with pytest.raises(JobNotFoundError):
             use(studio, theirs["song_id"], owner=ME)
     with pytest.raises(JobNotFoundError):
-        submit_song(studio, theirs["song_id"], wish(), owner=ME)
+        submit_song(studio, theirs["song_id"], request(), owner=ME)
     assert jobs.list_jobs(studio, owner=ME, status=None, song_id=None, limit=9, offset=0)[1] == 1
     assert [one["id"] for one in songs.list_songs(studio, owner=ME, search="", sort="title", limit=9, offset=0)[0]] == [
         mine["song_id"]
@@ -132,12 +132,12 @@ def test_owners_share_nothing(studio: Studio) -> None:
 
 
 def test_repeated_request_gives_the_same_job_and_another_one_under_its_key_is_refused(studio: Studio) -> None:
-    first, new = submit_upload(studio, upload(studio), wish(idempotency_key="a"), owner=ME)
-    again, fresh = submit_upload(studio, upload(studio), wish(idempotency_key="a"), owner=ME)
+    first, new = submit_upload(studio, upload(studio), request(idempotency_key="a"), owner=ME)
+    again, fresh = submit_upload(studio, upload(studio), request(idempotency_key="a"), owner=ME)
     assert (new, fresh, first["id"]) == (True, False, again["id"])
     with pytest.raises(ConflictError):
-        submit_upload(studio, upload(studio, seed=1), wish(idempotency_key="a"), owner=ME)
-    other, _ = submit_upload(studio, upload(studio), wish(idempotency_key="a"), owner="them")
+        submit_upload(studio, upload(studio, seed=1), request(idempotency_key="a"), owner=ME)
+    other, _ = submit_upload(studio, upload(studio), request(idempotency_key="a"), owner="them")
     assert other["id"] != first["id"]
     assert not list(studio.incoming.iterdir())
 
@@ -146,11 +146,11 @@ def test_what_cannot_work_is_refused_before_anything_is_kept(studio: Studio, tmp
     text = studio.incoming / "text"
     text.write_text("no sound at all, " * 99)
     with pytest.raises(NotAudioError, match=r"notes\.txt"):
-        submit_upload(studio, Upload(path=text, name="notes.txt", digest="0" * 64, size_bytes=9), wish(), owner=ME)
+        submit_upload(studio, Upload(path=text, name="notes.txt", digest="0" * 64, size_bytes=9), request(), owner=ME)
     with pytest.raises(UnknownModelError):
-        submit_upload(studio, upload(studio), wish(model="htdemux"), owner=ME)
+        submit_upload(studio, upload(studio), request(model="htdemux"), owner=ME)
     with pytest.raises(UnknownStemError):
-        submit_upload(studio, upload(studio), wish(stems=["flute"]), owner=ME)
+        submit_upload(studio, upload(studio), request(stems=["flute"]), owner=ME)
     assert count(studio, Song) == 0
     assert not [path for path in (tmp_path / "objects").rglob("*") if path.is_file()]
     assert not list(studio.incoming.iterdir())
@@ -159,14 +159,14 @@ def test_what_cannot_work_is_refused_before_anything_is_kept(studio: Studio, tmp
 def test_full_disk_refuses_and_takes_again_when_there_is_room(studio: Studio) -> None:
     object.__setattr__(studio.config, "disk_reserve", 1 << 60)
     with pytest.raises(DiskFullError):
-        submit_upload(studio, upload(studio), wish(), owner=ME)
+        submit_upload(studio, upload(studio), request(), owner=ME)
     object.__setattr__(studio.config, "disk_reserve", 0)
-    submit_upload(studio, upload(studio), wish(), owner=ME)
+    submit_upload(studio, upload(studio), request(), owner=ME)
 
 
 def test_cancelling_one_of_two_lets_the_run_go_on_and_the_last_ends_it(studio: Studio) -> None:
-    one, _ = submit_upload(studio, upload(studio), wish(), owner=ME)
-    two, _ = submit_upload(studio, upload(studio), wish(), owner=ME)
+    one, _ = submit_upload(studio, upload(studio), request(), owner=ME)
+    two, _ = submit_upload(studio, upload(studio), request(), owner=ME)
     run_id = _run_of(studio, one["id"])
     assert jobs.cancel_job(studio, one["id"], owner=ME)["status"] == "cancelled"
     assert jobs.get_job(studio, two["id"], owner=ME)["status"] == "queued"
@@ -177,7 +177,7 @@ def test_cancelling_one_of_two_lets_the_run_go_on_and_the_last_ends_it(studio: S
 
 
 def test_cancelled_job_can_be_tried_again_and_a_queued_one_cannot(studio: Studio) -> None:
-    job, _ = submit_upload(studio, upload(studio), wish(), owner=ME)
+    job, _ = submit_upload(studio, upload(studio), request(), owner=ME)
     with pytest.raises(ConflictError):
         resubmit(studio, job["id"], owner=ME)
     jobs.cancel_job(studio, job["id"], owner=ME)
@@ -193,9 +193,9 @@ def _callbacks(studio: Studio) -> int:
 
 
 def test_each_time_that_a_job_is_cancelled_is_told(studio: Studio) -> None:
-    asked = Wish(options=JobOptions(), callback_url="http://example.org/")
+    asked = JobRequest(options=JobOptions(), callback_url="http://example.org/")
     job, _ = submit_upload(studio, upload(studio), asked, owner=ME)
-    submit_upload(studio, upload(studio), wish(), owner=ME)  # the run goes on for this one
+    submit_upload(studio, upload(studio), request(), owner=ME)  # the run goes on for this one
     for told in (1, 2):
         jobs.cancel_job(studio, job["id"], owner=ME)
         assert _callbacks(studio) == told
@@ -227,7 +227,7 @@ def _separated(studio: Studio, song_id: str, model: str) -> str:
 
 
 def test_retry_that_finds_its_stems_made_meanwhile_says_so_to_its_callback(studio: Studio) -> None:
-    asked = Wish(options=JobOptions(), callback_url="http://example.org/")
+    asked = JobRequest(options=JobOptions(), callback_url="http://example.org/")
     job, _ = submit_upload(studio, upload(studio), asked, owner=ME)
     jobs.cancel_job(studio, job["id"], owner=ME)
     _separated(studio, job["song_id"], "sketch")
@@ -236,18 +236,18 @@ def test_retry_that_finds_its_stems_made_meanwhile_says_so_to_its_callback(studi
 
 
 def test_draft_that_is_found_does_not_take_the_place_of_better_stems(studio: Studio) -> None:
-    job, _ = submit_upload(studio, upload(studio), wish(), owner=ME)
+    job, _ = submit_upload(studio, upload(studio), request(), owner=ME)
     jobs.cancel_job(studio, job["id"], owner=ME)
     draft = _separated(studio, job["song_id"], "sketch")
     fine = _separated(studio, job["song_id"], "fine")
-    again, _ = submit_song(studio, job["song_id"], wish(), owner=ME)
+    again, _ = submit_song(studio, job["song_id"], request(), owner=ME)
     assert again["result"]["separation"] == draft
     with studio.db.session() as session:
         assert session.get_one(Song, job["song_id"]).separation_id == fine
 
 
 def test_file_that_was_made_while_its_song_was_deleted_leaves_nothing(studio: Studio) -> None:
-    job, _ = submit_upload(studio, upload(studio), wish(), owner=ME)
+    job, _ = submit_upload(studio, upload(studio), request(), owner=ME)
     jobs.cancel_job(studio, job["id"], owner=ME)
     _separated(studio, job["song_id"], "sketch")
 
@@ -264,7 +264,7 @@ def test_file_that_was_made_while_its_song_was_deleted_leaves_nothing(studio: St
 
 
 def test_title_and_artist_changed_at_once_are_both_found(studio: Studio) -> None:
-    job, _ = submit_upload(studio, upload(studio), wish(), owner=ME)
+    job, _ = submit_upload(studio, upload(studio), request(), owner=ME)
     with ThreadPoolExecutor(2) as pool:
         for number in range(20):
             changes: list[dict[str, str]] = [{"title": f"t{number}"}, {"artist": f"a{number}"}]
@@ -276,7 +276,7 @@ def test_title_and_artist_changed_at_once_are_both_found(studio: Studio) -> None
 def test_places_in_the_queue_go_by_priority_and_waiting_adds_up(studio: Studio) -> None:
     names = ("low", "normal", "high", "normal")
     made = [
-        submit_upload(studio, upload(studio, seed=seed), wish(priority=name), owner=ME)[0]
+        submit_upload(studio, upload(studio, seed=seed), request(priority=name), owner=ME)[0]
         for seed, name in enumerate(names)
     ]
     places = [jobs.get_job(studio, job["id"], owner=ME)["position"] for job in made]
@@ -287,7 +287,7 @@ def test_places_in_the_queue_go_by_priority_and_waiting_adds_up(studio: Studio) 
 def test_song_is_found_by_all_words_of_title_and_artist_literally(studio: Studio) -> None:
     titles = ("100% Wolf", "Under_score", "Große Straße", "Underscore")
     for seed, title in enumerate(titles):
-        job, _ = submit_upload(studio, upload(studio, seed=seed), wish(), owner=ME)
+        job, _ = submit_upload(studio, upload(studio, seed=seed), request(), owner=ME)
         songs.update_song(studio, job["song_id"], owner=ME, title=title, artist="Die Band")
 
     def found(search: str) -> list[str]:
@@ -303,7 +303,7 @@ def test_song_is_found_by_all_words_of_title_and_artist_literally(studio: Studio
 
 
 def test_song_with_a_job_under_way_is_not_deleted(studio: Studio) -> None:
-    job, _ = submit_upload(studio, upload(studio), wish(), owner=ME)
+    job, _ = submit_upload(studio, upload(studio), request(), owner=ME)
     with pytest.raises(ConflictError):
         songs.delete_song(studio, job["song_id"], owner=ME)
     jobs.cancel_job(studio, job["id"], owner=ME)
@@ -313,17 +313,17 @@ def test_song_with_a_job_under_way_is_not_deleted(studio: Studio) -> None:
 
 
 def test_song_whose_upload_is_gone_cannot_be_separated_again(studio: Studio) -> None:
-    job, _ = submit_upload(studio, upload(studio), wish(), owner=ME)
+    job, _ = submit_upload(studio, upload(studio), request(), owner=ME)
     with studio.db.session() as session:
         session.execute(update(Song).values(upload_key=None))
     with pytest.raises(ConflictError):
-        submit_song(studio, job["song_id"], wish(), owner=ME)
+        submit_song(studio, job["song_id"], request(), owner=ME)
 
 
 def test_urgent_job_that_joins_a_run_takes_it_along_in_the_queue(studio: Studio) -> None:
-    slow, _ = submit_upload(studio, upload(studio), wish(priority="low"), owner=ME)
-    other, _ = submit_upload(studio, upload(studio, seed=1), wish(), owner=ME)
-    urgent, _ = submit_upload(studio, upload(studio), wish(priority="high"), owner=ME)
+    slow, _ = submit_upload(studio, upload(studio), request(priority="low"), owner=ME)
+    other, _ = submit_upload(studio, upload(studio, seed=1), request(), owner=ME)
+    urgent, _ = submit_upload(studio, upload(studio), request(priority="high"), owner=ME)
     places = [jobs.get_job(studio, job["id"], owner=ME)["position"] for job in (slow, other, urgent)]
     assert places == [1, 2, 1]
     found = studio.queue._client.list_workflows(workflow_ids=[_run_of(studio, slow["id"])])

@@ -15,7 +15,7 @@ import pytest
 import scipy.signal
 
 from sounds import Samples, level_db, read
-from stemwright.engine.strips import Strip
+from stemwright.engine.channel_strip import ChannelStrip
 from web.answers import RATE, SECONDS, Prepared, problem_of, wrong_fields
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def test_mix_turns_stems_down_and_mutes_them(prepared: Prepared, tmp_path: Path)
 
 def test_mix_pans_and_equalises(prepared: Prepared, tmp_path: Path) -> None:
     stems = stems_of(prepared, tmp_path)
-    low = scipy.signal.sosfilt(Strip(eq=(6.0, 0.0, -3.5)).sections(RATE), stems["bass"])
+    low = scipy.signal.sosfilt(ChannelStrip(eq=(6.0, 0.0, -3.5)).sections(RATE), stems["bass"])
     wanted = stems["vocals"] * np.array([[1.0], [0.25]]) + stems["other"] + low
     mixed = mix(prepared, tmp_path, **{"pan.vocals": "-0.75", "eq.bass": "6,0,-3.5", "drums": "mute"})
     assert level_db(mixed - wanted, wanted) < -60

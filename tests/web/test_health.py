@@ -40,7 +40,7 @@ class Slow(Health):
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
     monkeypatch.setattr(health, "_FRESH", 0.05)
     monkeypatch.setattr(health, "_KEPT", 0.3)
-    monkeypatch.setattr(health, "_PATIENCE", 0.3)
+    monkeypatch.setattr(health, "_TIMEOUT", 0.3)
     with idle(tmp_path) as studio:
         slow = Slow(studio)
         yield slow

@@ -95,7 +95,7 @@ def test_operation_says_what_it_does_and_what_can_go_wrong(name: str, operation:
 
 def test_models_have_examples() -> None:
     schemas = json.loads(describe())["components"]["schemas"]
-    for name in ("JobRequest", "JobOut", "SongOut", "SongBrief", "SongChange", "Problem", "Results", "QueueOut"):
+    for name in ("SongJobRequest", "JobOut", "SongOut", "SongBrief", "SongChange", "Problem", "Results", "QueueOut"):
         assert schemas[name].get("examples"), name
 
 

@@ -165,7 +165,7 @@ def test_too_much_of_anything_names_its_field(parts: list[bytes], field: str) ->
 
 
 def test_body_that_stops_coming_is_given_up_and_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("stemwright.web.bodies._PATIENCE", 0.05)
+    monkeypatch.setattr("stemwright.web.bodies._TIMEOUT", 0.05)
     waiting = [part("file", AUDIO, file="a")]
 
     async def come() -> dict[str, Any]:
@@ -185,7 +185,7 @@ def test_body_that_stops_coming_is_given_up_and_removed(monkeypatch: pytest.Monk
 
 
 def test_body_that_comes_byte_by_byte_is_given_up_in_the_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("stemwright.web.bodies._PATIENCE", 0.3)
+    monkeypatch.setattr("stemwright.web.bodies._TIMEOUT", 0.3)
     content = itertools.chain(part("file", AUDIO[:20], file="a"), itertools.repeat(0))
     came = 0
 

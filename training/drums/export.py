@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BUNDLED = Path(__file__).parents[2] / "src/stemwright/drums/drums.onnx"
-THRESHOLDS = (0.3,) * 8  # of the lanes, at least; `stemwright.drums.doubts` is stricter with most songs
+THRESHOLDS = (0.3,) * 8  # of the lanes, at least; `stemwright.drums.confidence` is stricter with most songs
 _SMALL = 256  # weights that stay as they are
 
 

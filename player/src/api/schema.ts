@@ -1321,7 +1321,7 @@ export interface components {
          */
         Priority: "high" | "normal" | "low";
         /**
-         * JobRequest
+         * SongJobRequest
          * @description A job for a song of the library.
          * @example {
          *       "format": "mp3",
@@ -1330,7 +1330,7 @@ export interface components {
          *       "song_id": "019a8c0f2b00a1b2c3d4e5f6a7b8"
          *     }
          */
-        JobRequest: {
+        SongJobRequest: {
             /**
              * Strategy
              * @description The name of a strategy, see `stemwright strategies`, or of a model.
@@ -1608,7 +1608,7 @@ export interface operations {
                      */
                     file: string;
                 };
-                "application/json": components["schemas"]["JobRequest"];
+                "application/json": components["schemas"]["SongJobRequest"];
             };
         };
         responses: {

@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 import sys
 
-from stemwright.app.process import keep_private, prepare, prepare_points
+from stemwright.app.process import keep_private, prepare, prepare_failpoints
 
 if __name__ == "__main__":
     if sys.argv[1:]:
         os.environ["TMPDIR"] = sys.argv[1]  # before anybody asks for it
     keep_private()
     prepare()
-    prepare_points("engine")
+    prepare_failpoints("engine")
     from stemwright.app.settings import load_settings
     from stemwright.app.weights import use_weights
     from stemwright.jobs.child import run

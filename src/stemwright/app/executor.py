@@ -9,13 +9,13 @@ import signal
 import time
 from typing import TYPE_CHECKING, Final
 
-from stemwright.app.process import keep_private, prepare, prepare_points
+from stemwright.app.process import keep_private, prepare, prepare_failpoints
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_PATIENCE: Final = 10.0  # seconds that a predecessor gets to end
+_TIMEOUT: Final = 10.0  # seconds that a predecessor gets to end
 
 
 def main() -> None:
@@ -37,11 +37,11 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def alone(path: Path, *, patience: float = _PATIENCE) -> Iterator[None]:
+def alone(path: Path, *, timeout: float = _TIMEOUT) -> Iterator[None]:
     """Make sure that no other executor of this data folder lives.
 
     One whose API was killed lives on for a moment, and must not take new work under the name that is now ours: nobody
-    would take that over when it ends. After `patience` seconds it is killed. Leaves the process when our parent dies.
+    would take that over when it ends. After `timeout` seconds it is killed. Leaves the process when our parent dies.
     """
     parent, began = os.getppid(), time.monotonic()
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -52,7 +52,7 @@ def alone(path: Path, *, patience: float = _PATIENCE) -> Iterator[None]:
                 break
             if os.getppid() != parent:
                 raise SystemExit(0)
-            if time.monotonic() - began > patience:
+            if time.monotonic() - began > timeout:
                 with contextlib.suppress(OSError, ValueError):
                     os.kill(int(os.pread(handle, 20, 0)), signal.SIGKILL)
             time.sleep(0.05)
@@ -66,5 +66,5 @@ def alone(path: Path, *, patience: float = _PATIENCE) -> Iterator[None]:
 if __name__ == "__main__":
     keep_private()
     prepare()
-    prepare_points("executor")
+    prepare_failpoints("executor")
     main()

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from stemwright import children, points
+from stemwright import children, failpoints
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of malloc.h
 
@@ -38,7 +38,7 @@ def keep_private() -> None:
     os.umask(0o077)
 
 
-def prepare_points(process: str) -> None:
+def prepare_failpoints(process: str) -> None:
     """Where a test asks for it, stop at named points, to be killed there or to go on.
 
     `STEMWRIGHT_STOP_AT` names a folder. Who reaches a point for which an empty file `process.point` lies there writes
@@ -55,4 +55,4 @@ def prepare_points(process: str) -> None:
             while mark.exists():
                 time.sleep(0.05)
 
-    points.hook = stop
+    failpoints.hook = stop

@@ -21,9 +21,9 @@ import structlog
 import uvicorn
 
 from stemwright.app._settings_leaves import leaves
+from stemwright.app.idle_timeout import IdleTimeoutProtocol
 from stemwright.app.log import set_up_logs
-from stemwright.app.patience import PatientProtocol
-from stemwright.app.process import keep_private, prepare_points
+from stemwright.app.process import keep_private, prepare_failpoints
 from stemwright.app.settings import Settings
 from stemwright.app.weights import use_weights
 from stemwright.app.wiring import is_loopback, open_studio, web_config
@@ -75,7 +75,7 @@ def serve(settings: Settings) -> None:
     sys.setswitchinterval(_TURN)
     keep_private()
     set_up_logs(form=settings.log.format, level=settings.log.level, process="api")
-    prepare_points("api")
+    prepare_failpoints("api")
     use_weights(settings)
     _private_data(settings.data)
     with contextlib.ExitStack() as stack:
@@ -121,7 +121,7 @@ def _server(settings: Settings, studio: Studio, executor: Executor, own: Mapping
     config = uvicorn.Config(
         asgi(app, beside=lambda main: ByPort(main, by_port)),
         loop="asyncio",  # what was measured, whatever else is installed
-        http=PatientProtocol,
+        http=IdleTimeoutProtocol,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=int(_STOP),

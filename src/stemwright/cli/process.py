@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from stemwright.doors.stemset.answers import RemoteJob
     from stemwright.doors.stemset.config import Profile, Stemset
     from stemwright.doors.stemset.media import Media, Recording, Source
-    from stemwright.doors.stemset.worker import Worker
+    from stemwright.doors.stemset.worker import RemoteWorker
     from stemwright.engine.options import SeparateOptions
     from stemwright.engine.separate import Engine, OnProgress, SongResult
 
@@ -177,12 +177,12 @@ class _Process:
 
         from stemwright.doors.stemset.jobs import encoded, give_name
         from stemwright.doors.stemset.media import describe
-        from stemwright.doors.stemset.worker import Worker
+        from stemwright.doors.stemset.worker import RemoteWorker
         from stemwright.engine.separate import SongResult
 
         root = self.media.place(self._profile.name, source)
         root.parent.mkdir(parents=True, exist_ok=True)
-        worker = Worker(self._stemset.worker_url or "", self._rules)
+        worker = RemoteWorker(self._stemset.worker_url or "", self._rules)
         job = await self._ended(worker, song, on_progress)
         draft = Path(tempfile.mkdtemp(prefix=".partial-", dir=root.parent))
         try:
@@ -197,7 +197,7 @@ class _Process:
             shutil.rmtree(draft, ignore_errors=True)
         return SongResult(root=root, receipt=receipt)
 
-    async def _ended(self, worker: Worker, song: Path, on_progress: OnProgress) -> RemoteJob:
+    async def _ended(self, worker: RemoteWorker, song: Path, on_progress: OnProgress) -> RemoteJob:
         """The worker's job for a recording, once it has succeeded; raises why it did not."""
         import asyncio
 

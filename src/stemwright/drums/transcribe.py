@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from stemwright.drums.beats import find_beats
 from stemwright.drums.chart import Chart, strokes_of
-from stemwright.drums.doubts import doubted
+from stemwright.drums.confidence import confident
 from stemwright.drums.features import Features
 from stemwright.drums.frames import DrumNetwork, Frames
 from stemwright.drums.onsets import Onset, Onsets
@@ -54,7 +54,7 @@ class Transcriber:
         self._keep(self._onsets.finish())
         duration = self._samples / self._rate
         onsets = [onset for onset in self._found if onset.time <= duration]
-        onsets = ranked(doubted(onsets, lowest=self._network.thresholds))
+        onsets = ranked(confident(onsets, lowest=self._network.thresholds))
         beats = find_beats(onsets, bpm=bpm)
         return Chart(
             duration=duration,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from stemwright.drums.frames import DrumNetwork
     from stemwright.engine.output import Staging
     from stemwright.engine.render import Names
-    from stemwright.engine.spool import Spool
+    from stemwright.engine.scratch import ScratchAudio
     from stemwright.types import Samples, StemName
 
 VERSION: Final = 3  # raised when the same sound and network would give another chart or other files
@@ -106,7 +106,7 @@ def write(heard: Heard, *, title: str, path_of: Callable[[Part], Path]) -> dict[
 
 
 def make(
-    spools: Mapping[StemName, Spool],
+    audio: Mapping[StemName, ScratchAudio],
     *,
     sample_rate: SampleRate,
     network: DrumNetwork | None,
@@ -122,14 +122,14 @@ def make(
     """
     if network is None:
         return None
-    spool, done = spools[STEM], 0
+    scratch, done = audio[STEM], 0
 
     def step(frames: int) -> None:
         nonlocal done
         done += frames
-        on_progress(done / spool.frames)
+        on_progress(done / scratch.frames)
 
-    heard = listen(spool.blocks(), sample_rate=sample_rate, channels=spool.channels, network=network, on_block=step)
+    heard = listen(scratch.blocks(), sample_rate=sample_rate, channels=scratch.channels, network=network, on_block=step)
     made = write(heard, title=title, path_of=lambda part: stage.new_file(".".join(PARTS[part])))
     return Charted(
         files={names.chart(part): path for part, path in made.items()},

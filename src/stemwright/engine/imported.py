@@ -23,7 +23,7 @@ from stemwright.engine.options import SeparateOptions
 from stemwright.engine.output import staging
 from stemwright.engine.render import MIX, RECEIPT, Measured, Meter, Names, Renderer
 from stemwright.engine.scan import Scan, scan, song_blocks
-from stemwright.engine.spool import Spool
+from stemwright.engine.scratch import ScratchAudio
 from stemwright.errors import (
     InputChangedError,
     InputError,
@@ -90,7 +90,7 @@ class _Shape:
 class _Equalised:
     """Stems on their way: of one shape, not yet encoded."""
 
-    spools: dict[StemName, Spool]
+    audio: dict[StemName, ScratchAudio]
     fits_16_bits: bool = True
 
 
@@ -219,13 +219,13 @@ def _equalise(
     report: Callable[[float], None],
 ) -> _Equalised:
     """Read each recording again, and write it down in the common shape."""
-    equal = _Equalised({name: Spool(stage.new_file(f"{n}.f32"), shape.channels) for n, name in enumerate(files)})
+    equal = _Equalised({name: ScratchAudio(stage.new_file(f"{n}.f32"), shape.channels) for n, name in enumerate(files)})
     total, done = len(files) * shape.frames, 0
-    for name, spool in equal.spools.items():
-        with closing(spool), closing(_in_shape(name, files[name], found[name], shape, limits=limits)) as blocks:
+    for name, scratch in equal.audio.items():
+        with closing(scratch), closing(_in_shape(name, files[name], found[name], shape, limits=limits)) as blocks:
             for block in blocks:
                 equal.fits_16_bits = equal.fits_16_bits and _fits_16_bits(block)
-                spool.write(block)
+                scratch.write(block)
                 done += block.shape[1]
                 report(_READING + (_EQUALISING - _READING) * done / total)
     return equal
@@ -279,7 +279,7 @@ def _finish(
         song="untitled",
         model="import",
         of=lambda stem, ending: PurePosixPath(f"{stem}.{ending}"),
-        stems=tuple(equal.spools),
+        stems=tuple(equal.audio),
         options=SeparateOptions(format=form, peaks=("dat",)),
     )
     rendering = Renderer(
@@ -288,7 +288,7 @@ def _finish(
         tags=tags,
         sample_rate=shape.sample_rate,
         on_progress=lambda done: report(_MEASURING + (1 - _MEASURING) * done),
-    ).render(equal.spools, mix=None, measured_mix=mix)
+    ).render(equal.audio, mix=None, measured_mix=mix)
     result = Imported(
         stems=tuple(
             ImportedStem(
@@ -321,10 +321,10 @@ def _measured_mix(
     on_mix: Callable[[SampleRate, Samples], None] | None,
 ) -> Measured:
     """What the sum of the stems measures, at the gain that they will have."""
-    spools = list(equal.spools.values())
-    gain = 1 / max(1.0, *(spool.peak for spool in spools))
+    audio = list(equal.audio.values())
+    gain = 1 / max(1.0, *(scratch.peak for scratch in audio))
     meter, done = Meter(shape.sample_rate, shape.channels, peaks=False), 0
-    for blocks in zip(*(spool.blocks() for spool in spools), strict=True):
+    for blocks in zip(*(scratch.blocks() for scratch in audio), strict=True):
         mix = summed(blocks, [gain] * len(blocks))
         meter.add(mix)
         if on_mix:

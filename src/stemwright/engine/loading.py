@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stemwright.engine.ahead import ahead
-from stemwright.engine.splitting import Origin, Settings
+from stemwright.engine.prefetch import prefetch
+from stemwright.engine.song_separator import Origin, Settings
 from stemwright.engine.trees.tree import Tree
 from stemwright.engine.unmix import Unmixer
 from stemwright.errors import OptionError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from stemwright.engine.options import SeparateOptions
     from stemwright.engine.receipt import NodeRecord
-    from stemwright.engine.splitting import Splitter
+    from stemwright.engine.song_separator import SongSeparator
     from stemwright.engine.unmix import SongShape
     from stemwright.separators.protocol import ModelInfo, Separator
     from stemwright.types import Digest, Samples, StemName
@@ -72,10 +72,10 @@ class Single:
         shape: SongShape,
         folder: Path,  # noqa: ARG002
         on_progress: Callable[[float], None],
-    ) -> Song:
+    ) -> SingleRun:
         """Prepare one song."""
         options = self.options
-        return Song(
+        return SingleRun(
             Unmixer(self.separator, shape, overlap=options.overlap, shifts=options.shifts, on_progress=on_progress)
         )
 
@@ -91,7 +91,7 @@ class Single:
 
 
 @dataclass(frozen=True, slots=True)
-class Song:
+class SingleRun:
     """One song through one model."""
 
     unmixer: Unmixer
@@ -103,7 +103,7 @@ class Song:
 
     def run(self, blocks: Iterable[Samples]) -> Iterator[tuple[Samples, Samples]]:
         """As the protocol says; a thread works ahead."""
-        return ahead(self.unmixer.run(blocks))
+        return prefetch(self.unmixer.run(blocks))
 
     def nodes(self) -> tuple[NodeRecord, ...]:
         """None: it is no strategy."""
@@ -125,16 +125,16 @@ def tree_of(options: SeparateOptions) -> Tree | None:
 
 def load(
     options: SeparateOptions, *, tree: Tree | None, needed: tuple[StemName, ...] | None
-) -> tuple[Splitter, tuple[Notice, ...]]:
+) -> tuple[SongSeparator, tuple[Notice, ...]]:
     """Load what the options name, for the stems that are `needed`, or all; and what the user must be told of it.
 
     Raises the `SetupError`s of loading a model, `UnknownModelError`, `OptionError`.
     """
     reason = None
-    splitter: Splitter
+    loaded: SongSeparator
     if tree is not None:
         tree.load(stems=needed)
-        splitter = tree
+        loaded = tree
     else:
         how = LoadOptions(
             device=options.device, repo=options.repo, segment=options.segment, stems=needed, raw=not options.exact
@@ -145,7 +145,7 @@ def load(
             separator = catalogue.load(options.model, options=how)
         if options.shifts and not separator.spec.shift:
             raise OptionError(f"{separator.spec.info.name} gains nothing by shifts; leave --shifts out")
-        splitter = Single(separator, options)
-    info = splitter.info
+        loaded = Single(separator, options)
+    info = loaded.info
     draft = (Notice("draft", catalogue.about_draft(info.name, reason)),) if info.draft else ()
-    return splitter, draft
+    return loaded, draft

@@ -16,12 +16,12 @@ from stemwright.audio.resample import Resampler
 from stemwright.audio.sniff import sniff
 from stemwright.audio.stem_mp4 import StemTrack, write_stem_mp4
 from stemwright.audio.tags import read_tags
-from stemwright.engine.ahead import ahead
+from stemwright.engine.channel_strip import ChannelStrip, Equaliser
 from stemwright.engine.output import staging
+from stemwright.engine.prefetch import prefetch
 from stemwright.engine.scan import song_blocks
-from stemwright.engine.spool import Spool
+from stemwright.engine.scratch import ScratchAudio
 from stemwright.engine.stored import LONGEST, STORED, Promise, Stems, opened
-from stemwright.engine.strips import Equaliser, Strip
 from stemwright.errors import OptionError, OutputExistsError, UnknownStemError, as_output_error
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
     from stemwright.audio.formats import Format
     from stemwright.audio.tags import Tags
+    from stemwright.engine.channel_strip import Doubles
     from stemwright.engine.output import Staging
-    from stemwright.engine.strips import Doubles
     from stemwright.types import Digest, SampleRate, Samples, Seconds, StemName
 
-_SILENT: Final = Strip(gain_db=None)
+_SILENT: Final = ChannelStrip(gain_db=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ def transcode(
         single = stems.single(promise)
         with (
             form.encoder(path, sample_rate=rate, channels=stems.channels) as encoder,
-            closing(ahead(_resampled(single, stems.sample_rate, rate, channels=stems.channels))) as blocks,
+            closing(prefetch(_resampled(single, stems.sample_rate, rate, channels=stems.channels))) as blocks,
         ):
             for block in blocks:
                 encoder.write(block)
@@ -117,7 +117,10 @@ def recording(
         form = _Form(format=format, bitrate=None, tags=_tags_of(source))
         rate, channels = stream.info.sample_rate, min(stream.info.channels, 2)
         heard = _resampled(song_blocks(stream, expected=digest), rate, sample_rate, channels=channels)
-        with form.encoder(path, sample_rate=sample_rate, channels=channels) as encoder, closing(ahead(heard)) as blocks:
+        with (
+            form.encoder(path, sample_rate=sample_rate, channels=channels) as encoder,
+            closing(prefetch(heard)) as blocks,
+        ):
             for block in blocks:
                 encoder.write(block if gain == 1 else block * gain)
         _publish(stage, path, target)
@@ -127,7 +130,7 @@ def mixdown(
     stems: Mapping[StemName, Path],
     target: Path,
     *,
-    strips: Mapping[StemName, Strip],
+    strips: Mapping[StemName, ChannelStrip],
     start: Seconds | None,
     end: Seconds | None,
     format: Format,  # noqa: A002
@@ -180,14 +183,14 @@ def stem_mp4(
     with _making(target, stems.values()) as (stage, path):
         with opened(stems) as found:
             rate, channels = format.nearest_rate(found.sample_rate), found.channels
-            spools = {name: Spool(stage.new_file(f"{number}.f32"), channels) for number, name in enumerate(stems)}
-            mix = Spool(stage.new_file("mix.f32"), channels)
-            _spool(found, [*spools.values(), mix], sample_rate=rate)
-        gain = 1 / max(1.0, mix.peak, *(spool.peak for spool in spools.values()))
+            audio = {name: ScratchAudio(stage.new_file(f"{number}.f32"), channels) for number, name in enumerate(stems)}
+            mix = ScratchAudio(stage.new_file("mix.f32"), channels)
+            _to_scratch(found, [*audio.values(), mix], sample_rate=rate)
+        gain = 1 / max(1.0, mix.peak, *(scratch.peak for scratch in audio.values()))
         write_stem_mp4(
             path,
             mix=mix.path,
-            stems=[StemTrack(name=name, path=spool.path) for name, spool in spools.items()],
+            stems=[StemTrack(name=name, path=scratch.path) for name, scratch in audio.items()],
             sample_rate=rate,
             channels=channels,
             gain=gain,
@@ -241,7 +244,7 @@ class _Mix:
     def __init__(
         self,
         stems: Mapping[StemName, Path],
-        strips: Sequence[Strip],
+        strips: Sequence[ChannelStrip],
         *,
         start: Seconds | None,
         end: Seconds | None,
@@ -261,7 +264,7 @@ class _Mix:
             mixed = self._mixed(stems, first=first, last=last)
             with (
                 self._form.encoder(path, sample_rate=rate, channels=channels) as encoder,
-                closing(ahead(_resampled(mixed, stems.sample_rate, rate, channels=channels))) as blocks,
+                closing(prefetch(_resampled(mixed, stems.sample_rate, rate, channels=channels))) as blocks,
             ):
                 for block in blocks:
                     frames += block.shape[1]
@@ -306,16 +309,16 @@ def _publish(stage: Staging, path: Path, target: Path) -> None:
     stage.publish({name: path}, receipt=name, check=lambda: None)
 
 
-def _spool(stems: Stems, spools: Sequence[Spool], *, sample_rate: SampleRate) -> None:
+def _to_scratch(stems: Stems, audio: Sequence[ScratchAudio], *, sample_rate: SampleRate) -> None:
     """Write the stems and, as the last, their sum, all at `sample_rate`."""
     joined = (np.concatenate([*blocks, summed(blocks)]) for blocks in stems.blocks())
-    channels = len(spools) * stems.channels
+    channels = len(audio) * stems.channels
     with ExitStack() as stack:
-        for spool in spools:
-            stack.enter_context(closing(spool))
+        for scratch in audio:
+            stack.enter_context(closing(scratch))
         for flat in _resampled(joined, stems.sample_rate, sample_rate, channels=channels):
-            for spool, block in zip(spools, flat.reshape(len(spools), stems.channels, -1), strict=True):
-                spool.write(block)
+            for scratch, block in zip(audio, flat.reshape(len(audio), stems.channels, -1), strict=True):
+                scratch.write(block)
 
 
 def _resampled(
@@ -330,7 +333,9 @@ def _resampled(
         yield rest
 
 
-def _checked_strips(stems: Mapping[StemName, Path], strips: Mapping[StemName, Strip]) -> dict[StemName, Strip]:
+def _checked_strips(
+    stems: Mapping[StemName, Path], strips: Mapping[StemName, ChannelStrip]
+) -> dict[StemName, ChannelStrip]:
     """The settings of every stem."""
     if not stems:
         raise OptionError("there are no stems to mix")
@@ -338,7 +343,7 @@ def _checked_strips(stems: Mapping[StemName, Path], strips: Mapping[StemName, St
         raise UnknownStemError(f"there is no stem called {unknown[0]!r}; there are {', '.join(stems)}")
     for stem, strip in strips.items():
         strip.check(stem)
-    return {stem: strips.get(stem, Strip()) for stem in stems}
+    return {stem: strips.get(stem, ChannelStrip()) for stem in stems}
 
 
 def _checked(what: str, seconds: Seconds | None) -> Seconds | None:

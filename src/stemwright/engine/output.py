@@ -35,7 +35,7 @@ _LONGEST_PART = 255  # bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Song:
+class SourceSong:
     """What is about to be written: of which recording, and whether by a draft."""
 
     path: Path
@@ -228,7 +228,9 @@ def is_whole(receipt: Receipt, root: Path) -> bool:
     return all(_is_untouched(receipt, root, name) for name in receipt.files)
 
 
-def check_free(root: Path, names: Sequence[PurePosixPath], *, receipt: PurePosixPath, song: Song, force: bool) -> None:
+def check_free(
+    root: Path, names: Sequence[PurePosixPath], *, receipt: PurePosixPath, song: SourceSong, force: bool
+) -> None:
     """Make sure that only files of ours, and of this song, would be replaced.
 
     What stands there counts as ours when the receipt of an earlier run of the same song lists it and it has not changed

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from stemwright.engine.drum_names import Part
     from stemwright.engine.options import SeparateOptions
     from stemwright.engine.output import Staging
-    from stemwright.engine.spool import Spool
+    from stemwright.engine.scratch import ScratchAudio
     from stemwright.types import Digest, SampleRate, Samples, StemName
 
 MIX = "mix"
@@ -139,15 +139,17 @@ class Renderer:
         self._options = names.options
         self._on_progress = on_progress
 
-    def render(self, spools: Mapping[StemName, Spool], *, mix: Spool | None, measured_mix: Measured) -> Rendering:
+    def render(
+        self, audio: Mapping[StemName, ScratchAudio], *, mix: ScratchAudio | None, measured_mix: Measured
+    ) -> Rendering:
         """Write everything but the receipt into the staging folder; `mix` is needed for a `.stem.mp4` only.
 
         Raises `OutputError`, `DiskFullError`, `OptionError`, and what `on_progress` raises.
         """
-        gain, notices = self._gain([*spools.values(), *([mix] if mix else [])])
-        measured = self._each(spools, gain, mix=mix)
+        gain, notices = self._gain([*audio.values(), *([mix] if mix else [])])
+        measured = self._each(audio, gain, mix=mix)
         staged = self._staged(self._names.song) if mix else None
-        files = {self._names.stem(stem): staged or self._staged(stem) for stem in spools}
+        files = {self._names.stem(stem): staged or self._staged(stem) for stem in audio}
         gain_db = round(20 * float(np.log10(gain)), 4) + 0.0
         records = tuple(
             StemRecord(
@@ -155,20 +157,20 @@ class Renderer:
                 file=str(self._names.stem(stem)),
                 size_bytes=files[self._names.stem(stem)].stat().st_size,
                 sample_rate=self._rate,
-                channels=spool.channels,
-                frames=spool.frames,
+                channels=scratch.channels,
+                frames=scratch.frames,
                 digest=measured[stem][1],
                 gain_db=gain_db,
                 loudness=measured[stem][0].loudness,
             )
-            for stem, spool in spools.items()
+            for stem, scratch in audio.items()
         )
         files |= self._overviews({MIX: measured_mix} | {stem: found for stem, (found, _) in measured.items()})
         return Rendering(files=files, stems=records, gain_db=gain_db, notices=notices)
 
-    def _gain(self, spools: Sequence[Spool]) -> tuple[float, tuple[Notice, ...]]:
+    def _gain(self, audio: Sequence[ScratchAudio]) -> tuple[float, tuple[Notice, ...]]:
         """One gain for the whole song: 1 unless a stem would clip."""
-        loudest = max(spool.peak for spool in spools)
+        loudest = max(scratch.peak for scratch in audio)
         if loudest <= 1 or not self._options.format.clips:
             return 1.0, ()
         gain = 1 / loudest
@@ -176,10 +178,10 @@ class Renderer:
         return gain, (Notice("gain", text),)
 
     def _each(
-        self, spools: Mapping[StemName, Spool], gain: float, *, mix: Spool | None
+        self, audio: Mapping[StemName, ScratchAudio], gain: float, *, mix: ScratchAudio | None
     ) -> dict[StemName, tuple[Measured, Digest]]:
         """Encode and measure the stems side by side, and write them into a `.stem.mp4` if there is a `mix`."""
-        total = max(1, sum(spool.frames for spool in [*spools.values(), *([mix] if mix else [])]))
+        total = max(1, sum(scratch.frames for scratch in [*audio.values(), *([mix] if mix else [])]))
         done, lock, stop = 0, threading.Lock(), threading.Event()
 
         def step(frames: int) -> None:
@@ -189,11 +191,11 @@ class Renderer:
             with lock:
                 done += frames
 
-        with ThreadPoolExecutor(min(len(spools) + (mix is not None), os.cpu_count() or 1)) as pool:
-            stems = {stem: pool.submit(self._one, stem, spool, gain, step) for stem, spool in spools.items()}
+        with ThreadPoolExecutor(min(len(audio) + (mix is not None), os.cpu_count() or 1)) as pool:
+            stems = {stem: pool.submit(self._one, stem, scratch, gain, step) for stem, scratch in audio.items()}
             jobs: list[Future[Any]] = [*stems.values()]
             if mix:
-                jobs.append(pool.submit(self._stem_file, mix, spools, gain, step))
+                jobs.append(pool.submit(self._stem_file, mix, audio, gain, step))
             try:
                 while (state := wait(jobs, timeout=0.1, return_when=FIRST_EXCEPTION)).not_done:
                     if any(job.exception() for job in state.done):
@@ -207,12 +209,14 @@ class Renderer:
             raise next((error for error in errors if not isinstance(error, CancelledError)), errors[0])
         return {stem: job.result() for stem, job in stems.items()}
 
-    def _one(self, stem: StemName, spool: Spool, gain: float, step: Callable[[int], None]) -> tuple[Measured, Digest]:
+    def _one(
+        self, stem: StemName, scratch: ScratchAudio, gain: float, step: Callable[[int], None]
+    ) -> tuple[Measured, Digest]:
         """Encode one stem, unless it goes into a `.stem.mp4`; what it measures, and its digest."""
-        meter = Meter(self._rate, spool.channels, peaks=self._options.wants_peaks)
-        digest, bits = PcmDigest(self._rate, spool.channels), self._options.format.bits
-        with nullcontext() if self._options.stem_mp4 else self._encoder(stem, spool.channels) as encoder:
-            for block in spool.blocks():
+        meter = Meter(self._rate, scratch.channels, peaks=self._options.wants_peaks)
+        digest, bits = PcmDigest(self._rate, scratch.channels), self._options.format.bits
+        with nullcontext() if self._options.stem_mp4 else self._encoder(stem, scratch.channels) as encoder:
+            for block in scratch.blocks():
                 step(block.shape[1])
                 scaled = block * np.float32(gain) if gain != 1 else block
                 meter.add(scaled)
@@ -223,12 +227,12 @@ class Renderer:
         return meter.measured(), digest.hexdigest()
 
     def _stem_file(
-        self, mix: Spool, spools: Mapping[StemName, Spool], gain: float, step: Callable[[int], None]
+        self, mix: ScratchAudio, audio: Mapping[StemName, ScratchAudio], gain: float, step: Callable[[int], None]
     ) -> None:
         write_stem_mp4(
             self._staged(self._names.song),
             mix=mix.path,
-            stems=[StemTrack(name=stem, path=spool.path) for stem, spool in spools.items()],
+            stems=[StemTrack(name=stem, path=scratch.path) for stem, scratch in audio.items()],
             sample_rate=self._rate,
             channels=mix.channels,
             format=self._options.format,

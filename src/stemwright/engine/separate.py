@@ -18,9 +18,9 @@ from stemwright.audio.sniff import sniff
 from stemwright.audio.tags import Tags, read_tags
 from stemwright.drums.frames import DrumNetwork
 from stemwright.engine import drum_chart, loading, naming, output
-from stemwright.engine.ahead import ahead
 from stemwright.engine.drum_names import STEM, no_stem
 from stemwright.engine.mixing import StemMixer
+from stemwright.engine.prefetch import prefetch
 from stemwright.engine.receipt import (
     PIPELINE,
     InputRecord,
@@ -32,7 +32,7 @@ from stemwright.engine.receipt import (
 )
 from stemwright.engine.render import Measured, Meter, Names, Renderer, Rendering
 from stemwright.engine.scan import Scan, scanning, song_blocks
-from stemwright.engine.spool import Spool
+from stemwright.engine.scratch import ScratchAudio
 from stemwright.errors import NoDrumStemError, OptionError, OutOfMemoryError, OutputExistsError, as_output_error
 from stemwright.memory import give_back
 from stemwright.separators import catalogue
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from stemwright.engine.options import SeparateOptions
     from stemwright.engine.output import Staging
     from stemwright.engine.receipt import FileRecord, NodeRecord
-    from stemwright.engine.splitting import Splitter
+    from stemwright.engine.song_separator import SongSeparator
     from stemwright.separators.protocol import ModelInfo
     from stemwright.types import Digest, SampleRate, StemName
 
@@ -89,11 +89,11 @@ class SongResult:
 class _Separated:
     """The stems as samples, and what was measured on the way."""
 
-    splitter: Splitter
+    separator: SongSeparator
     nodes: tuple[NodeRecord, ...]
     sample_rate: SampleRate
-    spools: dict[StemName, Spool]
-    mix: Spool | None
+    audio: dict[StemName, ScratchAudio]
+    mix: ScratchAudio | None
     measured_mix: Measured
     residual_db: float | None
     notices: tuple[Notice, ...]
@@ -108,7 +108,7 @@ class Engine:
         Raises `UnknownModelError`, `UnknownStemError`, `StrategyError`.
         """
         self.options = options
-        self._splitter: Splitter | None = None
+        self._separator: SongSeparator | None = None
         self._drums: DrumNetwork | None = None
         self._choice: tuple[Notice, ...] = ()
         self._needed: tuple[StemName, ...] | None = None
@@ -138,22 +138,22 @@ class Engine:
         report("reading", None)
         sniff(song)  # what is no song does not wait for a model
         with scanning(song, limits=options.limits, on_block=lambda: report("reading", None)) as reading:
-            splitter = self._load()
+            separator = self._load()
             found = reading.result()
-        stems = self._mixer(splitter.info).stems
+        stems = self._mixer(separator.info).stems
         tags, tag_notices = read_tags(song, demuxer=found.info.container)
-        names = self._names(song, tags, stems, model=splitter.info.name)
-        key = self._key(found, splitter, names, tags)
+        names = self._names(song, tags, stems, model=separator.info.name)
+        key = self._key(found, separator, names, tags)
         left = output.sweep(root)
         earlier = output.earlier_receipt(root / names.receipt)
         if earlier and earlier.key == key and not options.force and output.is_whole(earlier, root):
             return SongResult(root=root, receipt=earlier, skipped=True, notices=(*self._choice, *left))
-        check = self._guard(song, found, names, root, draft=splitter.info.draft)
+        check = self._guard(song, found, names, root, draft=separator.info.draft)
         check()
         with output.staging(root) as stage:
-            separated = self._separate(song, found, splitter, stage, report)
+            separated = self._separate(song, found, separator, stage, report)
             charted = drum_chart.make(
-                separated.spools,
+                separated.audio,
                 sample_rate=separated.sample_rate,
                 network=self._drums,
                 stage=stage,
@@ -168,7 +168,7 @@ class Engine:
                 tags=tags,
                 sample_rate=separated.sample_rate,
                 on_progress=lambda fraction: report("encoding", fraction),
-            ).render(separated.spools, mix=separated.mix, measured_mix=separated.measured_mix)
+            ).render(separated.audio, mix=separated.mix, measured_mix=separated.measured_mix)
             staged = rendering.files | (charted.files if charted else {})
             stale = output.stale_beside(root, names.receipt, {*names.all()} - staged.keys())
             receipt = self._receipt(
@@ -196,15 +196,15 @@ class Engine:
             raise OutputExistsError(
                 f"{song.name} would overwrite another song of this run; tell them apart by the name template"
             )
-        this = output.Song(path=song, digest=found.digest, draft=draft)
+        this = output.SourceSong(path=song, digest=found.digest, draft=draft)
         return lambda: output.check_free(root, names.all(), receipt=names.receipt, song=this, force=self.options.force)
 
-    def _load(self) -> Splitter:
+    def _load(self) -> SongSeparator:
         """The model or the strategy, loaded once."""
-        if self._splitter is None:
-            self._splitter, self._choice = loading.load(self.options, tree=self._tree, needed=self._needed)
+        if self._separator is None:
+            self._separator, self._choice = loading.load(self.options, tree=self._tree, needed=self._needed)
             self._drums = DrumNetwork() if self.options.drums else None
-        return self._splitter
+        return self._separator
 
     def _mixer(self, info: ModelInfo) -> StemMixer:
         """What makes the stems that are wanted. Raises `UnknownStemError`, `NoDrumStemError`."""
@@ -233,22 +233,22 @@ class Engine:
             options=self.options,
         )
 
-    def _key(self, found: Scan, splitter: Splitter, names: Names, tags: Tags) -> Digest:
+    def _key(self, found: Scan, separator: SongSeparator, names: Names, tags: Tags) -> Digest:
         """Everything that can change what is written and where, in one digest."""
-        info = splitter.info
+        info = separator.info
         parts = {
             "pipeline": PIPELINE,
             "input": found.digest,
             "tags": [sorted(tags.text.items()), hashlib.sha256(tags.cover.data).hexdigest() if tags.cover else None],
-            "model": [info.family, info.name, splitter.digest, is_half(self.options.device)],
-            "settings": self._settings(splitter, names.stems, found.shape.sample_rate).model_dump(mode="json"),
+            "model": [info.family, info.name, separator.digest, is_half(self.options.device)],
+            "settings": self._settings(separator, names.stems, found.shape.sample_rate).model_dump(mode="json"),
             "files": sorted(map(str, names.all())),
             "drums": [drum_chart.VERSION, self._drums.digest] if self._drums else None,
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
-    def _settings(self, splitter: Splitter, stems: tuple[StemName, ...], rate: SampleRate) -> SettingsRecord:
-        options, settings = self.options, splitter.settings
+    def _settings(self, separator: SongSeparator, stems: tuple[StemName, ...], rate: SampleRate) -> SettingsRecord:
+        options, settings = self.options, separator.settings
         return SettingsRecord(
             stems=stems,
             overlap=settings.overlap,
@@ -263,24 +263,26 @@ class Engine:
     def _output_rate(self, rate: SampleRate) -> SampleRate:
         return self.options.format.nearest_rate(self.options.sample_rate or rate)
 
-    def _separate(self, song: Path, found: Scan, splitter: Splitter, stage: Staging, report: OnProgress) -> _Separated:
+    def _separate(
+        self, song: Path, found: Scan, separator: SongSeparator, stage: Staging, report: OnProgress
+    ) -> _Separated:
         """Run the model; where its memory does not suffice, again with less."""
         notices: list[Notice] = []
         while True:
             try:
-                return self._attempt(song, found, splitter, stage, report, notices=notices)
+                return self._attempt(song, found, separator, stage, report, notices=notices)
             except OutOfMemoryError:
-                smaller = splitter.with_less_memory()
+                smaller = separator.with_less_memory()
                 if smaller is None:
                     raise
-                splitter, notice = smaller  # for this song; the next may do with the whole
+                separator, notice = smaller  # for this song; the next may do with the whole
                 notices.append(notice)
 
     def _attempt(
         self,
         song: Path,
         found: Scan,
-        splitter: Splitter,
+        separator: SongSeparator,
         stage: Staging,
         report: OnProgress,
         *,
@@ -288,10 +290,10 @@ class Engine:
     ) -> _Separated:
         options, shape = self.options, found.shape
         rate = self._output_rate(shape.sample_rate)
-        mixer = self._mixer(splitter.info)
+        mixer = self._mixer(separator.info)
         meter = Meter(shape.sample_rate, shape.channels, peaks=options.wants_peaks)
         streams = [*mixer.stems, *(["mix"] if options.stem_mp4 else [])]
-        taking = splitter.song(
+        run = separator.song(
             found.digest,
             shape=shape,
             folder=stage.folder,
@@ -299,34 +301,36 @@ class Engine:
         )
         frames = resampled_length(shape.frames, in_rate=shape.sample_rate, out_rate=rate)
         # float32 between the steps, and at most as much again for the files
-        stage.require(taking.peak_bytes() + len(streams) * shape.channels * frames * 8)
-        spools = {name: Spool(stage.new_file(f"{name}.f32"), shape.channels) for name in streams}
+        stage.require(run.peak_bytes() + len(streams) * shape.channels * frames * 8)
+        audio = {name: ScratchAudio(stage.new_file(f"{name}.f32"), shape.channels) for name in streams}
         resampler = Resampler(shape.sample_rate, rate, channels=len(streams) * shape.channels)
 
         def write(flat: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
-            for spool, block in zip(spools.values(), flat.reshape(len(streams), shape.channels, -1), strict=True):
-                spool.write(block)
+            for scratch, block in zip(audio.values(), flat.reshape(len(streams), shape.channels, -1), strict=True):
+                scratch.write(block)
 
         with ExitStack() as stack:
-            for spool in spools.values():
-                stack.enter_context(closing(spool))
+            for scratch in audio.values():
+                stack.enter_context(closing(scratch))
             stream = stack.enter_context(open_audio(song, limits=options.limits))
-            blocks = stack.enter_context(closing(ahead(song_blocks(stream, expected=found.digest), most=_READ_AHEAD)))
-            for mix, estimates in taking.run(blocks):
+            blocks = stack.enter_context(
+                closing(prefetch(song_blocks(stream, expected=found.digest), most=_READ_AHEAD))
+            )
+            for mix, estimates in run.run(blocks):
                 meter.add(mix)
                 stems = mixer.mix(mix, estimates)
                 block = np.concatenate([stems, mix[None]]) if options.stem_mp4 else stems
                 write(resampler.push(block.reshape(-1, block.shape[-1])))
             write(resampler.finish())
         return _Separated(
-            splitter=splitter,
-            nodes=taking.nodes(),
+            separator=separator,
+            nodes=run.nodes(),
             sample_rate=rate,
-            mix=spools.pop("mix") if options.stem_mp4 else None,
-            spools=spools,
+            mix=audio.pop("mix") if options.stem_mp4 else None,
+            audio=audio,
             measured_mix=meter.measured(),
             residual_db=mixer.residual_db(),
-            notices=(*notices, *taking.notices),
+            notices=(*notices, *run.notices),
         )
 
     def _receipt(  # noqa: PLR0913
@@ -344,8 +348,8 @@ class Engine:
         kept: dict[str, FileRecord | None],
         elapsed: float,
     ) -> Receipt:
-        splitter, shape, info = separated.splitter, found.shape, found.info
-        model, mixer = splitter.info, self._mixer(splitter.info)
+        separator, shape, info = separated.separator, found.shape, found.info
+        model, mixer = separator.info, self._mixer(separator.info)
         duration = shape.frames / shape.sample_rate
         rates: tuple[Notice, ...] = ()
         wanted = self.options.sample_rate or shape.sample_rate
@@ -372,15 +376,15 @@ class Engine:
                 requested=self.options.model if self._tree is None else model.name,
                 name=model.name,
                 family=model.family,
-                licence=splitter.origin.licence,
+                licence=separator.origin.licence,
                 draft=model.draft,
-                weights_digest=splitter.digest,
-                publisher=splitter.origin.publisher,
-                back_end=splitter.origin.back_end,
+                weights_digest=separator.digest,
+                publisher=separator.origin.publisher,
+                back_end=separator.origin.back_end,
             ),
             nodes=separated.nodes,
-            device=splitter.device,
-            settings=self._settings(splitter, mixer.stems, shape.sample_rate),
+            device=separator.device,
+            settings=self._settings(separator, mixer.stems, shape.sample_rate),
             gain_db=rendering.gain_db,
             residual_db=None if separated.residual_db is None else round(separated.residual_db, 2),
             residual_added_to=mixer.remainder,

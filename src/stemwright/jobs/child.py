@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from stemwright import points
+from stemwright import failpoints
 from stemwright.errors import StemwrightError, as_output_error, resource_error
 from stemwright.jobs._processes import kill_own_descendants, step_back
 from stemwright.weights import config
@@ -80,7 +80,7 @@ class Child:
         if stage == self._stage and now - self._told < _EVERY and fraction != 1:
             return
         if stage != self._stage:
-            points.reached(stage)
+            failpoints.reached(stage)
         self._stage, self._told = stage, now
         self._say(stage=stage, fraction=fraction)
 
@@ -205,10 +205,10 @@ class Child:
         **how: Any,
     ) -> dict[str, Any]:
         from stemwright.audio.formats import parse_format
+        from stemwright.engine.channel_strip import ChannelStrip
         from stemwright.engine.mixdown import mixdown
-        from stemwright.engine.strips import Strip
 
-        settings = {name: Strip(**strip) for name, strip in strips.items()}
+        settings = {name: ChannelStrip(**strip) for name, strip in strips.items()}
         made = mixdown(_paths(stems), Path(target), strips=settings, format=parse_format(format), **how)
         return {"gain_db": made.gain_db}
 

@@ -39,7 +39,7 @@ class JobTimeoutError(StemwrightError):
     status = 504
 
 
-class Engine:
+class EngineProcess:
     """One child process that does one thing at a time.
 
     Where `temp` is given, the command is given a folder in it for its temporary files, which goes when the child does.
@@ -185,13 +185,13 @@ class EnginePool:
     ) -> None:
         """`max_rss` in bytes; `size` is how many there are at most: further callers wait, as `Turns` has it.
 
-        `waiting` of each group wait for each engine; the rest as for `Engine`.
+        `waiting` of each group wait for each engine; the rest as for `EngineProcess`.
         """
         self._command, self._max_rss, self._max_calls, self._temp = command, max_rss, max_calls, temp
         self._environment = environment
         self._turns = Turns(size, waiting=waiting) if size else None
-        self._idle: list[Engine] = []
-        self._all: set[Engine] = set()
+        self._idle: list[EngineProcess] = []
+        self._all: set[EngineProcess] = set()
 
     @contextlib.asynccontextmanager
     async def place(self, group: str = "") -> AsyncIterator[None]:
@@ -200,7 +200,7 @@ class EnginePool:
             yield
 
     @contextlib.asynccontextmanager
-    async def engine(self, group: str = "") -> AsyncIterator[Engine]:
+    async def engine(self, group: str = "") -> AsyncIterator[EngineProcess]:
         """An engine for one caller, who waits with his group. Raises `BusyError` when too many wait."""
         async with self.place(group):
             engine = self._idle.pop() if self._idle else self._fresh()
@@ -212,8 +212,8 @@ class EnginePool:
                     await asyncio.shield(engine.kill())
                 self._idle.append(engine)
 
-    def _fresh(self) -> Engine:
-        return Engine(self._command, temp=self._temp, environment=self._environment)
+    def _fresh(self) -> EngineProcess:
+        return EngineProcess(self._command, temp=self._temp, environment=self._environment)
 
     async def kill(self) -> None:
         """End all engines."""

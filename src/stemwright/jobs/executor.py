@@ -17,7 +17,7 @@ from stemwright.jobs.engine import EnginePool
 from stemwright.jobs.queue import Queue
 from stemwright.jobs.runs import Runs
 from stemwright.jobs.sweep import sweep
-from stemwright.jobs.worker import Worker
+from stemwright.jobs.worker import JobWorker
 from stemwright.jobs.workflow import start_executor
 from stemwright.library.tables import LIVE, Run
 
@@ -44,7 +44,7 @@ def run_executor(db: Database, store: ObjectStore, config: JobsConfig, *, execut
         temp=config.temp,
         environment=config.engine_environment,
     )
-    worker = Worker(Runs(db, queue), store, config, pool)
+    worker = JobWorker(Runs(db, queue), store, config, pool)
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C goes to all; the parent tells

@@ -94,14 +94,14 @@ async def answer(
     resolve: Resolve,
     headers: Mapping[str, str],
     deadline: float,
-    patience: Seconds,
+    idle_timeout: Seconds,
     tls: ssl.SSLContext,
     body: str | AsyncIterable[bytes] | None = None,
 ) -> AsyncIterator[httpx.Response]:
     """What the first of the host's addresses that can be connected to answers; POST with a body, GET without.
 
     Until the answer's head is there, `deadline` (of the loop's clock) holds, of which each address gets its share; no
-    connection and no piece of the answer is waited for longer than `patience`. What is connected to is one of these
+    connection and no piece of the answer is waited for longer than `idle_timeout`. What is connected to is one of these
     addresses, never a name resolved again. A bare transport, new each time: it knows no redirects, proxies, cookies or
     netrc, and no two hosts of one address share a connection.
     Raises `UnresolvableError`, `RefusedAddressError`, `TimeoutError`, `httpx.TransportError`.
@@ -126,9 +126,9 @@ async def answer(
             extensions={
                 "sni_hostname": url.raw_host.decode("ascii").rstrip("."),  # also the name that TLS verifies
                 "timeout": {
-                    "connect": min(patience, max(0.001, deadline - loop.time()) / left),
-                    "read": patience,
-                    "write": patience,
+                    "connect": min(idle_timeout, max(0.001, deadline - loop.time()) / left),
+                    "read": idle_timeout,
+                    "write": idle_timeout,
                 },
             },
         )

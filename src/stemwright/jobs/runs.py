@@ -46,7 +46,7 @@ class Saved(StrEnum):
     gone = "gone"  # the separation that was found has been deleted meanwhile
 
 
-def lasting(what: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+def retry_on_db_error(what: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Call something that may be called twice, again while the database is locked or away, or others were quicker."""
     for pause in _PAUSES:
         try:
@@ -57,7 +57,7 @@ def lasting(what: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     return what(*args, **kwargs)
 
 
-def hold(session: Session, run_id: str, *, statuses: Sequence[str] = LIVE) -> Run | None:
+def lock_run(session: Session, run_id: str, *, statuses: Sequence[str] = LIVE) -> Run | None:
     """A run, if it is in one of these states, which stays so until the transaction ends: all others wait.
 
     SQLite knows no `FOR UPDATE`, and begins a transaction only with its first write: hence a write that changes
@@ -99,7 +99,7 @@ class Runs:
     def begin(self, run_id: str, *, attempts: int) -> dict[str, Any] | None:
         """Start one more attempt: the run and its song as plain facts, or None when there is nothing left to do."""
         with self._db.session() as session:
-            run = hold(session, run_id)
+            run = lock_run(session, run_id)
             if run is None:
                 return None
             song = session.get(Song, run.song_id) if run.song_id else None
@@ -208,10 +208,10 @@ class Runs:
     def save(self, run_id: str, made: dict[str, Any], *, preview: bool = False) -> Saved:
         """Publish stems and, unless they are a preview, end the run.
 
-        `made` is what `Worker.make` stored; it has `found` where the separation has been there before.
+        `made` is what `JobWorker.make` stored; it has `found` where the separation has been there before.
         """
         with self._db.session() as session:
-            run = hold(session, run_id, statuses=("running",))
+            run = lock_run(session, run_id, statuses=("running",))
             if run is None:
                 return Saved.ended
             separation = _separation(session, run.owner, made)
@@ -232,13 +232,13 @@ class Runs:
     def finish(self, run_id: str) -> None:
         """End a run that was to make no stems."""
         with self._db.session() as session:
-            if run := hold(session, run_id, statuses=("running",)):
+            if run := lock_run(session, run_id, statuses=("running",)):
                 self._end(session, run, "succeeded")
 
     def fail(self, run_id: str, *, code: str, message: str, forget_upload: bool) -> str | None:
         """End a run as failed; the key of the upload that nobody needs any more, where there is one."""
         with self._db.session() as session:
-            run = hold(session, run_id)
+            run = lock_run(session, run_id)
             if run is None:
                 return None
             song = session.get(Song, run.song_id, with_for_update=True) if run.song_id else None
@@ -257,7 +257,7 @@ class Runs:
     def give_up(self, run_id: str, *, unchanged_since: float) -> bool:
         """End a run that nobody works on, unless it moved after that time; whether it did."""
         with self._db.session() as session:
-            run = hold(session, run_id)
+            run = lock_run(session, run_id)
             if run is None or run.updated_at >= unchanged_since:
                 return False
             self._end(session, run, "failed", error=("engine_crashed", "the work was given up"))

@@ -44,7 +44,7 @@ class Outcome:
     status: int | None  # HTTP status, if there was an answer
     error: str | None  # bad_callback_url, refused_address, unresolvable, connection_failed, tls_failed, timeout, …
     retry: bool  # whether another try can help
-    retry_after: Seconds | None  # the receiver's wish, at most LONGEST_RETRY_AFTER
+    retry_after: Seconds | None  # what the receiver asks for, at most LONGEST_RETRY_AFTER
     elapsed: Seconds
 
 
@@ -112,12 +112,12 @@ class Sender:
         """Send a body of JSON as it is, once; else as `send`. Raises `ValueError` for an id of another form."""
         headers = self._headers(message_id, body=body)
         started = asyncio.get_running_loop().time()
-        status, wish, error = None, None, None
+        status, wait, error = None, None, None
         try:
-            status, wish = await self._post(url, body=body, headers=headers, deadline=started + self._timeout)
+            status, wait = await self._post(url, body=body, headers=headers, deadline=started + self._timeout)
         except _FailedError as failed:
             error = str(failed)
-        return _outcome(status, wish=wish, error=error, elapsed=asyncio.get_running_loop().time() - started)
+        return _outcome(status, wait=wait, error=error, elapsed=asyncio.get_running_loop().time() - started)
 
     def _headers(self, message_id: str, *, body: str) -> dict[str, str]:
         if _MESSAGE_ID.fullmatch(message_id) is None:
@@ -150,7 +150,7 @@ class Sender:
                 resolve=self._resolve,
                 headers=headers,
                 deadline=deadline,
-                patience=self._timeout,
+                idle_timeout=self._timeout,
                 tls=self._tls,
                 body=body,
             ) as response:
@@ -202,7 +202,7 @@ def _body(event: str, *, payload: Mapping[str, Any], at: datetime) -> str:
     return json.dumps(message, separators=(",", ":"), allow_nan=False)
 
 
-def _outcome(status: int | None, *, wish: str | None, error: str | None, elapsed: Seconds) -> Outcome:
+def _outcome(status: int | None, *, wait: str | None, error: str | None, elapsed: Seconds) -> Outcome:
     delivered = status is not None and 200 <= status < 300
     if status is not None and not delivered:
         error = "redirect" if 300 <= status < 400 else "status"
@@ -212,12 +212,12 @@ def _outcome(status: int | None, *, wish: str | None, error: str | None, elapsed
         status=status,
         error=error,
         retry=retry,
-        retry_after=_wait_wished(wish) if retry else None,
+        retry_after=_wait_of(wait) if retry else None,
         elapsed=elapsed,
     )
 
 
-def _wait_wished(header: str | None) -> Seconds | None:
+def _wait_of(header: str | None) -> Seconds | None:
     """What Retry-After asks for: seconds or a date (RFC 9110, 10.2.3); nonsense is ignored."""
     if header is None:
         return None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from stemwright import __version__, points
+from stemwright import __version__, failpoints
 from stemwright.disk import sha256_of
 from stemwright.engine.drum_names import STEM, no_stem
 from stemwright.engine.receipt import PIPELINE
@@ -31,7 +31,7 @@ from stemwright.errors import (
 from stemwright.jobs.engine import EngineCrashedError, EnginePool
 from stemwright.jobs.models import QUICK, preview_by, resolve
 from stemwright.jobs.options import AudioFormat
-from stemwright.jobs.runs import Runs, lasting, separates, separation_key
+from stemwright.jobs.runs import Runs, retry_on_db_error, separates, separation_key
 from stemwright.library.tables import new_id
 from stemwright.separators.protocol import is_half
 
@@ -61,7 +61,7 @@ SHARES: Final = {  # percent of a run, from … to
 }
 
 
-class Worker:
+class JobWorker:
     """What an executor does for a run."""
 
     def __init__(self, runs: Runs, store: ObjectStore, config: JobsConfig, pool: EnginePool) -> None:
@@ -74,7 +74,7 @@ class Worker:
         """Start an attempt of a run: its song as plain facts, or None when there is nothing to do."""
         with self._door:
             if not self._leaving:
-                song = lasting(self.runs.begin, run_id, attempts=self.config.attempts)
+                song = retry_on_db_error(self.runs.begin, run_id, attempts=self.config.attempts)
                 if song is not None:
                     self.active.add(run_id)
                 return song
@@ -113,7 +113,7 @@ class Worker:
                 analysis=wanted,
                 loudness=loudness,
             )
-        await asyncio.to_thread(lasting, self.runs.describe_song, song["song_id"], facts)
+        await asyncio.to_thread(retry_on_db_error, self.runs.describe_song, song["song_id"], facts)
         title = facts["title"] or song["title"]
         return {"pcm_digest": facts["pcm_digest"], "duration": facts["duration"], "title": title, "model": model}
 
@@ -125,14 +125,16 @@ class Worker:
         `song` is what `begin` and `hash` gave. Raises what the engine raises.
         """
         if preview:
-            by = preview_by(await asyncio.to_thread(lasting, self.runs.model_speed, QUICK))
+            by = preview_by(await asyncio.to_thread(retry_on_db_error, self.runs.model_speed, QUICK))
             song = song | {"model": by, "options": song["options"] | {"model": by, "stems": None, "transcribe": False}}
         key = self.key(song, model=song["model"])
-        found = await asyncio.to_thread(lasting, self.runs.find, song["owner"], key)
+        found = await asyncio.to_thread(retry_on_db_error, self.runs.find, song["owner"], key)
         if found is None:
             return await self._separate(run_id, song, preview=preview)
         made: dict[str, Any] = {"found": found}
-        if song["options"]["transcribe"] and (drums := await asyncio.to_thread(lasting, self.runs.uncharted, found)):
+        if song["options"]["transcribe"] and (
+            drums := await asyncio.to_thread(retry_on_db_error, self.runs.uncharted, found)
+        ):
             with self._folder(run_id) as folder, self._folder(f"{run_id}/chart") as chart:
                 path = folder / f"{STEM}.flac"
                 await _to_its_end(threading.Event(), self._store.fetch, drums, path)
@@ -143,7 +145,7 @@ class Worker:
     async def _separate(self, run_id: str, song: dict[str, Any], *, preview: bool) -> dict[str, Any]:
         """Make stems and store them; what `Runs.save` needs."""
         options, model, name = song["options"], song["model"], new_id()
-        known = await asyncio.to_thread(lasting, self.runs.model_speed, model)
+        known = await asyncio.to_thread(retry_on_db_error, self.runs.model_speed, model)
         report = _Remaining(song["duration"], speed=known, preview=preview)
         with self._folder(f"{run_id}-draft" if preview else run_id) as folder:
             path = await self._fetch(song, folder)
@@ -202,10 +204,10 @@ class Worker:
 
     async def _stored(self, run_id: str, song: dict[str, Any], folder: Path, name: str) -> list[dict[str, Any]]:
         """Store all files of a folder under a name below their run; their rows."""
-        points.reached("storing")
+        failpoints.reached("storing")
         stopped = threading.Event()
         files = await _to_its_end(stopped, self._keep, f"{song['owner']}/separations/{run_id}/{name}", folder, stopped)
-        points.reached("stored")
+        failpoints.reached("stored")
         return files
 
     async def _encoded(self, run_id: str, folder: Path, song: dict[str, Any]) -> None:
@@ -248,7 +250,9 @@ class Worker:
                     )
                     return answer
             except EngineCrashedError as error:
-                more = await asyncio.to_thread(lasting, self.runs.count_attempt, run_id, most=self.config.attempts)
+                more = await asyncio.to_thread(
+                    retry_on_db_error, self.runs.count_attempt, run_id, most=self.config.attempts
+                )
                 log.warning("an engine died", extra={"run_id": run_id, "error": error.message, "again": more})
                 if not more:
                     raise

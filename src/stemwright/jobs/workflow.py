@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from sqlalchemy import func, select
 
-from stemwright import points
+from stemwright import failpoints
 from stemwright.errors import StemwrightError, resource_error
 from stemwright.jobs.models import DRAFT, QUICK
 from stemwright.jobs.queue import APPLICATION, CALLBACKS, VERSION
-from stemwright.jobs.runs import Saved, lasting, separates
-from stemwright.jobs.view import view_of
+from stemwright.jobs.runs import Saved, retry_on_db_error, separates
+from stemwright.jobs.snapshot import snapshot_of
 from stemwright.jobs.webhooks import Sender, backoff
-from stemwright.jobs.worker import LOCAL_NAME, Worker, is_final
+from stemwright.jobs.worker import LOCAL_NAME, JobWorker, is_final
 from stemwright.library.tables import Delivery, Job
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _RECOVERIES: Final = 50  # DBOS's own limit, above ours, which leaves rows that 
 _FINDS: Final = 3  # times that stems which were found may be deleted before they are published
 
 
-def start_executor(worker: Worker, db: Database, config: JobsConfig, *, executor_id: str) -> None:
+def start_executor(worker: JobWorker, db: Database, config: JobsConfig, *, executor_id: str) -> None:
     """Register the workflows and begin to take work from the queues."""
     from dbos import DBOS
 
@@ -68,7 +68,7 @@ def _is_news(record: logging.LogRecord) -> bool:
     return type(fault).__name__ not in {"DBOSAwaitedWorkflowCancelledError", "DBOSWorkflowCancelledError"}
 
 
-def _register_separate(worker: Worker) -> None:
+def _register_separate(worker: JobWorker) -> None:
     """What a recovered workflow decides must follow from its steps alone: they are told apart by their number."""
     from dbos import DBOS
 
@@ -97,7 +97,7 @@ def _register_separate(worker: Worker) -> None:
 
 
 async def _carry_out(
-    worker: Worker, run_id: str, song: dict[str, Any], *, hash_: Step, preview: Step, make: Step
+    worker: JobWorker, run_id: str, song: dict[str, Any], *, hash_: Step, preview: Step, make: Step
 ) -> None:
     """All the steps of a run, up to its end."""
     facts = await hash_(run_id, song)
@@ -106,28 +106,28 @@ async def _carry_out(
         return
     song = song | facts
     if not separates(song["options"]):
-        await asyncio.to_thread(lasting, worker.runs.finish, run_id)
+        await asyncio.to_thread(retry_on_db_error, worker.runs.finish, run_id)
         return
     if song["options"]["preview"] and song["model"] not in {DRAFT, QUICK}:
         draft = await preview(run_id, song)
         if "error" in draft:  # a draft that fails does not hold the fine ones up
             log.warning("preview failed", extra={"run_id": run_id, "error": draft["error"]})
         else:
-            await asyncio.to_thread(lasting, worker.runs.save, run_id, draft, preview=True)
+            await asyncio.to_thread(retry_on_db_error, worker.runs.save, run_id, draft, preview=True)
     for _ in range(_FINDS):
         made = await make(run_id, song)
         if "error" in made:
             await _fail(worker, run_id, made)
             return
-        points.reached("saving")
-        saved = await asyncio.to_thread(lasting, worker.runs.save, run_id, made)
-        points.reached("saved")
+        failpoints.reached("saving")
+        saved = await asyncio.to_thread(retry_on_db_error, worker.runs.save, run_id, made)
+        failpoints.reached("saved")
         if saved is not Saved.gone:
             return
     await _fail(worker, run_id, {"error": "internal", "message": "the stems went away each time", "final": False})
 
 
-def _tidy(worker: Worker, run_id: str, owner: str) -> None:
+def _tidy(worker: JobWorker, run_id: str, owner: str) -> None:
     """What is left over is of no importance to the run, and the next sweep finds it too."""
     try:
         worker.tidy(run_id, owner)
@@ -149,10 +149,15 @@ async def _answer(work: Awaitable[dict[str, Any]], song: dict[str, Any]) -> dict
         return {"error": "internal", "message": f"{type(error).__name__}: {error}", "final": False}
 
 
-async def _fail(worker: Worker, run_id: str, fault: dict[str, Any]) -> None:
+async def _fail(worker: JobWorker, run_id: str, fault: dict[str, Any]) -> None:
     log.warning("a run failed", extra={"run_id": run_id, "error": fault["error"], "reason": fault["message"]})
     key = await asyncio.to_thread(
-        lasting, worker.runs.fail, run_id, code=fault["error"], message=fault["message"], forget_upload=fault["final"]
+        retry_on_db_error,
+        worker.runs.fail,
+        run_id,
+        code=fault["error"],
+        message=fault["message"],
+        forget_upload=fault["final"],
     )
     await asyncio.to_thread(worker.forget, key)
 
@@ -172,7 +177,7 @@ def _register_deliver(db: Database, queue: Queue, config: JobsConfig) -> None:
 
         What is sent is the job as it is now, or a door's `letter` as it was written.
         """
-        points.reached("callback")
+        failpoints.reached("callback")
         outcome = await send(job_id, event, message_id, letter)
         if outcome["retry"] and attempt < (letter["attempts"] if letter else config.callback_attempts):
             pause = outcome["retry_after"] or backoff(attempt, random.random)
@@ -204,9 +209,9 @@ async def _send(
         with db.session() as session:
             job = session.get(Job, job_id)
             wanted = job and (letter or job.callback_url)
-            return (job.callback_url, job.owner, view_of(session, job, slots=slots)) if job and wanted else None
+            return (job.callback_url, job.owner, snapshot_of(session, job, slots=slots)) if job and wanted else None
 
-    there = await asyncio.to_thread(lasting, look)
+    there = await asyncio.to_thread(retry_on_db_error, look)
     if there is None:
         return {"retry": False, "retry_after": None}
     url, owner, payload = there
@@ -236,5 +241,5 @@ async def _send(
                 )
             )
 
-    await asyncio.to_thread(lasting, note)
+    await asyncio.to_thread(retry_on_db_error, note)
     return {"retry": outcome.retry and not outcome.delivered, "retry_after": outcome.retry_after}

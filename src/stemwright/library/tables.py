@@ -1,7 +1,7 @@
 """The tables. Times are seconds since the epoch; `owner` is in every row, and in every query.
 
 A song is a recording that an owner has (or stems that were imported). A separation is a set of stems made of some
-samples; songs of equal samples share it. A run makes a separation. A job is one client's wish for it; jobs that want
+samples; songs of equal samples share it. A run makes a separation. A job is one client's request for it; jobs that want
 the same share a run. A track is a file in a folder that the operator listed; its song is found by its digest. An order
 is what a door has still to tell of a job.
 """
@@ -143,7 +143,7 @@ class Run(Base):
 
 
 class Job(Base):
-    """One client's wish for a run."""
+    """One client's request for a run."""
 
     __tablename__ = "jobs"
     __table_args__ = (

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from stemwright.types import Seconds
 
 _PIECE: Final = 1 << 20
-_PATIENCE: Final[Seconds] = 30.0
+_IDLE_TIMEOUT: Final[Seconds] = 30.0
 
 
 class SourceUrlError(OptionError):
@@ -79,7 +79,7 @@ async def fetch_upload(
                     resolve=resolve,
                     headers={},
                     deadline=deadline,
-                    patience=_PATIENCE,
+                    idle_timeout=_IDLE_TIMEOUT,
                     tls=tls,
                 )
                 async with way as response:

@@ -17,8 +17,8 @@ from stemwright.engine.drum_names import PARTS
 from stemwright.engine.naming import safe_name
 from stemwright.errors import ConflictError, JobNotFoundError, NoChartError, UnknownStemError
 from stemwright.library.tables import File, Separation, Song, new_id
-from stemwright.studio.aside import aside_to_its_end
 from stemwright.studio.making import Bench, bench
+from stemwright.studio.pool import run_in_pool_to_its_end
 from stemwright.studio.songs import find_song
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ async def stem_file(
 
     async def encode(stems: Stems, at: Bench, target: Path) -> None:
         source = at.folder / "source.flac"
-        await aside_to_its_end(studio.store.fetch, stems.files[f"{stem}.flac"].object_key, source)
+        await run_in_pool_to_its_end(studio.store.fetch, stems.files[f"{stem}.flac"].object_key, source)
         await _ask(at, stems, "transcode", source=str(source), target=str(target), format=token)
 
     def check(stems: Stems) -> None:
@@ -220,7 +220,7 @@ async def original_file(
 
     async def align(stems: Stems, at: Bench, target: Path) -> None:
         source, receipt = at.folder / "recording", stems.separation.receipt
-        await aside_to_its_end(studio.store.fetch, str(stems.song.upload_key), source)
+        await run_in_pool_to_its_end(studio.store.fetch, str(stems.song.upload_key), source)
         of = {"digest": stems.song.pcm_digest, "gain_db": receipt["gain_db"]}
         rate = receipt["stems"][0]["sample_rate"]
         await _ask(at, stems, "recording", source=str(source), target=str(target), format=token, sample_rate=rate, **of)
@@ -269,7 +269,7 @@ async def _made_once(
         async with bench(studio, of=stems.song.id, seconds=reads * stems.separation.duration) as at:
             target = at.folder / name
             await make(stems, at, target)
-            await aside_to_its_end(_keep, studio, stems, target)
+            await run_in_pool_to_its_end(_keep, studio, stems, target)
         return (await asyncio.to_thread(look))[1] or _gone()
 
 
@@ -312,7 +312,7 @@ async def fetched(studio: Studio, stems: Stems, folder: Path) -> dict[str, str]:
     paths = {}
     for number, (name, file) in enumerate(stems.masters().items()):
         path = folder / f"{number}.flac"
-        await aside_to_its_end(studio.store.fetch, file.object_key, path)
+        await run_in_pool_to_its_end(studio.store.fetch, file.object_key, path)
         paths[name] = str(path)
     return paths
 

@@ -17,9 +17,9 @@ from stemwright.errors import ConflictError, JobNotFoundError, NotAudioError, Op
 from stemwright.jobs import sweep
 from stemwright.jobs.options import digest_of
 from stemwright.library.tables import File, Separation, Song, new_id
-from stemwright.studio.aside import aside_to_its_end
 from stemwright.studio.files import Served
 from stemwright.studio.making import LONG, bench
+from stemwright.studio.pool import run_in_pool_to_its_end
 from stemwright.studio.songs import find_song
 from stemwright.studio.submit import check_kind
 
@@ -86,7 +86,7 @@ async def _import(
             limits=dataclasses.asdict(config.limits),
             most={"seconds": config.max_import_duration, "decoded_bytes": config.max_decoded_bytes},
         )
-        return await aside_to_its_end(
+        return await run_in_pool_to_its_end(
             _save, studio, made, at.folder, source, title=title, artist=artist, owner=owner, uploads=stems
         )
 

@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, func, select
 
 from stemwright.errors import ConflictError, JobNotFoundError
 from stemwright.jobs import models
-from stemwright.jobs.runs import hold, speed_of, waiting_jobs
-from stemwright.jobs.view import iso, view_of, views_of
+from stemwright.jobs.runs import lock_run, speed_of, waiting_jobs
+from stemwright.jobs.snapshot import iso, snapshot_of, snapshots_of
 from stemwright.library.tables import LIVE, Delivery, Job, Run
 from stemwright.separators import catalogue
 from stemwright.strategies import draw, find
@@ -31,7 +31,7 @@ def _mine(session: Session, job_id: str, *, owner: str) -> Job:
 def get_job(studio: Studio, job_id: str, *, owner: str) -> dict[str, Any]:
     """One job. Raises `JobNotFoundError`."""
     with studio.db.session() as session:
-        return view_of(session, _mine(session, job_id, owner=owner), slots=studio.config.slots)
+        return snapshot_of(session, _mine(session, job_id, owner=owner), slots=studio.config.slots)
 
 
 def get_jobs(studio: Studio, job_ids: set[str]) -> dict[str, dict[str, Any]]:
@@ -40,7 +40,7 @@ def get_jobs(studio: Studio, job_ids: set[str]) -> dict[str, dict[str, Any]]:
         return {}
     with studio.db.session() as session:
         jobs = list(session.scalars(select(Job).where(Job.id.in_(job_ids))))
-        return {view["id"]: view for view in views_of(session, jobs, slots=studio.config.slots)}
+        return {snapshot["id"]: snapshot for snapshot in snapshots_of(session, jobs, slots=studio.config.slots)}
 
 
 def list_jobs(
@@ -57,7 +57,7 @@ def list_jobs(
     with studio.db.session() as session:
         total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
         jobs = list(session.scalars(query.order_by(Job.created_at.desc(), Job.id.desc()).limit(limit).offset(offset)))
-        return views_of(session, jobs, slots=studio.config.slots), total
+        return snapshots_of(session, jobs, slots=studio.config.slots), total
 
 
 def cancel_job(studio: Studio, job_id: str, *, owner: str) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def cancel_job(studio: Studio, job_id: str, *, owner: str) -> dict[str, Any]:
     studio.queue.warm()  # before the transaction: it may have tables to make
     with studio.db.session() as session:
         job = _mine(session, job_id, owner=owner)
-        hold(session, job.run_id)  # from here on nobody can end it otherwise
+        lock_run(session, job.run_id)  # from here on nobody can end it otherwise
         session.refresh(job)
         run = session.get_one(Run, job.run_id, populate_existing=True)
         alone = False
@@ -81,10 +81,10 @@ def cancel_job(studio: Studio, job_id: str, *, owner: str) -> dict[str, Any]:
             alone = waiting_jobs(session, run.id) == 0
             if alone:
                 run.status, run.finished_at, run.updated_at = "cancelled", time.time(), time.time()
-        view = view_of(session, job, slots=studio.config.slots)
+        snapshot = snapshot_of(session, job, slots=studio.config.slots)
     if alone:
         studio.queue.cancel(run.id)
-    return view
+    return snapshot
 
 
 def queue_state(studio: Studio) -> dict[str, Any]:
@@ -171,4 +171,4 @@ def live_jobs(studio: Studio, owner: str, *, since: float | None = None) -> dict
     live = select(Job).join(Run, Run.id == Job.run_id).where(Job.owner == owner, Job.cancelled_at.is_(None), wanted)
     with studio.db.session() as session:
         jobs = list(session.scalars(live.order_by(Job.created_at.desc()).limit(500)))[::-1]
-        return {view["id"]: view for view in views_of(session, jobs, slots=studio.config.slots)}
+        return {snapshot["id"]: snapshot for snapshot in snapshots_of(session, jobs, slots=studio.config.slots)}

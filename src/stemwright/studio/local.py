@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from stemwright.errors import InputError, JobNotFoundError, TooLargeError, writing
 from stemwright.studio import tracks
-from stemwright.studio.submit import Upload, Wish, submit_song, submit_upload
+from stemwright.studio.submit import JobRequest, Upload, submit_song, submit_upload
 from stemwright.words import has_controls
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _open_below(folder: Path, parts: Sequence[str]) -> int:
         os.close(handle)
 
 
-def submit_local(studio: Studio, local: LocalFile, wish: Wish, *, owner: str) -> tuple[dict[str, Any], str]:
+def submit_local(studio: Studio, local: LocalFile, request: JobRequest, *, owner: str) -> tuple[dict[str, Any], str]:
     """A job for a file of a listed folder: the job, and the SHA-256 of the file's bytes.
 
     A file that has not changed since it was last read is not read again while the studio has its song. What is no
@@ -114,10 +114,10 @@ def submit_local(studio: Studio, local: LocalFile, wish: Wish, *, owner: str) ->
     digest = tracks.known_digest(studio, local, owner=owner)
     if digest and (song_id := tracks.song_of(studio, digest, owner=owner)):
         with contextlib.suppress(JobNotFoundError):  # it expired this moment
-            return submit_song(studio, song_id, wish, owner=owner)[0], digest
+            return submit_song(studio, song_id, request, owner=owner)[0], digest
     upload = _copied(studio, local)
     tracks.remember(studio, local, upload.digest, owner=owner)
-    return submit_upload(studio, upload, wish, owner=owner, sniffed=False)[0], upload.digest
+    return submit_upload(studio, upload, request, owner=owner, sniffed=False)[0], upload.digest
 
 
 def _copied(studio: Studio, local: LocalFile) -> Upload:

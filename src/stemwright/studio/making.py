@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from stemwright.jobs.engine import Engine
+    from stemwright.jobs.engine import EngineProcess
     from stemwright.studio.studio import Studio
     from stemwright.types import Seconds
 
@@ -26,7 +26,7 @@ class Bench:
     """An engine for one piece of work, and a private folder that is gone afterwards."""
 
     studio: Studio
-    engine: Engine
+    engine: EngineProcess
     folder: Path
 
     async def ask(self, what: str, /, *, timeout: Seconds, **args: Any) -> dict[str, Any]:

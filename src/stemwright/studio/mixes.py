@@ -17,7 +17,7 @@ from stemwright.studio.making import bench
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from stemwright.engine.strips import Strip
+    from stemwright.engine.channel_strip import ChannelStrip
     from stemwright.studio.studio import Studio
 
 
@@ -40,7 +40,7 @@ async def mixdown(
     song_id: str,
     token: str,
     *,
-    strips: Mapping[str, Strip],
+    strips: Mapping[str, ChannelStrip],
     start: float | None,
     end: float | None,
     owner: str,

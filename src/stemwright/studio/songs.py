@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 
 from stemwright.errors import ConflictError, JobNotFoundError
 from stemwright.jobs import sweep
-from stemwright.jobs.view import drum_links, iso
+from stemwright.jobs.snapshot import drum_links, iso
 from stemwright.library.tables import LIVE, File, Job, Run, Separation, Song
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.exc import StaleDataError
 
-from stemwright import points
+from stemwright import failpoints
 from stemwright.audio.sniff import sniff
 from stemwright.errors import ConflictError, InputError, JobNotFoundError, UnknownModelError
 from stemwright.jobs import models
 from stemwright.jobs.options import JobOptions, digest_of
-from stemwright.jobs.runs import hold, is_measured, separation_key, title_of
-from stemwright.jobs.view import view_of
+from stemwright.jobs.runs import is_measured, lock_run, separation_key, title_of
+from stemwright.jobs.snapshot import snapshot_of
 from stemwright.jobs.worker import pipeline_of
 from stemwright.library.tables import LIVE, Job, Run, Separation, Song, new_id
 from stemwright.strategies.find import is_strategy
@@ -45,7 +45,7 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class JobRequest:
     """What a client asks for, beside the song."""
 
     options: JobOptions
@@ -54,7 +54,7 @@ class Wish:
 
 
 def submit_upload(
-    studio: Studio, upload: Upload, wish: Wish, *, owner: str, sniffed: bool = True
+    studio: Studio, upload: Upload, request: JobRequest, *, owner: str, sniffed: bool = True
 ) -> tuple[dict[str, Any], bool]:
     """Take an uploaded song in; the job, and whether it is a new one. The upload's file is gone afterwards.
 
@@ -63,26 +63,26 @@ def submit_upload(
     nothing is left.
     """
     try:
-        if earlier := _repeated(studio, wish, f"upload {upload.digest}", owner=owner):
+        if earlier := _repeated(studio, request, f"upload {upload.digest}", owner=owner):
             return earlier, False
         studio.require_room()
-        _check(studio, wish.options)
+        _check(studio, request.options)
         if sniffed:
             check_kind(upload)
-        return _submit_stored(studio, upload, wish, owner=owner)
+        return _submit_stored(studio, upload, request, owner=owner)
     finally:
         upload.path.unlink(missing_ok=True)
 
 
-def _submit_stored(studio: Studio, upload: Upload, wish: Wish, *, owner: str) -> tuple[dict[str, Any], bool]:
+def _submit_stored(studio: Studio, upload: Upload, request: JobRequest, *, owner: str) -> tuple[dict[str, Any], bool]:
     """Store an upload and submit it; where the song has its recording already, the fresh object goes."""
     key = f"{owner}/uploads/{new_id()}"  # its own, so that deleting a song cannot take another's recording along
     studio.store.put_file(upload.path, key)
-    points.reached("uploaded")
+    failpoints.reached("uploaded")
     try:
-        request = f"upload {upload.digest}"
+        what = f"upload {upload.digest}"
         return _submit(
-            studio, wish, request, owner=owner, song=lambda session: _song(session, upload, key, owner=owner)
+            studio, request, what, owner=owner, song=lambda session: _song(session, upload, key, owner=owner)
         )
     finally:
         with studio.db.session() as session:
@@ -109,7 +109,7 @@ def check_kind(upload: Upload) -> None:
         raise type(error)(error.message.replace(upload.path.name, upload.name)) from error
 
 
-def submit_song(studio: Studio, song_id: str, wish: Wish, *, owner: str) -> tuple[dict[str, Any], bool]:
+def submit_song(studio: Studio, song_id: str, request: JobRequest, *, owner: str) -> tuple[dict[str, Any], bool]:
     """A job for a song of the library; the job, and whether it is a new one.
 
     Raises `JobNotFoundError`, `ConflictError` for imported stems, `DiskFullError`, and what `models.check` raises.
@@ -124,27 +124,27 @@ def submit_song(studio: Studio, song_id: str, wish: Wish, *, owner: str) -> tupl
             raise ConflictError(f"{why}: there is no recording to separate")
         return song
 
-    request = f"song {song_id}"
-    if earlier := _repeated(studio, wish, request, owner=owner):
+    what = f"song {song_id}"
+    if earlier := _repeated(studio, request, what, owner=owner):
         return earlier, False
     studio.require_room()
-    _check(studio, wish.options)
-    return _submit(studio, wish, request, owner=owner, song=find)
+    _check(studio, request.options)
+    return _submit(studio, request, what, owner=owner, song=find)
 
 
-def _submit(studio: Studio, wish: Wish, request: str, *, owner: str, song: Any) -> tuple[dict[str, Any], bool]:
+def _submit(studio: Studio, request: JobRequest, what: str, *, owner: str, song: Any) -> tuple[dict[str, Any], bool]:
     """Song, run and job in one transaction; again when somebody made the same at the same moment."""
     studio.queue.warm()  # before the transaction: it may have tables to make
     for _ in range(_TRIES):
         try:
             with studio.db.session() as session:
-                job = _job(session, studio, wish, request, song=song(session), owner=owner)
-                view = view_of(session, job, slots=studio.config.slots)
-                points.reached("row")
-                return view, True
+                job = _job(session, studio, request, what, song=song(session), owner=owner)
+                snapshot = snapshot_of(session, job, slots=studio.config.slots)
+                failpoints.reached("row")
+                return snapshot, True
         except (IntegrityError, StaleDataError) as error:
             last = error
-        if earlier := _repeated(studio, wish, request, owner=owner):
+        if earlier := _repeated(studio, request, what, owner=owner):
             return earlier, False
     raise last  # others are not to blame each time: it is a fault of ours, and is told as one
 
@@ -170,18 +170,18 @@ def _song(session: Session, upload: Upload, key: str, *, owner: str) -> Song:
     return song
 
 
-def _job(session: Session, studio: Studio, wish: Wish, request: str, *, song: Song, owner: str) -> Job:
-    options = run_options(wish.options, studio=studio)
-    run, cached = _run(session, studio, wish, options, song=song, owner=owner)
+def _job(session: Session, studio: Studio, request: JobRequest, what: str, *, song: Song, owner: str) -> Job:
+    options = run_options(request.options, studio=studio)
+    run, cached = _run(session, studio, request, options, song=song, owner=owner)
     job = Job(
         id=new_id(),
         owner=owner,
         song_id=song.id,
         run_id=run.id,
-        options=wish.options.model_dump(mode="json", exclude_defaults=True),
-        callback_url=wish.callback_url,
-        idempotency_key=wish.idempotency_key,
-        request_digest=_request_digest(wish, request),
+        options=request.options.model_dump(mode="json", exclude_defaults=True),
+        callback_url=request.callback_url,
+        idempotency_key=request.idempotency_key,
+        request_digest=_request_digest(request, what),
         cached=cached,
     )
     session.add(job)
@@ -210,7 +210,7 @@ def run_options(options: JobOptions, *, studio: Studio) -> dict[str, Any]:
 
 
 def _run(
-    session: Session, studio: Studio, wish: Wish, options: dict[str, Any], *, song: Song, owner: str
+    session: Session, studio: Studio, request: JobRequest, options: dict[str, Any], *, song: Song, owner: str
 ) -> tuple[Run, bool]:
     """The run that makes what is wanted: one that ended with it, one that is under way, or a new one."""
     key = digest_of([song.source_digest, options])
@@ -218,7 +218,7 @@ def _run(
         pass  # the run will fail, and say so
     elif not options["separate"]:
         if song.analysis and is_measured(song):
-            return _new_run(session, studio, wish, options, song=song, key=key, ready=True), True
+            return _new_run(session, studio, request, options, song=song, key=key, ready=True), True
     elif song.pcm_digest:
         pipeline = pipeline_of(studio.config)
         made = separation_key(pcm_digest=song.pcm_digest, model=options["resolved"], options=options, pipeline=pipeline)
@@ -229,12 +229,12 @@ def _run(
             old = session.get(Separation, song.separation_id) if song.separation_id else None
             if not (there.draft and old and not old.draft):  # as `Runs.save` has it
                 song.separation_id = there.id
-            return _new_run(session, studio, wish, options, song=song, key=key, ready=True, found=there), True
+            return _new_run(session, studio, request, options, song=song, key=key, ready=True, found=there), True
     live = session.scalar(select(Run).where(Run.owner == owner, Run.key == key, Run.status.in_(LIVE)))
-    if live and hold(session, live.id):  # it cannot end before this transaction does
-        _hasten(session, studio, live, wish.options.priority.value)
+    if live and lock_run(session, live.id):  # it cannot end before this transaction does
+        _hasten(session, studio, live, request.options.priority.value)
         return live, False
-    return _new_run(session, studio, wish, options, song=song, key=key), False
+    return _new_run(session, studio, request, options, song=song, key=key), False
 
 
 def _hasten(session: Session, studio: Studio, live: Run, priority: str) -> None:
@@ -249,7 +249,7 @@ def _hasten(session: Session, studio: Studio, live: Run, priority: str) -> None:
 def _new_run(
     session: Session,
     studio: Studio,
-    wish: Wish,
+    request: JobRequest,
     options: dict[str, Any],
     *,
     song: Song,
@@ -257,7 +257,7 @@ def _new_run(
     ready: bool = False,
     found: Separation | None = None,
 ) -> Run:
-    priority, now = wish.options.priority.value, time.time()
+    priority, now = request.options.priority.value, time.time()
     run = Run(
         id=new_id(),
         owner=song.owner,
@@ -296,13 +296,15 @@ def resubmit(studio: Studio, job_id: str, *, owner: str) -> dict[str, Any]:
         if song is None or song.upload_key is None:
             raise ConflictError("the recording is no longer here; upload it again")
         studio.require_room()
-        wish = Wish(options=JobOptions.model_validate(job.options), callback_url=job.callback_url)
-        fresh, cached = _run(session, studio, wish, run_options(wish.options, studio=studio), song=song, owner=owner)
+        request = JobRequest(options=JobOptions.model_validate(job.options), callback_url=job.callback_url)
+        fresh, cached = _run(
+            session, studio, request, run_options(request.options, studio=studio), song=song, owner=owner
+        )
         job.run_id, job.cached, job.cancelled_at = fresh.id, cached, None
         session.flush()
         if cached:
             studio.queue.deliver(session, job, "job.succeeded")
-        return view_of(session, job, slots=studio.config.slots)
+        return snapshot_of(session, job, slots=studio.config.slots)
 
 
 @contextlib.contextmanager
@@ -314,22 +316,22 @@ def _alone() -> Iterator[None]:
         raise ConflictError("somebody tries the same again at this very moment") from error
 
 
-def _request_digest(wish: Wish, request: str) -> str:
-    return digest_of([request, wish.options.model_dump(mode="json"), wish.callback_url])
+def _request_digest(request: JobRequest, what: str) -> str:
+    return digest_of([what, request.options.model_dump(mode="json"), request.callback_url])
 
 
-def _repeated(studio: Studio, wish: Wish, request: str, *, owner: str) -> dict[str, Any] | None:
+def _repeated(studio: Studio, request: JobRequest, what: str, *, owner: str) -> dict[str, Any] | None:
     """The job of an earlier request with the same key. Raises `ConflictError` if it asked for another thing."""
-    if wish.idempotency_key is None:
+    if request.idempotency_key is None:
         return None
     with studio.db.session() as session:
-        mine = Job.owner == owner, Job.idempotency_key == wish.idempotency_key
+        mine = Job.owner == owner, Job.idempotency_key == request.idempotency_key
         job = session.scalar(select(Job).where(*mine))
         if job is None:
             return None
         if job.created_at < time.time() - studio.idempotency_seconds:
             job.idempotency_key = None
             return None
-        if job.request_digest != _request_digest(wish, request):
+        if job.request_digest != _request_digest(request, what):
             raise ConflictError("this Idempotency-Key was used for another request")
-        return view_of(session, job, slots=studio.config.slots)
+        return snapshot_of(session, job, slots=studio.config.slots)

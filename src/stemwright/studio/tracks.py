@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import delete, func, select, update
 
 from stemwright.errors import JobNotFoundError
-from stemwright.jobs.runs import lasting  # others may be quicker to note the same file
+from stemwright.jobs.runs import retry_on_db_error  # others may be quicker to note the same file
 from stemwright.library.tables import Separation, Song, Track
 from stemwright.words import has_controls
 
@@ -105,7 +105,7 @@ def _note(studio: Studio, root: str, files: Sequence[dict[str, Any]], owner: str
             for file in files:
                 _seen(session, root, owner=owner, **file)
 
-    lasting(note)
+    retry_on_db_error(note)
 
 
 def _seen(session: Session, root: str, *, owner: str, relative_path: str, size_bytes: int, modified_ns: int) -> Track:
@@ -164,7 +164,7 @@ def known_digest(studio: Studio, local: LocalFile, *, owner: str) -> str | None:
 def remember(studio: Studio, local: LocalFile, digest: str, *, owner: str) -> None:
     """Note what a file's bytes are."""
     if _is_text(local.relative_path):
-        lasting(_remember, studio, local, digest, owner)
+        retry_on_db_error(_remember, studio, local, digest, owner)
 
 
 def _remember(studio: Studio, local: LocalFile, digest: str, owner: str) -> None:

@@ -12,7 +12,7 @@ from stemwright.web import jobs, mixes, ops, page, problems, push, songs
 from stemwright.web.common import State, WebConfig, add_routes, new_app
 from stemwright.web.feed import Feed
 from stemwright.web.health import Health
-from stemwright.web.reception import Gate, Reception, SmallerJson
+from stemwright.web.middleware import Gate, RequestLog, SmallerJson
 from stemwright.web.schemas import SongChange
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def asgi(app: FastAPI, *, beside: Callable[[ASGIApp], ASGIApp] | None = None) ->
             allow_credentials=True,  # Stemset's player asks with them; browsers want that said
             expose_headers=_EXPOSED,
         )
-    return Reception(whole, app.state.metrics)
+    return RequestLog(whole, app.state.metrics)
 
 
 def _document(app: FastAPI) -> None:
@@ -81,7 +81,7 @@ def _document(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             schemas = make()["components"]["schemas"]
-            for model in (jobs.JobRequest, SongChange, problems.Problem):
+            for model in (jobs.SongJobRequest, SongChange, problems.Problem):
                 schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
                 schemas |= schema.pop("$defs", {}) | {model.__name__: schema}
             for name in ("HTTPValidationError", "ValidationError"):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fastapi import Request
 
 _JSON_BYTES: Final = 65_536
-_PATIENCE: Final = 60.0  # seconds that a client may take for the next piece …
+_TIMEOUT: Final = 60.0  # seconds that a client may take for the next piece …
 _PACE: Final = 1000.0  # … and bytes a second that must have come by then, and ever after
 Model = TypeVar("Model", bound=BaseModel)
 T = TypeVar("T")
@@ -36,16 +36,16 @@ async def pieces(request: Request, *, max_bytes: int, limit: int | None = None) 
     total, stream, began = 0, aiter(request.stream()), time.monotonic()
     while True:
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_TIMEOUT):
                 piece = await anext(stream)
         except StopAsyncIteration:
             return
         except TimeoutError:
-            raise StalledError(f"nothing came for {_PATIENCE:g} seconds") from None
+            raise StalledError(f"nothing came for {_TIMEOUT:g} seconds") from None
         total += len(piece)
         if total > max_bytes:
             raise too_large(limit or max_bytes)
-        if (took := time.monotonic() - began) > _PATIENCE and total < _PACE * took:
+        if (took := time.monotonic() - began) > _TIMEOUT and total < _PACE * took:
             raise StalledError(f"only {total} bytes came in {took:.0f} seconds")
         yield piece
 

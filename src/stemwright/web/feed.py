@@ -25,7 +25,7 @@ _SLACK: Final = 5.0  # seconds by which the clocks of other machines may be behi
 log = structlog.get_logger("stemwright.feed")
 
 
-class Views:
+class Snapshots:
     """What one listener has yet to be told: of each job the newest state only, so that who is slow misses no end."""
 
     def __init__(self, *, one_job: bool) -> None:
@@ -35,10 +35,10 @@ class Views:
         self._ended = self._lost = False
         self.closed = False  # by the server, which stops
 
-    def tell(self, view: dict[str, Any]) -> None:
+    def tell(self, snapshot: dict[str, Any]) -> None:
         """Add a state, in place of an older one of the same job."""
-        self._waiting.pop(view["id"], None)
-        self._waiting[view["id"]] = view
+        self._waiting.pop(snapshot["id"], None)
+        self._waiting[snapshot["id"]] = snapshot
         self._news.set()
 
     def lose(self) -> None:
@@ -60,9 +60,9 @@ class Views:
                 raise JobNotFoundError("the job was deleted")
             self._news.clear()
             await self._news.wait()
-        view = self._waiting.pop(next(iter(self._waiting)))
-        self._ended = self._one_job and view["status"] in FINAL
-        return view
+        snapshot = self._waiting.pop(next(iter(self._waiting)))
+        self._ended = self._one_job and snapshot["status"] in FINAL
+        return snapshot
 
 
 class Feed:
@@ -70,8 +70,8 @@ class Feed:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
-        self._of_job: defaultdict[str, set[Views]] = defaultdict(set)
-        self._of_owner: defaultdict[str, set[Views]] = defaultdict(set)
+        self._of_job: defaultdict[str, set[Snapshots]] = defaultdict(set)
+        self._of_owner: defaultdict[str, set[Snapshots]] = defaultdict(set)
         self._owner: dict[str, str] = {}  # of jobs that live and whose owner listens
         self._last: dict[str, tuple[float, dict[str, Any]]] = {}
         self._since = 0.0  # what ended after that may not have been told
@@ -82,39 +82,39 @@ class Feed:
     def close(self) -> None:
         """Let all listeners go, for the server stops: a stream without end would hold it up."""
         self._closed = True
-        for views in [*self._of_job.values(), *self._of_owner.values()]:
-            for listener in views:
+        for snapshots in [*self._of_job.values(), *self._of_owner.values()]:
+            for listener in snapshots:
                 listener.close()
 
     @contextlib.asynccontextmanager
-    async def job(self, job_id: str, *, owner: str) -> AsyncIterator[Views]:
+    async def job(self, job_id: str, *, owner: str) -> AsyncIterator[Snapshots]:
         """The states of one job, the present one first, up to its end. Raises `JobNotFoundError`."""
-        views = Views(one_job=True)
+        snapshots = Snapshots(one_job=True)
         try:
             async with self._looking:
-                views.tell(await asyncio.to_thread(jobs.get_job, self._studio, job_id, owner=owner))
-                self._listen(self._of_job, job_id, views)
-            yield views
+                snapshots.tell(await asyncio.to_thread(jobs.get_job, self._studio, job_id, owner=owner))
+                self._listen(self._of_job, job_id, snapshots)
+            yield snapshots
         finally:
-            _leave(self._of_job, job_id, views)
+            _leave(self._of_job, job_id, snapshots)
 
     @contextlib.asynccontextmanager
-    async def all(self, *, owner: str) -> AsyncIterator[Views]:
+    async def all(self, *, owner: str) -> AsyncIterator[Snapshots]:
         """The states of all jobs of an owner: of those that live first, then whatever changes, without end."""
-        views = Views(one_job=False)
+        snapshots = Snapshots(one_job=False)
         try:
             async with self._looking:
-                for view in (await asyncio.to_thread(jobs.live_jobs, self._studio, owner)).values():
-                    views.tell(view)
-                self._listen(self._of_owner, owner, views)
-            yield views
+                for snapshot in (await asyncio.to_thread(jobs.live_jobs, self._studio, owner)).values():
+                    snapshots.tell(snapshot)
+                self._listen(self._of_owner, owner, snapshots)
+            yield snapshots
         finally:
-            _leave(self._of_owner, owner, views)
+            _leave(self._of_owner, owner, snapshots)
 
-    def _listen(self, whom: defaultdict[str, set[Views]], name: str, views: Views) -> None:
-        whom[name].add(views)
+    def _listen(self, whom: defaultdict[str, set[Snapshots]], name: str, snapshots: Snapshots) -> None:
+        whom[name].add(snapshots)
         if self._closed:
-            views.close()
+            snapshots.close()
         if self._task is None or self._task.done():
             self._since = time.time()
             self._task = asyncio.create_task(self._run())
@@ -134,47 +134,49 @@ class Feed:
         self._owner.clear()
 
     async def _look(self) -> None:
-        views: dict[str, dict[str, Any]] = {}
+        snapshots: dict[str, dict[str, Any]] = {}
         before = time.time() - _SLACK
         for owner in [*self._of_owner]:
             live = await asyncio.to_thread(jobs.live_jobs, self._studio, owner, since=self._since)
             self._owner |= dict.fromkeys(live, owner)
-            views |= live
+            snapshots |= live
         self._since = before
-        views |= await asyncio.to_thread(jobs.get_jobs, self._studio, {*self._of_job, *self._owner} - views.keys())
+        snapshots |= await asyncio.to_thread(
+            jobs.get_jobs, self._studio, {*self._of_job, *self._owner} - snapshots.keys()
+        )
         now = time.monotonic()
-        for job_id, view in views.items():
+        for job_id, snapshot in snapshots.items():
             told, last = self._last.get(job_id, (0.0, {}))
-            ended = view["status"] in FINAL
-            if _told(view) != _told(last) or (not ended and now - told >= _AT_LEAST):
-                self._last[job_id] = (now, view)
-                self._tell(job_id, view)
+            ended = snapshot["status"] in FINAL
+            if _told(snapshot) != _told(last) or (not ended and now - told >= _AT_LEAST):
+                self._last[job_id] = (now, snapshot)
+                self._tell(job_id, snapshot)
             if ended:
                 self._owner.pop(job_id, None)
-        self._forget(views)
+        self._forget(snapshots)
 
-    def _tell(self, job_id: str, view: dict[str, Any]) -> None:
+    def _tell(self, job_id: str, snapshot: dict[str, Any]) -> None:
         for listener in [*self._of_job.get(job_id, ()), *self._of_owner.get(self._owner.get(job_id, ""), ())]:
-            listener.tell(view)
+            listener.tell(snapshot)
 
-    def _forget(self, views: dict[str, dict[str, Any]]) -> None:
+    def _forget(self, snapshots: dict[str, dict[str, Any]]) -> None:
         """Let go of jobs that nobody asks for, and of those that were deleted."""
-        for job_id in self._last.keys() - views.keys():
+        for job_id in self._last.keys() - snapshots.keys():
             del self._last[job_id]
-        for job_id in self._owner.keys() - views.keys():
+        for job_id in self._owner.keys() - snapshots.keys():
             del self._owner[job_id]
-        for job_id in self._of_job.keys() - views.keys():
+        for job_id in self._of_job.keys() - snapshots.keys():
             for listener in self._of_job[job_id]:
                 listener.lose()
 
 
-def _leave(whom: defaultdict[str, set[Views]], name: str, views: Views) -> None:
+def _leave(whom: defaultdict[str, set[Snapshots]], name: str, snapshots: Snapshots) -> None:
     if name in whom:
-        whom[name].discard(views)
+        whom[name].discard(snapshots)
         if not whom[name]:
             del whom[name]
 
 
-def _told(view: dict[str, Any]) -> dict[str, Any]:
+def _told(snapshot: dict[str, Any]) -> dict[str, Any]:
     """What of a state counts as a change."""
-    return {name: value for name, value in view.items() if name != "eta_seconds"}
+    return {name: value for name, value in snapshot.items() if name != "eta_seconds"}

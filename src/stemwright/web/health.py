@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _FRESH: Final = 1.0  # seconds for which nobody looks again
 _KEPT: Final = 3.0  # seconds for which a state may be told while somebody looks
-_PATIENCE: Final = 5.0  # seconds, after which whatever does not answer is not well
+_TIMEOUT: Final = 5.0  # seconds, after which whatever does not answer is not well
 _ASIDE: Final = ThreadPoolExecutor(2, thread_name_prefix="health")  # so that it does not stand behind work
 
 
@@ -62,8 +62,8 @@ class _Look:
         if age > _FRESH and self._looking is None:
             self._looking = asyncio.ensure_future(self._again())
         if age > _KEPT and self._looking is not None:
-            await asyncio.wait([self._looking], timeout=_PATIENCE)
-            if time.monotonic() - self._at > _KEPT + _PATIENCE:
+            await asyncio.wait([self._looking], timeout=_TIMEOUT)
+            if time.monotonic() - self._at > _KEPT + _TIMEOUT:
                 return "does not answer"
         return self._state
 

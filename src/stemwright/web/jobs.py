@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from stemwright.jobs.options import JobOptions
 from stemwright.jobs.webhooks import check_url
 from stemwright.studio import jobs as use
-from stemwright.studio.submit import Wish, resubmit, submit_song, submit_upload
+from stemwright.studio.submit import JobRequest, resubmit, submit_song, submit_upload
 from stemwright.web import schemas, uploads
 from stemwright.web.bodies import kind_of, read_json
 from stemwright.web.common import Id, Limit, Offset, Owner, TheStudio, problems
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/api/v1", tags=["jobs"])
 _LISTS: Final = {"stems"}
 
 
-class JobRequest(JobOptions):
+class SongJobRequest(JobOptions):
     """A job for a song of the library."""
 
     model_config = ConfigDict(
@@ -64,7 +64,7 @@ _BODY: Final = {
         "required": True,
         "content": {
             "multipart/form-data": {"schema": _form_schema()},
-            "application/json": {"schema": {"$ref": "#/components/schemas/JobRequest"}},
+            "application/json": {"schema": {"$ref": "#/components/schemas/SongJobRequest"}},
         },
     }
 }
@@ -92,9 +92,9 @@ async def create_job(
     request repeats an earlier one by its `Idempotency-Key`.
     """
     if kind_of(request) == "application/json":
-        wanted = await read_json(request, JobRequest)
-        wish = _wish(wanted, callback_url=wanted.callback_url, key=idempotency_key)
-        return _accepted(*await asyncio.to_thread(submit_song, studio, wanted.song_id, wish, owner=owner))
+        wanted = await read_json(request, SongJobRequest)
+        asked = _asked(wanted, callback_url=wanted.callback_url, key=idempotency_key)
+        return _accepted(*await asyncio.to_thread(submit_song, studio, wanted.song_id, asked, owner=owner))
     async with uploads.received(
         request, studio.incoming, room=studio.require_room, max_bytes=studio.upload_max_bytes
     ) as form:
@@ -104,14 +104,14 @@ async def create_job(
             raise InvalidFieldsError.of(error) from error
         if not form.files or form.files[0][0] != "file":
             raise InvalidFieldsError([FieldProblem(field="file", message="send the recording in this field")])
-        wish = _wish(fields, callback_url=fields.callback_url, key=idempotency_key)
-        return _accepted(*await asyncio.to_thread(submit_upload, studio, form.files[0][1], wish, owner=owner))
+        asked = _asked(fields, callback_url=fields.callback_url, key=idempotency_key)
+        return _accepted(*await asyncio.to_thread(submit_upload, studio, form.files[0][1], asked, owner=owner))
 
 
-def _wish(options: JobOptions, *, callback_url: str | None, key: str | None) -> Wish:
+def _asked(options: JobOptions, *, callback_url: str | None, key: str | None) -> JobRequest:
     plain = JobOptions.model_validate(options.model_dump(include=set(JobOptions.model_fields)))
     url = check_url(callback_url) if callback_url else None
-    return Wish(options=plain, callback_url=url, idempotency_key=key)
+    return JobRequest(options=plain, callback_url=url, idempotency_key=key)
 
 
 def _accepted(job: dict[str, Any], new: bool) -> JSONResponse:  # noqa: FBT001  (as the studio gives it)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
 
-from stemwright.engine.strips import BAND_DB, Strip
+from stemwright.engine.channel_strip import BAND_DB, ChannelStrip
 from stemwright.studio import mixes
 from stemwright.web.bodies import while_there
 from stemwright.web.common import Id, Owner, Separation, TheStudio, problems
@@ -78,7 +78,7 @@ async def get_mix(
     return Passing(mixed.path, media_type=mixed.media_type, headers=headers, remove=mixed.remove)
 
 
-def _strips(request: Request) -> dict[str, Strip]:
+def _strips(request: Request) -> dict[str, ChannelStrip]:
     """The settings in a query. Raises `InvalidFieldsError`."""
     given = [(name, text) for name, text in request.query_params.multi_items() if name not in _OPTIONS]
     counts = Counter(name for name, _ in given)
@@ -93,7 +93,7 @@ def _strips(request: Request) -> dict[str, Strip]:
             wrong.append(FieldProblem(field=f"query.{name}", message=_WRONG[setting]))
     if wrong:
         raise InvalidFieldsError(wrong)
-    return {stem: Strip(**values) for stem, values in settings.items()}
+    return {stem: ChannelStrip(**values) for stem, values in settings.items()}
 
 
 def _value(setting: str, text: str) -> Any:

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from stemwright.errors import OptionError, StemwrightError, resource_error
-from stemwright.jobs.view import shown
+from stemwright.jobs.snapshot import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -86,7 +86,7 @@ def _body(status: int, *, code: str, detail: str, errors: Sequence[FieldProblem]
 
 
 def reason_of(job: Mapping[str, Any]) -> str:
-    """Why a job came to nothing, for a person; what only the log is to say stays there. `job` is a `view_of`."""
+    """Why a job came to nothing, for a person; what only the log is to say stays there. `job` is a `snapshot_of`."""
     if job["status"] == "cancelled":
         return "the job was cancelled"
     error = job["error"] or {"code": "internal", "message": ""}

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
 
-    from stemwright.web.feed import Feed, Views
+    from stemwright.web.feed import Feed, Snapshots
 
-View: TypeAlias = dict[str, Any]
+Snapshot: TypeAlias = dict[str, Any]
 router = APIRouter(prefix="/api/v1", tags=["events"])
 _EVENTS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
@@ -56,26 +56,26 @@ async def all_events(request: Request, owner: Owner) -> Response:
     return _stream(state_of(request).feed.all(owner=owner), ends=False)
 
 
-def _stream(listening: AbstractAsyncContextManager[Views], *, ends: bool) -> Response:
+def _stream(listening: AbstractAsyncContextManager[Snapshots], *, ends: bool) -> Response:
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_lines(listening, ends=ends), media_type="text/event-stream", headers=headers)
 
 
-async def _lines(listening: AbstractAsyncContextManager[Views], *, ends: bool) -> AsyncIterator[str]:
+async def _lines(listening: AbstractAsyncContextManager[Snapshots], *, ends: bool) -> AsyncIterator[str]:
     yield "retry: 2000\n\n"
     try:
-        async with listening as views:
+        async with listening as snapshots:
             while True:
                 try:
                     async with asyncio.timeout(_KEEP_ALIVE):
-                        view = await views.next()
+                        snapshot = await snapshots.next()
                 except TimeoutError:
                     yield ": still here\n\n"
                     continue
-                if view is None:
+                if snapshot is None:
                     return
-                last = f"id: {_END}\n" if ends and view["status"] in FINAL else ""
-                yield f"event: job\n{last}data: {json.dumps(view)}\n\n"
+                last = f"id: {_END}\n" if ends and snapshot["status"] in FINAL else ""
+                yield f"event: job\n{last}data: {json.dumps(snapshot)}\n\n"
     except StemwrightError as error:
         yield f"event: problem\nid: {_END}\ndata: {json.dumps(body_of(error))}\n\n"
 
@@ -92,16 +92,16 @@ async def all_socket(socket: WebSocket) -> None:
     await push(socket, socket.app.state.stemwright.feed.all(owner=LOCAL))
 
 
-async def _as_it_is(view: View) -> list[View]:
-    return [view]
+async def _as_it_is(snapshot: Snapshot) -> list[Snapshot]:
+    return [snapshot]
 
 
 async def push(
     socket: WebSocket,
-    listening: AbstractAsyncContextManager[Views],
+    listening: AbstractAsyncContextManager[Snapshots],
     *,
-    translate: Callable[[View], Awaitable[list[View]]] = _as_it_is,
-    problem: Callable[[StemwrightError], View] = body_of,
+    translate: Callable[[Snapshot], Awaitable[list[Snapshot]]] = _as_it_is,
+    problem: Callable[[StemwrightError], Snapshot] = body_of,
 ) -> None:
     """Send all states to a WebSocket, then close it; for what is not there a problem, and the close code 4404.
 
@@ -120,18 +120,18 @@ async def push(
 
 async def _send(
     socket: WebSocket,
-    listening: AbstractAsyncContextManager[Views],
+    listening: AbstractAsyncContextManager[Snapshots],
     *,
-    translate: Callable[[View], Awaitable[list[View]]],
-    problem: Callable[[StemwrightError], View],
+    translate: Callable[[Snapshot], Awaitable[list[Snapshot]]],
+    problem: Callable[[StemwrightError], Snapshot],
 ) -> None:
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # the client has hung up
         try:
-            async with listening as views:
-                while (view := await views.next()) is not None:
-                    for message in await translate(view):
+            async with listening as snapshots:
+                while (snapshot := await snapshots.next()) is not None:
+                    for message in await translate(snapshot):
                         await socket.send_json(message)
-                code = 1012 if views.closed else 1000  # "service restart": come again
+                code = 1012 if snapshots.closed else 1000  # "service restart": come again
         except StemwrightError as error:
             await socket.send_json(problem(error))
             code = 4000 + error.status
@@ -202,9 +202,11 @@ class _Followers:
 
     async def _send(self, sid: str, job_id: str | None) -> None:
         try:
-            async with self._feed.all(owner=LOCAL) if job_id is None else self._feed.job(job_id, owner=LOCAL) as views:
-                while (view := await views.next()) is not None:
-                    await self._server.emit("job", view, to=sid)
+            async with (
+                self._feed.all(owner=LOCAL) if job_id is None else self._feed.job(job_id, owner=LOCAL) as snapshots
+            ):
+                while (snapshot := await snapshots.next()) is not None:
+                    await self._server.emit("job", snapshot, to=sid)
         except StemwrightError as error:
             await self._server.emit("problem", body_of(error) | {"job_id": job_id}, to=sid)
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from stemwright import points
+from stemwright import failpoints
 from stemwright.errors import as_output_error
 from stemwright.studio.submit import Upload
 from stemwright.web.bodies import kind_of, pieces, too_large
@@ -196,7 +196,7 @@ async def _parse(body: AsyncIterator[bytes], parser: MultipartParser, room: Call
     async for piece in body:
         waiting += piece
         if len(waiting) >= _PIECE:
-            points.reached("body")
+            failpoints.reached("body")
             await asyncio.to_thread(parser.write, bytes(waiting))
             waiting.clear()
             room(0)

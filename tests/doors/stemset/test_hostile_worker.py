@@ -16,7 +16,7 @@ from sounds import read, sound, write_wav
 from stemwright.doors.stemset.answers import RemoteJob
 from stemwright.doors.stemset.config import Output, Profile
 from stemwright.doors.stemset.jobs import encoded
-from stemwright.doors.stemset.worker import Worker, WorkerRules
+from stemwright.doors.stemset.worker import RemoteWorker, WorkerRules
 from stemwright.errors import DiskFullError, StemwrightError, WorkerAnswerError, WorkerError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def neighbour() -> Iterator[Answers]:
 
 async def all_of(worker: Answers, song: Path, folder: Path, how: dict[str, Any], **rules: Any) -> Receipt:
     """Submit, wait, fetch and encode, as door and command line do."""
-    there = Worker(worker.url, WorkerRules(**rules), **how)
+    there = RemoteWorker(worker.url, WorkerRules(**rules), **how)
     job = await there.submit(song, name=song.name, strategy="fast")
     job = await there.job(job.id)
     made, promises = await there.fetch(job, folder)
@@ -189,7 +189,7 @@ def test_disk_is_asked_before_stems_come(worker: Answers, tmp_path: Path) -> Non
     def full(_size: int) -> None:
         raise DiskFullError("the disk is full")
 
-    there = Worker(worker.url, WorkerRules())
+    there = RemoteWorker(worker.url, WorkerRules())
     job = RemoteJob.model_validate_json(worker.files["/api/v1/jobs"])
     with pytest.raises(DiskFullError):
         asyncio.run(there.fetch(job, tmp_path / "none", room=full))
@@ -203,7 +203,7 @@ def test_public_name_whose_answers_change_to_a_private_address_is_refused(addres
     async def rebound(_host: str, _port: int) -> list[str]:
         return ["93.184.216.34", address]
 
-    there = Worker("http://gpu.example.org:9", WorkerRules(), resolve=rebound)
+    there = RemoteWorker("http://gpu.example.org:9", WorkerRules(), resolve=rebound)
     with pytest.raises(WorkerError, match=r"not public, nor in callbacks\.allow"):
         asyncio.run(there.job("j1"))
 
@@ -213,7 +213,7 @@ def test_worker_of_the_local_network_needs_no_list(worker: Answers, host: str) -
     async def here(_host: str, _port: int) -> list[str]:
         return ["127.0.0.1"]
 
-    there = Worker(worker.url.replace("127.0.0.1", host), WorkerRules(), resolve=here)
+    there = RemoteWorker(worker.url.replace("127.0.0.1", host), WorkerRules(), resolve=here)
     assert asyncio.run(there.job("j1")).status == "succeeded"
 
 

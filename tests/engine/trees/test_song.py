@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from stemwright.engine.trees.song import TreeSong
+    from stemwright.engine.trees.song import TreeRun
     from stemwright.types import Samples
 
 FOUR = "vocals: vocals\ndrums: drums\nbass: bass\nother: other\n"
@@ -83,7 +83,7 @@ def shape_of(mix: Samples, rate: int = 44_100) -> SongShape:
     return SongShape(sample_rate=rate, channels=mix.shape[0], frames=mix.shape[1], **moments)
 
 
-def start(tree: Tree, mix: Samples, folder: Path, *, rate: int = 44_100, report: Any = None) -> TreeSong:
+def start(tree: Tree, mix: Samples, folder: Path, *, rate: int = 44_100, report: Any = None) -> TreeRun:
     folder.mkdir(parents=True, exist_ok=True)
     digest = str(float(np.abs(mix).sum()))
     return tree.song(digest, shape=shape_of(mix, rate), folder=folder, on_progress=report or (lambda _: None))

@@ -20,7 +20,7 @@ from stemwright.errors import ConflictError, JobNotFoundError, ModelUnavailableE
 from stemwright.jobs import models
 from stemwright.jobs.options import AudioFormat, JobOptions
 from stemwright.studio import files, jobs
-from stemwright.studio.submit import Wish, check_kind, submit_upload
+from stemwright.studio.submit import JobRequest, check_kind, submit_upload
 from stemwright.web import ops, problems, uploads
 from stemwright.web.bodies import while_there
 from stemwright.web.common import Owner, TheStudio, add_routes, new_app
@@ -85,7 +85,7 @@ def _submit(studio: Studio, song: Upload, fields: Mapping[str, str], *, config: 
     check_kind(song)
     if sniff(song.path) not in _KINDS:
         raise UnsupportedInputError(f"{song.name}: send MP3, WAV, FLAC or M4A")
-    return submit_upload(studio, song, Wish(options=options), owner=owner)[0]
+    return submit_upload(studio, song, JobRequest(options=options), owner=owner)[0]
 
 
 def _options(studio: Studio, fields: Mapping[str, str], *, config: Config) -> JobOptions:

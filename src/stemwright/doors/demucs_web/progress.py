@@ -61,8 +61,8 @@ class _Listeners:
 
     async def _tell(self, sid: str, uuid: str) -> None:
         try:
-            async with self._feed.job(job_id_of(uuid), owner=LOCAL) as views:
-                while (job := await views.next()) is not None:
+            async with self._feed.job(job_id_of(uuid), owner=LOCAL) as snapshots:
+                while (job := await snapshots.next()) is not None:
                     for event, data in self._events(sid, uuid, job):
                         await self._server.emit(event, data, to=sid, namespace=PLACE)
         except JobNotFoundError:

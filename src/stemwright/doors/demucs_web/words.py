@@ -37,7 +37,7 @@ def job_id_of(uuid: object) -> str:
 
 
 def status_of(job: dict[str, Any]) -> str:
-    """`queued`, `processing`, `completed` or `failed`; `job` is a `view_of`, as in all functions here."""
+    """`queued`, `processing`, `completed` or `failed`; `job` is a `snapshot_of`, as in all functions here."""
     return _STATUSES.get(job["status"], "failed")
 
 

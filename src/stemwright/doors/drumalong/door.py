@@ -14,10 +14,10 @@ from stemwright.doors.door import Door
 from stemwright.doors.drumalong.progress import Telling, message_of, stage_of, status_of
 from stemwright.errors import JobNotFoundError, StemwrightError
 from stemwright.jobs.options import AudioFormat, JobOptions, Priority
-from stemwright.jobs.view import iso, shown
+from stemwright.jobs.snapshot import iso, shown
 from stemwright.studio import charts, jobs
 from stemwright.studio.studio import LOCAL
-from stemwright.studio.submit import Wish, submit_upload
+from stemwright.studio.submit import JobRequest, submit_upload
 from stemwright.web import ops, problems, push, ranges, uploads
 from stemwright.web.bodies import while_there
 from stemwright.web.common import Owner, TheStudio, add_routes, new_app
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from stemwright.web.common import State
 
 router = APIRouter()
-_WISH: Final = Wish(
+_REQUEST: Final = JobRequest(
     options=JobOptions(
         stems=("drums",), format=AudioFormat.wav, transcribe=True, analysis=False, priority=Priority.high
     )
@@ -73,7 +73,7 @@ async def process(request: Request, studio: TheStudio, owner: Owner) -> dict[str
     async with received as form:
         if not form.files:
             raise InvalidFieldsError([FieldProblem(field="file", message="send the recording as a file")])
-        job, _ = await asyncio.to_thread(submit_upload, studio, form.files[0][1], _WISH, owner=owner)
+        job, _ = await asyncio.to_thread(submit_upload, studio, form.files[0][1], _REQUEST, owner=owner)
     if job["status"] == "succeeded":
         results, _ = await asyncio.to_thread(_results, studio, job["id"], base=_base(request), owner=owner)
         return {"job_id": job["id"], "status": "complete", "cached": True, "results": results}

@@ -35,7 +35,7 @@ _DOING: Final = {
 
 
 def status_of(job: dict[str, Any]) -> str:
-    """`pending`, `processing`, `complete` or `failed`; `job` is a `view_of`, as in all functions here."""
+    """`pending`, `processing`, `complete` or `failed`; `job` is a `snapshot_of`, as in all functions here."""
     return _STATUSES.get(job["status"], "failed")
 
 

@@ -75,25 +75,25 @@ class Clerk:
 
     async def _serve_all(self, found: list[Placed]) -> None:
         """See to orders one after the other; one that fails does not hold up the others, and is seen to again."""
-        views = await asyncio.to_thread(jobs.get_jobs, self._studio, {order.job_id for order in found})
+        snapshots = await asyncio.to_thread(jobs.get_jobs, self._studio, {order.job_id for order in found})
         for order in found:
             try:
-                if order.job_id in views:
-                    await self._serve(order, views[order.job_id])
+                if order.job_id in snapshots:
+                    await self._serve(order, snapshots[order.job_id])
             except Exception:
                 log.exception("an order could not be seen to", order=order.id)
 
-    async def _serve(self, order: Placed, view: Mapping[str, Any]) -> None:
-        fault = await self._overdue(order, view)
+    async def _serve(self, order: Placed, snapshot: Mapping[str, Any]) -> None:
+        fault = await self._overdue(order, snapshot)
         facts: dict[str, Any] = {}
-        if view["song_id"]:
-            facts = await asyncio.to_thread(tracks.song_facts, self._studio, view["song_id"], owner=order.owner)
-        if facts and view["status"] == "succeeded":
+        if snapshot["song_id"]:
+            facts = await asyncio.to_thread(tracks.song_facts, self._studio, snapshot["song_id"], owner=order.owner)
+        if facts and snapshot["status"] == "succeeded":
             await asyncio.to_thread(tracks.describe, self._studio, order.facts["digest"], facts, owner=order.owner)
         waiting = [stage for stage in order.facts["stages"] if stage not in order.told]
         for stage in waiting:
             try:
-                data, error = await self._outcome(stage, order, view, facts=facts, fault=fault)
+                data, error = await self._outcome(stage, order, snapshot, facts=facts, fault=fault)
             except (StemwrightError, DBAPIError):  # the next look may do
                 raise
             except Exception:
@@ -102,10 +102,10 @@ class Clerk:
             if data is not None or error:
                 await self._tell(order, stage, data=data, error=error, last=stage == waiting[-1])
 
-    async def _overdue(self, order: Placed, view: Mapping[str, Any]) -> dict[str, str] | None:
+    async def _overdue(self, order: Placed, snapshot: Mapping[str, Any]) -> dict[str, str] | None:
         """What is wrong with a job that runs for longer than the operator lets it; it is cancelled then."""
-        limit, started = self._config.timeout, view["started_at"]
-        if not limit or view["status"] != "running" or started is None:
+        limit, started = self._config.timeout, snapshot["started_at"]
+        if not limit or snapshot["status"] != "running" or started is None:
             return None
         if time.time() - datetime.fromisoformat(started).timestamp() <= limit:
             return None
@@ -119,13 +119,13 @@ class Clerk:
         self,
         stage: str,
         order: Placed,
-        view: Mapping[str, Any],
+        snapshot: Mapping[str, Any],
         *,
         facts: dict[str, Any],
         fault: dict[str, str] | None,
     ) -> tuple[dict[str, Any] | None, dict[str, str] | None]:
         """What came of a stage, or what went wrong; neither of them while it is not reached."""
-        status = view["status"]
+        status = snapshot["status"]
         if stage == "basic_features" and "key" in facts:
             return messages.basic_features(facts), None
         if stage == "characteristics" and (facts.get("loudness") or (facts and status == "succeeded")):
@@ -134,22 +134,22 @@ class Clerk:
             return None, fault
         if status == "succeeded" and stage == "stems":
             try:
-                return await self._stems(order, view), None
+                return await self._stems(order, snapshot), None
             except StemwrightError as error:
                 if error.retryable:
                     raise
                 return None, messages.said(error)
-        found = view["error"] or messages.not_done(view)
+        found = snapshot["error"] or messages.not_done(snapshot)
         return None, messages.error_of(found["code"], found["message"])
 
-    async def _stems(self, order: Placed, view: Mapping[str, Any]) -> dict[str, Any]:
+    async def _stems(self, order: Placed, snapshot: Mapping[str, Any]) -> dict[str, Any]:
         """The stems in their folder. Raises `ConflictError` when its name is another's by now, and as `make`."""
         newest = await asyncio.to_thread(orders.latest, self._studio, door=DOOR, name=order.name, owner=order.owner)
         if newest.facts["digest"] != order.facts["digest"]:
             raise ConflictError("the same track_hash was given to another recording meanwhile")
         with writing():
-            made = await folder.make(self._studio, self._config, order.name, view, owner=order.owner)
-        return stems_data(made, view)
+            made = await folder.make(self._studio, self._config, order.name, snapshot, owner=order.owner)
+        return stems_data(made, snapshot)
 
     async def _tell(
         self, order: Placed, stage: str, *, data: dict[str, Any] | None, error: dict[str, str] | None, last: bool
@@ -174,20 +174,20 @@ class Clerk:
         log.info("told", job=order.name[:64], stage=stage, status="failed" if error else "completed")
 
 
-def stems_data(made: Mapping[str, Any], view: Mapping[str, Any]) -> dict[str, Any]:
+def stems_data(made: Mapping[str, Any], snapshot: Mapping[str, Any]) -> dict[str, Any]:
     """The data of the last stage, of what a folder holds."""
     return {
         "delivery_mode": "path",
         "stems": made["stems"],
         "zip": made["zip"],
-        "processing_time": _seconds(view),
+        "processing_time": _seconds(snapshot),
         "model": made["model"],
     }
 
 
-def _seconds(view: Mapping[str, Any]) -> float:
+def _seconds(snapshot: Mapping[str, Any]) -> float:
     """How long a job ran; 0 where the stems had been there before."""
-    if view["cached"] or not view["started_at"] or not view["finished_at"]:
+    if snapshot["cached"] or not snapshot["started_at"] or not snapshot["finished_at"]:
         return 0.0
-    began, ended = (datetime.fromisoformat(view[name]) for name in ("started_at", "finished_at"))
+    began, ended = (datetime.fromisoformat(snapshot[name]) for name in ("started_at", "finished_at"))
     return max(0.0, round((ended - began).total_seconds(), 3))

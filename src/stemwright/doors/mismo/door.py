@@ -15,9 +15,9 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 from stemwright.doors.door import Door
 from stemwright.doors.mismo import folder, routes
 from stemwright.doors.mismo.clerk import Clerk
-from stemwright.doors.mismo.desk import Desk
 from stemwright.doors.mismo.engines import Engines
-from stemwright.studio.aside import aside
+from stemwright.doors.mismo.requests import Requests
+from stemwright.studio.pool import run_in_pool
 from stemwright.studio.studio import LOCAL
 from stemwright.web import problems
 from stemwright.web.common import add_routes, new_app
@@ -40,11 +40,11 @@ def create(state: State, config: Config) -> Door:
     """Open the door."""
     engines = Engines()
     clerk = Clerk(state.studio, config, engines)
-    desk = Desk(state.studio, config, clerk)
-    engines.look, engines.order = desk.look, desk.for_engine
+    requests = Requests(state.studio, config, clerk)
+    engines.look, engines.order = requests.look, requests.for_engine
     engines.joined = lambda: clerk.wake(everything=True)
     app = new_app(openapi_url=None)
-    app.state.stemwright, app.state.mismo = state, desk
+    app.state.stemwright, app.state.mismo = state, requests
     problems.install(app, answer=_error)
     add_routes(app, routes.router)
 
@@ -57,7 +57,7 @@ def create(state: State, config: Config) -> Door:
     async def run() -> None:
         async with asyncio.TaskGroup() as beside:
             beside.create_task(clerk.run())
-            beside.create_task(_look_round(desk))
+            beside.create_task(_look_round(requests))
             if config.engine_url:
                 beside.create_task(_call(config.engine_url, engines, config))
 
@@ -148,21 +148,21 @@ async def _ping(connection: ClientConnection, config: Config) -> None:
             await asyncio.sleep(config.keepalive)
 
 
-async def _look_round(desk: Desk) -> None:
+async def _look_round(requests: Requests) -> None:
     """Look through the library's folders now and then, and sweep away what has expired."""
-    config, studio = desk.config, desk.studio
+    config, studio = requests.config, requests.studio
     scanned = 0.0
     clock = asyncio.get_running_loop().time
     while True:
         if config.roots and (not scanned or (config.scan and clock() - scanned >= config.scan)):
             scanned = clock()
             try:
-                found = await desk.scan()
+                found = await requests.scan()
                 log.info("looked through the library", **found)
             except Exception:
                 log.exception("the library could not be looked through")
         try:
-            await aside(folder.sweep, studio, config, owner=LOCAL)
+            await run_in_pool(folder.sweep, studio, config, owner=LOCAL)
         except Exception:
             log.exception("the folders of jobs could not be swept")
         await asyncio.sleep(min(studio.config.sweep_seconds, config.scan or studio.config.sweep_seconds))

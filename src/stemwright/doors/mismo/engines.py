@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from stemwright.studio.orders import Placed
     from stemwright.studio.tracks import TrackView
 
-_PATIENCE: Final = 5.0  # seconds that an engine may take to accept a message
+_TIMEOUT: Final = 5.0  # seconds that an engine may take to accept a message
 _REMEMBERED: Final = 1000  # engines that left
 _MOST: Final = 64  # requests of one engine whose jobs are not placed yet
 _TEXT: Final = 200  # characters of an id
 log = structlog.get_logger("stemwright.doors.mismo")
 
 
-class Engine:
+class ConnectedEngine:
     """One connection."""
 
     def __init__(self, send: Callable[[str], Awaitable[None]]) -> None:
@@ -42,7 +42,7 @@ class Engine:
         if self.closed:
             return False
         try:
-            async with asyncio.timeout(_PATIENCE), self._alone:
+            async with asyncio.timeout(_TIMEOUT), self._alone:
                 await self._send(json.dumps(message, allow_nan=False))
         except Exception as error:  # noqa: BLE001  (of either library, for a connection that is gone)
             log.info("the audio engine did not take a message", error=type(error).__name__)
@@ -58,16 +58,16 @@ class Engines:
     """
 
     def __init__(self) -> None:
-        self._open: dict[str, Engine] = {}
+        self._open: dict[str, ConnectedEngine] = {}
         self._left: OrderedDict[str, float] = OrderedDict()  # when engines left
         self.look: Callable[[str], Awaitable[TrackView]]
         self.order: Callable[[TrackView, object, str], Awaitable[Placed]]
         self.joined: Callable[[], None]
 
     @contextlib.asynccontextmanager
-    async def connected(self, send: Callable[[str], Awaitable[None]]) -> AsyncIterator[Engine]:
+    async def connected(self, send: Callable[[str], Awaitable[None]]) -> AsyncIterator[ConnectedEngine]:
         """An engine, for as long as it is connected."""
-        engine = Engine(send)
+        engine = ConnectedEngine(send)
         self._open[engine.name] = engine
         self.joined()
         try:
@@ -90,7 +90,7 @@ class Engines:
                 return True
         return False
 
-    async def hear(self, engine: Engine, text: str | bytes) -> None:
+    async def hear(self, engine: ConnectedEngine, text: str | bytes) -> None:
         """Answer a message of an engine."""
         try:
             asked = json.loads(text)
@@ -123,7 +123,7 @@ class Engines:
             if len(engine.placing) >= _MOST:  # it has to wait with its next message
                 await asyncio.wait(engine.placing, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _order(self, engine: Engine, track: TrackView, request_id: object) -> None:
+    async def _order(self, engine: ConnectedEngine, track: TrackView, request_id: object) -> None:
         facts = {"track_id": track.id, "request_id": request_id}
         try:
             await self.order(track, request_id, engine.name)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from stemwright.disk import is_mine, is_regular, make_as_open_as, read_json, remove_mine, sync
 from stemwright.errors import ConflictError, JobNotFoundError
 from stemwright.studio import files, tracks
-from stemwright.studio.aside import aside
+from stemwright.studio.pool import run_in_pool
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,14 +30,14 @@ _LARGEST: Final = 1 << 20  # bytes of a stems.json that is read
 _STALE: Final = 3600.0  # seconds after which a folder in the making is nobody's
 
 
-async def make(studio: Studio, config: Config, name: str, view: Mapping[str, Any], *, owner: str) -> dict[str, Any]:
+async def make(studio: Studio, config: Config, name: str, snapshot: Mapping[str, Any], *, owner: str) -> dict[str, Any]:
     """See to it that the folder `name` holds the stems of a job; what there is, as `stems.json` says it.
 
     The files share their bytes with the studio's own where both are on one disk, and can only be read. Raises
     `JobNotFoundError` when the stems are gone, `ConflictError` when a folder of another origin has that name, and what
     encoding raises; OSError.
     """
-    result = view["result"]
+    result = snapshot["result"]
     if result is None:
         raise JobNotFoundError("the stems are no longer here")
     there = await asyncio.to_thread(read, config, name)
@@ -49,15 +49,15 @@ async def make(studio: Studio, config: Config, name: str, view: Mapping[str, Any
         (making / "stems").mkdir()
         for stem in sorted(result["stems"]):
             made = await files.stem_file(
-                studio, view["song_id"], stem, config.stem_format, owner=owner, separation=result["separation"]
+                studio, snapshot["song_id"], stem, config.stem_format, owner=owner, separation=result["separation"]
             )
-            await aside(_put, studio, made.object_key, making / "stems" / f"{stem}.wav")
+            await run_in_pool(_put, studio, made.object_key, making / "stems" / f"{stem}.wav")
         receipt = await asyncio.to_thread(
-            files.receipt, studio, view["song_id"], owner=owner, separation=result["separation"]
+            files.receipt, studio, snapshot["song_id"], owner=owner, separation=result["separation"]
         )
-        return await aside(_publish, config, making, name, view, receipt)
+        return await run_in_pool(_publish, config, making, name, snapshot, receipt)
     finally:
-        await aside(shutil.rmtree, making, ignore_errors=True)
+        await run_in_pool(shutil.rmtree, making, ignore_errors=True)
 
 
 def _put(studio: Studio, key: str, path: Path) -> None:
@@ -67,7 +67,7 @@ def _put(studio: Studio, key: str, path: Path) -> None:
 
 
 def _publish(
-    config: Config, making: Path, name: str, view: Mapping[str, Any], receipt: Mapping[str, Any]
+    config: Config, making: Path, name: str, snapshot: Mapping[str, Any], receipt: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Write the zip and `stems.json`, and give the folder its name; what was there under it goes."""
     folder = config.jobs_dir / name
@@ -78,7 +78,7 @@ def _publish(
     facts = {
         "made_by": _MARK,
         "job_id": name,
-        "separation": view["result"]["separation"],
+        "separation": snapshot["result"]["separation"],
         "format": config.stem_format,
         "model": receipt["model"]["name"],
         "draft": receipt["model"]["draft"],

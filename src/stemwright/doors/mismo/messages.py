@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from stemwright.doors.mismo.config import STAGES
-from stemwright.jobs.view import iso, shown
+from stemwright.jobs.snapshot import iso, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,9 +74,9 @@ def error_of(code: str, message: str) -> dict[str, str]:
     return {"code": code, "message": shown(code, message)}
 
 
-def not_done(view: Mapping[str, Any]) -> dict[str, str]:
+def not_done(snapshot: Mapping[str, Any]) -> dict[str, str]:
     """The error of a job that ended without one of its own: it was cancelled, or all that it made is gone."""
-    if view["status"] == "cancelled":
+    if snapshot["status"] == "cancelled":
         return error_of("cancelled", "the analysis was cancelled")
     return error_of("not_found", "the recording is no longer here")
 
@@ -128,22 +128,22 @@ def stems_news(
     return news | ({"error": error} if error else {"stems": stems})
 
 
-def job_status(order: Placed, view: Mapping[str, Any]) -> str:
+def job_status(order: Placed, snapshot: Mapping[str, Any]) -> str:
     """The status of a job: queued, processing, completed or failed."""
     if any(told["status"] == "failed" for told in order.told.values()):
         return "failed"
-    return _STATUS.get(view["status"], "failed")
+    return _STATUS.get(snapshot["status"], "failed")
 
 
 def job(
-    order: Placed, view: Mapping[str, Any], *, facts: Mapping[str, Any], stems: dict[str, Any] | None
+    order: Placed, snapshot: Mapping[str, Any], *, facts: Mapping[str, Any], stems: dict[str, Any] | None
 ) -> dict[str, Any]:
     """A job as those see it who ask for it; `stems` is the data of its last stage, once the files are there."""
-    status, wanted = job_status(order, view), order.facts["stages"]
+    status, wanted = job_status(order, snapshot), order.facts["stages"]
     if status == "completed" and "stems" in wanted and stems is None and order.open:
         status = "processing"  # the files are put into their folder this moment
     faults = (told["error"] for told in order.told.values() if told["status"] == "failed")
-    found = view["error"] or next(faults, None) or not_done(view)
+    found = snapshot["error"] or next(faults, None) or not_done(snapshot)
     results: dict[str, Any] = {}
     if "key" in facts and "basic_features" in wanted:
         results["basic_features"] = basic_features(facts)
@@ -155,18 +155,18 @@ def job(
         "id": order.name,
         "job_id": order.name,
         "status": status,
-        "priority": view["priority"],
-        "stage": view["stage"],
-        "progress": view["progress"],
-        "queue_position": view["position"],
-        "eta_seconds": view["eta_seconds"],
+        "priority": snapshot["priority"],
+        "stage": snapshot["stage"],
+        "progress": snapshot["progress"],
+        "queue_position": snapshot["position"],
+        "eta_seconds": snapshot["eta_seconds"],
         "options": {stage: stage in wanted for stage in STAGES},
         "file_path": order.facts["file_path"],
         "track_id": order.facts.get("track_id"),
         "callback_metadata": order.facts.get("metadata"),
         "created_at": iso(order.created_at),
-        "started_at": view["started_at"],
-        "completed_at": view["finished_at"],
+        "started_at": snapshot["started_at"],
+        "completed_at": snapshot["finished_at"],
         "error": error_of(found["code"], found["message"]) if status == "failed" else None,
         "told": {stage: told["status"] for stage, told in order.told.items()},
         "results": results,

@@ -18,7 +18,7 @@ from stemwright.studio.studio import LOCAL
 from stemwright.web.bodies import read_json
 
 if TYPE_CHECKING:
-    from stemwright.doors.mismo.desk import Desk
+    from stemwright.doors.mismo.requests import Requests
     from stemwright.studio.tracks import TrackView
 
 router = APIRouter()
@@ -64,9 +64,9 @@ class CallbackBody(_Body):
     status: Literal["completed", "failed"]
 
 
-def _desk(request: Request) -> Desk:
-    desk: Desk = request.app.state.mismo
-    return desk
+def _requests(request: Request) -> Requests:
+    requests: Requests = request.app.state.mismo
+    return requests
 
 
 @router.post("/jobs", status_code=202)
@@ -74,7 +74,7 @@ async def create_job(request: Request) -> dict[str, Any]:
     """Have a file of the library analysed."""
     body = await read_json(request, JobBody)
     url = check_url(body.callback_url) if body.callback_url else None
-    order = await _desk(request).analyse(
+    order = await _requests(request).analyse(
         body.file_path,
         stages=body.options.model_dump(),
         priority=Priority(body.priority),
@@ -88,20 +88,20 @@ async def create_job(request: Request) -> dict[str, Any]:
 @router.get("/api/analysis/jobs/{job_id}")
 async def get_job(request: Request, job_id: str) -> dict[str, Any]:
     """How far a job is, and what it has found."""
-    return await _desk(request).job(job_id[:128])
+    return await _requests(request).job(job_id[:128])
 
 
 @router.api_route("/health", methods=["GET", "HEAD"])
 async def health(request: Request) -> JSONResponse:
     """Whether work can be done."""
-    desk = _desk(request)
+    requests = _requests(request)
     alive = request.app.state.stemwright.config.executor
     well = alive is None or alive()
     facts = {
         "status": "healthy" if well else "unhealthy",
-        "demucs_model": desk.studio.config.model,
-        "demucs_device": desk.config.device,
-        "max_concurrent_jobs": desk.config.slots,
+        "demucs_model": requests.studio.config.model,
+        "demucs_device": requests.config.device,
+        "max_concurrent_jobs": requests.config.slots,
     }
     return JSONResponse(facts, status_code=200 if well else 503)
 
@@ -109,14 +109,14 @@ async def health(request: Request) -> JSONResponse:
 @router.get("/api/analysis/queue")
 async def queue(request: Request) -> dict[str, Any]:
     """What is being analysed and what waits, in the order in which it will be."""
-    desk = _desk(request)
-    live = await desk.queue()
+    requests = _requests(request)
+    live = await requests.queue()
     processing = sum(one["status"] == "processing" for one in live)
     return {
         "queued": len(live) - processing,
         "processing": processing,
-        "max_concurrent_jobs": desk.config.slots,
-        "available_slots": max(0, desk.config.slots - processing),
+        "max_concurrent_jobs": requests.config.slots,
+        "available_slots": max(0, requests.config.slots - processing),
         "jobs": live,
     }
 
@@ -125,9 +125,9 @@ async def queue(request: Request) -> dict[str, Any]:
 async def request_analysis(request: Request) -> dict[str, Any]:
     """Have a track of the library analysed."""
     body = await read_json(request, RequestBody)
-    desk = _desk(request)
-    track = await desk.look(body.trackId)
-    order = await desk.analyse(
+    requests = _requests(request)
+    track = await requests.look(body.trackId)
+    order = await requests.analyse(
         str(track.path),
         stages=body.options.model_dump(),
         priority=Priority(body.priority),
@@ -141,20 +141,20 @@ async def request_analysis(request: Request) -> dict[str, Any]:
 async def callback(request: Request) -> dict[str, Any]:
     """Take note that a job has moved. What it came to is looked up, not believed: paths go to the audio engine."""
     body = await read_json(request, CallbackBody)
-    desk = _desk(request)
-    await desk.job(body.job_id)
-    desk.clerk.wake(everything=True)
+    requests = _requests(request)
+    await requests.job(body.job_id)
+    requests.clerk.wake(everything=True)
     return {"success": True, "received": True}
 
 
 @router.get("/api/library/directories")
 async def directories(request: Request) -> dict[str, Any]:
     """The folders that the operator listed."""
-    desk = _desk(request)
-    counts = await asyncio.to_thread(tracks.count_tracks, desk.studio, owner=LOCAL)
+    requests = _requests(request)
+    counts = await asyncio.to_thread(tracks.count_tracks, requests.studio, owner=LOCAL)
     found = [
         {"id": _directory_id(str(root)), "path": str(root), "track_count": counts.get(str(root), 0)}
-        for root in desk.config.roots
+        for root in requests.config.roots
     ]
     return {"directories": found}
 
@@ -162,7 +162,7 @@ async def directories(request: Request) -> dict[str, Any]:
 @router.post("/api/library/scan")
 async def scan(request: Request) -> dict[str, Any]:
     """Look through the folders now."""
-    return {"success": True, **await _desk(request).scan()}
+    return {"success": True, **await _requests(request).scan()}
 
 
 @router.get("/api/tracks")
@@ -173,11 +173,11 @@ async def list_tracks(
     offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
 ) -> dict[str, Any]:
     """The tracks of the library, by path."""
-    desk = _desk(request)
+    requests = _requests(request)
     found, total = await asyncio.to_thread(
         tracks.list_tracks,
-        desk.studio,
-        roots=desk.config.roots,
+        requests.studio,
+        roots=requests.config.roots,
         search=search,
         limit=limit,
         offset=offset,
@@ -189,9 +189,11 @@ async def list_tracks(
 @router.get("/api/tracks/{track_id}")
 async def get_track(request: Request, track_id: str) -> dict[str, Any]:
     """A track, and what is known of it."""
-    desk = _desk(request)
+    requests = _requests(request)
     return _track(
-        await asyncio.to_thread(tracks.get_track, desk.studio, track_id[:64], roots=desk.config.roots, owner=LOCAL)
+        await asyncio.to_thread(
+            tracks.get_track, requests.studio, track_id[:64], roots=requests.config.roots, owner=LOCAL
+        )
     )
 
 

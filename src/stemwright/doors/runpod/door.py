@@ -19,9 +19,9 @@ from stemwright.doors.runpod.jobs import Jobs
 from stemwright.doors.runpod.results import ResultStore
 from stemwright.errors import JobNotFoundError
 from stemwright.storage.objects import ObjectStore
-from stemwright.studio.aside import aside
 from stemwright.studio.fetch import fetch_upload
 from stemwright.studio.files import Served
+from stemwright.studio.pool import run_in_pool
 from stemwright.web import ops, problems, uploads
 from stemwright.web.bodies import kind_of, read_json
 from stemwright.web.common import Owner, TheStudio, add_routes, new_app
@@ -63,7 +63,7 @@ def create(state: State, config: Config) -> Door:
         """Delete results that have expired."""
         while True:
             if config.keep_seconds:
-                gone = await aside(store.sweep, older_than=time.time() - config.keep_seconds)
+                gone = await run_in_pool(store.sweep, older_than=time.time() - config.keep_seconds)
                 log.debug("swept", objects=gone)
             await asyncio.sleep(_SWEEP)
 

@@ -23,7 +23,7 @@ from stemwright.doors.runpod.results import ResultStore
 from stemwright.engine.naming import NameTemplate, safe_name
 from stemwright.engine.separate import Engine
 from stemwright.errors import CancelledError, OptionError, StemwrightError, TooLargeError, resource_error
-from stemwright.jobs.view import shown
+from stemwright.jobs.snapshot import shown
 from stemwright.studio.fetch import fetch_upload
 
 if TYPE_CHECKING:

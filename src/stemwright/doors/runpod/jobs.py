@@ -13,13 +13,13 @@ from sqlalchemy.exc import DBAPIError
 from stemwright.doors.runpod.contract import Results, SeparationConfig, SeparationJob, model_of, stems_of
 from stemwright.errors import JobNotFoundError, StemwrightError, writing
 from stemwright.jobs.options import AudioFormat, JobOptions
-from stemwright.jobs.view import shown
+from stemwright.jobs.snapshot import shown
 from stemwright.studio import jobs
-from stemwright.studio.aside import aside
 from stemwright.studio.encoding import encode
 from stemwright.studio.files import receipt, stem_file
 from stemwright.studio.making import LONG, working_folder
-from stemwright.studio.submit import Wish, submit_upload
+from stemwright.studio.pool import run_in_pool
+from stemwright.studio.submit import JobRequest, submit_upload
 from stemwright.web.problems import reason_of
 
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ class Jobs:
                 analysis=False,
                 max_duration=self._config.max_duration,
             )
-            job, _ = await asyncio.to_thread(submit_upload, self._studio, upload, Wish(options=options), owner=owner)
+            job, _ = await asyncio.to_thread(
+                submit_upload, self._studio, upload, JobRequest(options=options), owner=owner
+            )
         finally:
             upload.path.unlink(missing_ok=True)
         note = {"config": config.plain(), "owner": owner, "stems": stems, "files": None, "error": None}
@@ -74,13 +76,13 @@ class Jobs:
             links = {name: self._store.link(f"{job_id}/{file}", base=base) for name, file in note["files"].items()}
             results = Results(stems=links, model=note["model"], draft=note["draft"])
             return SeparationJob(id=job_id, status="completed", config=config, progress=100, results=results).plain()
-        view = await asyncio.to_thread(jobs.get_job, self._studio, job_id, owner=owner)
+        snapshot = await asyncio.to_thread(jobs.get_job, self._studio, job_id, owner=owner)
         return SeparationJob(
             id=job_id,
-            status="queued" if view["status"] == "queued" else "processing",
+            status="queued" if snapshot["status"] == "queued" else "processing",
             config=config,
-            progress=min(view["progress"], _AT_MOST),
-            estimated_time_remaining=view["eta_seconds"],
+            progress=min(snapshot["progress"], _AT_MOST),
+            estimated_time_remaining=snapshot["eta_seconds"],
         ).plain()
 
     async def cancel(self, job_id: str, *, owner: str, base: str) -> dict[str, Any]:
@@ -97,24 +99,24 @@ class Jobs:
 
     async def _further(self, job_id: str, note: dict[str, Any], *, owner: str) -> dict[str, Any]:
         """The note of a job that was not done yet, as it is now."""
-        view = await asyncio.to_thread(jobs.get_job, self._studio, job_id, owner=owner)
-        if view["status"] in {"failed", "cancelled"}:
-            code = view["error"]["code"] if view["error"] else "cancelled"
-            return await self._failed(job_id, note, code=code, message=reason_of(view))
-        if view["status"] == "succeeded" and job_id not in self._publishing:
-            task = asyncio.create_task(self._publish(job_id, note, view, owner=owner))
+        snapshot = await asyncio.to_thread(jobs.get_job, self._studio, job_id, owner=owner)
+        if snapshot["status"] in {"failed", "cancelled"}:
+            code = snapshot["error"]["code"] if snapshot["error"] else "cancelled"
+            return await self._failed(job_id, note, code=code, message=reason_of(snapshot))
+        if snapshot["status"] == "succeeded" and job_id not in self._publishing:
+            task = asyncio.create_task(self._publish(job_id, note, snapshot, owner=owner))
             self._publishing[job_id] = task
             task.add_done_callback(lambda _: self._publishing.pop(job_id, None))
-        if view["status"] == "succeeded":
+        if snapshot["status"] == "succeeded":
             with contextlib.suppress(TimeoutError):  # it is often a matter of milliseconds
                 await asyncio.wait_for(asyncio.shield(self._publishing[job_id]), 1.0)
         return await self._note(job_id, owner=owner)
 
-    async def _publish(self, job_id: str, note: dict[str, Any], view: dict[str, Any], *, owner: str) -> None:
+    async def _publish(self, job_id: str, note: dict[str, Any], snapshot: dict[str, Any], *, owner: str) -> None:
         """Put the stems into the object storage, then write that down."""
         try:
             with writing():
-                made = await self._put(job_id, note, view, owner=owner)
+                made = await self._put(job_id, note, snapshot, owner=owner)
         except StemwrightError as error:
             log.warning("results could not be stored", job_id=job_id, code=error.code, reason=error.message)
             if not error.retryable:
@@ -127,17 +129,17 @@ class Jobs:
         else:
             await asyncio.to_thread(self._store.put_json, _note(job_id), note | made)
 
-    async def _put(self, job_id: str, note: dict[str, Any], view: dict[str, Any], *, owner: str) -> dict[str, Any]:
+    async def _put(self, job_id: str, note: dict[str, Any], snapshot: dict[str, Any], *, owner: str) -> dict[str, Any]:
         config = SeparationConfig.model_validate(note["config"])
         studio, ending, bits = self._studio, config.quality.output_format, config.quality.bits
-        song_id, separation = view["song_id"], view["result"]["separation"]
+        song_id, separation = snapshot["song_id"], snapshot["result"]["separation"]
         with working_folder(studio) as folder:
             here: dict[str, Path] = {}
             for name, stem in note["stems"].items():
                 token = "flac" if bits else ending
                 served = await stem_file(studio, song_id, stem, token, owner=owner, separation=separation)
                 here[name] = folder / f"{name}.{token}"
-                await aside(_copy, studio, served.object_key, here[name])
+                await run_in_pool(_copy, studio, served.object_key, here[name])
             if bits:
                 files = {path: path.with_suffix(f".{ending}") for path in here.values()}
                 made = await asyncio.to_thread(receipt, studio, song_id, owner=owner, separation=separation)
@@ -146,9 +148,9 @@ class Jobs:
                     await encode(files, format=ending, bitrate=bits, timeout=limit)
                 here = {name: files[path] for name, path in here.items()}
             for name, path in here.items():
-                await aside(self._store.put_file, path, f"{job_id}/{name}.{ending}")
+                await run_in_pool(self._store.put_file, path, f"{job_id}/{name}.{ending}")
         files_of = {name: f"{name}.{ending}" for name in note["stems"]}
-        return {"files": files_of, "model": view["result"]["model"], "draft": view["result"]["draft"]}
+        return {"files": files_of, "model": snapshot["result"]["model"], "draft": snapshot["result"]["draft"]}
 
     async def _failed(self, job_id: str, note: dict[str, Any], *, code: str, message: str) -> dict[str, Any]:
         note = note | {"error": {"error": message, "code": code}}

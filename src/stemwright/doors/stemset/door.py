@@ -13,7 +13,7 @@ from stemwright.doors.door import Door
 from stemwright.doors.stemset.jobs import Uploads
 from stemwright.doors.stemset.media import METADATA, Media, recording_id
 from stemwright.errors import NotFoundError, StemwrightError
-from stemwright.jobs.view import iso
+from stemwright.jobs.snapshot import iso
 from stemwright.storage.objects import ObjectStore
 from stemwright.studio.files import Served
 from stemwright.studio.studio import LOCAL

@@ -20,16 +20,16 @@ from stemwright.disk import make_as_open_as, read_json, remove_mine
 from stemwright.doors.stemset import media as library
 from stemwright.doors.stemset.answers import RemoteJob
 from stemwright.doors.stemset.media import Media, Source
-from stemwright.doors.stemset.worker import Worker
+from stemwright.doors.stemset.worker import RemoteWorker
 from stemwright.engine.receipt import Receipt
 from stemwright.errors import BusyError, JobNotFoundError, StemwrightError, WorkerError, writing
 from stemwright.jobs.options import JobOptions, Priority
-from stemwright.jobs.view import shown
+from stemwright.jobs.snapshot import shown
 from stemwright.studio import files, jobs
-from stemwright.studio.aside import aside
 from stemwright.studio.encoding import encode
 from stemwright.studio.making import LONG
-from stemwright.studio.submit import Wish, check_kind, submit_upload
+from stemwright.studio.pool import run_in_pool
+from stemwright.studio.submit import JobRequest, check_kind, submit_upload
 from stemwright.web.problems import reason_of
 from stemwright.words import plain
 
@@ -96,7 +96,7 @@ class Uploads:
     def _submit(self, profile: Profile, upload: Upload) -> str:
         self._stemset.check_shared(profile)
         options = JobOptions(strategy=profile.strategy, analysis=False, priority=Priority.high)
-        job, _ = submit_upload(self._studio, upload, Wish(options=options), owner=self._owner)
+        job, _ = submit_upload(self._studio, upload, JobRequest(options=options), owner=self._owner)
         return str(job["id"])
 
     async def _hand_over(self, profile: Profile, upload: Upload, job_id: str, base: str) -> str:
@@ -104,8 +104,8 @@ class Uploads:
         job = await self._worker().submit(upload.path, name=upload.name, strategy=profile.strategy, callback_url=url)
         return job.id
 
-    def _worker(self) -> Worker:
-        return Worker(self._stemset.worker_url or "", self._config.worker)
+    def _worker(self) -> RemoteWorker:
+        return RemoteWorker(self._stemset.worker_url or "", self._config.worker)
 
     async def look(self, job_id: str) -> Note:
         """A job as it is now. Raises `JobNotFoundError`."""
@@ -170,13 +170,13 @@ class Uploads:
     async def _outcome(self, note: Note) -> Note:
         """What changes in a note. Raises what another try can mend, and DBAPIError while the database is away."""
         try:
-            view = await self._view(note)
-            if view is None or view["status"] in {"queued", "running"}:
+            snapshot = await self._snapshot(note)
+            if snapshot is None or snapshot["status"] in {"queued", "running"}:
                 return {}
-            if view["status"] != "succeeded":
-                return {"status": "error", "error": reason_of(view)}
+            if snapshot["status"] != "succeeded":
+                return {"status": "error", "error": reason_of(snapshot)}
             with writing():
-                return await self._finish(note, view)
+                return await self._finish(note, snapshot)
         except (WorkerError, BusyError, DBAPIError):
             raise
         except StemwrightError as error:
@@ -186,7 +186,7 @@ class Uploads:
             log.exception("a job could not be finished", job_id=note["job_id"])
             return {"status": "error", "error": shown("internal", "")}
 
-    async def _view(self, note: Note) -> dict[str, Any] | None:
+    async def _snapshot(self, note: Note) -> dict[str, Any] | None:
         """The job behind a note; None for a remote one that is not to be asked yet."""
         if note["worker_job"] is None:
             return await asyncio.to_thread(jobs.get_job, self._studio, note["job_id"], owner=self._owner)
@@ -199,13 +199,13 @@ class Uploads:
         fault = {"code": job.error.code, "message": plain(job.error.message)} if job.error else None
         return job.model_dump() | {"error": fault}
 
-    async def _finish(self, note: Note, view: dict[str, Any]) -> Note:
+    async def _finish(self, note: Note, snapshot: dict[str, Any]) -> Note:
         """Put the stems into `media`: everything in a hidden folder first, which then gets its name."""
         profile = self._stemset.profile(note["profile_name"])
         source = Source(digest=note["file_hash"], file_name=note["filename"], strategy=note["strategy"])
         if there := await asyncio.to_thread(self._media.of_digest, profile.name, source.digest):
             return {"status": "complete", "output_name": there.name, "stems": list(there.facts["stems"])}
-        if view["result"] is None:
+        if snapshot["result"] is None:
             raise JobNotFoundError("the stems are no longer here; upload the recording again")
         target = self._media.place(profile.name, source)
         if not target.parent.exists():
@@ -213,28 +213,28 @@ class Uploads:
             make_as_open_as(target.parent, self._media.folder)
         draft = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=target.parent))
         try:
-            receipt, promises = await self._masters(note, view, draft)
+            receipt, promises = await self._masters(note, snapshot, draft)
             timeout = self._studio.config.timeout(receipt.input.duration)
             self._studio.require_room()
             async with self._studio.encoders.place(LONG):
                 receipt = await encoded(receipt, draft, profile, timeout=timeout, promises=promises)
-            recording = await aside(library.describe, draft, receipt, source)
+            recording = await run_in_pool(library.describe, draft, receipt, source)
             await asyncio.to_thread(give_name, draft, target)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         return {"status": "complete", "stems": list(recording.facts["stems"])}
 
-    async def _masters(self, note: Note, view: dict[str, Any], folder: Path) -> tuple[Receipt, dict[str, Promise]]:
+    async def _masters(self, note: Note, snapshot: dict[str, Any], folder: Path) -> tuple[Receipt, dict[str, Promise]]:
         """The stems as FLAC with their overviews in a folder; their receipt, and what those of a worker must be."""
         if note["worker_job"] is not None:
-            job = RemoteJob.model_validate(view)
+            job = RemoteJob.model_validate(snapshot)
             return await self._worker().fetch(job, folder, room=self._studio.require_room)
-        song, which = view["song_id"], {"owner": self._owner, "separation": view["result"]["separation"]}
+        song, which = snapshot["song_id"], {"owner": self._owner, "separation": snapshot["result"]["separation"]}
         receipt = Receipt.model_validate(await asyncio.to_thread(files.receipt, self._studio, song, **which))
         for stem in receipt.stems:
             for name in (f"{stem.name}.flac", f"{stem.name}.peaks.dat"):
                 served = await asyncio.to_thread(files.stored_file, self._studio, song, name, **which)
-                await aside(_copy, self._studio, served.object_key, folder / name)
+                await run_in_pool(_copy, self._studio, served.object_key, folder / name)
         return receipt, {}
 
     def _path(self, job_id: str) -> Path:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from stemwright.jobs.outbound import Resolve
     from stemwright.types import Seconds
 
-_PATIENCE: Final[Seconds] = 60.0  # without a byte
+_IDLE_TIMEOUT: Final[Seconds] = 60.0  # without a byte
 _MOST_JSON: Final = 1 << 20  # bytes of an answer that is no file
 _PIECE: Final = 1 << 20
 _FLAC: Final = b"fLaC"
@@ -54,7 +54,7 @@ def check_address(url: str) -> tuple[httpx.URL, str]:
     return checked_url(bare.geturl()), user
 
 
-class Worker:
+class RemoteWorker:
     """A client of it. Every method raises `WorkerError` when it cannot be reached, `WorkerAnswerError` when it lies.
 
     What it names is fetched from the address in the configuration only. That is connected to as callbacks are: a name
@@ -154,7 +154,7 @@ class Worker:
                     resolve=self._resolve,
                     headers={**self._headers, **(headers or {})},
                     deadline=asyncio.get_running_loop().time() + self._rules.timeout,
-                    patience=_PATIENCE,
+                    idle_timeout=_IDLE_TIMEOUT,
                     tls=self._tls,
                     body=body,
                 )

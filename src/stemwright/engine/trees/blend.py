@@ -50,7 +50,7 @@ def _by_magnitude(sounds: Sequence[Sound], *, greatest: bool) -> Iterator[Sample
     from stemwright.separators._stft import Spectrum, Stft
 
     stft = Stft(_N_FFT)
-    frames, channels = sounds[0].spool.frames, sounds[0].spool.channels
+    frames, channels = sounds[0].scratch.frames, sounds[0].scratch.channels
     inner = range(_N_FFT // stft.hop, (_N_FFT + _BLOCK) // stft.hop + 1)
     for first in range(0, frames, _BLOCK):
         spectra = [stft.forward(sound.read(first - _N_FFT, _BLOCK + 2 * _N_FFT)) for sound in sounds]

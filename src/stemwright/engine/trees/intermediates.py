@@ -70,7 +70,7 @@ class Intermediates:
 
     def keep(self, key: Digest, sound: Sound, *, took: Seconds) -> None:
         """Keep a copy of a sound that took so long to make, if there is room in the budget and on the disk."""
-        size = sound.spool.frames * sound.spool.channels * 4 + hashlib.sha256().digest_size
+        size = sound.scratch.frames * sound.scratch.channels * 4 + hashlib.sha256().digest_size
         if took < self.worth or size > self.budget:
             return
         with contextlib.suppress(OSError):
@@ -121,7 +121,7 @@ class Intermediates:
 
 def _copy(key: Digest, sound: Sound, handle: int) -> None:
     digest = hashlib.sha256(key.encode())
-    with sound.spool.path.open("rb") as source, os.fdopen(os.dup(handle), "wb") as target:
+    with sound.scratch.path.open("rb") as source, os.fdopen(os.dup(handle), "wb") as target:
         while data := source.read(_BLOCK):
             digest.update(data)
             target.write(data)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from stemwright.engine.ahead import ahead
+from stemwright.engine.prefetch import prefetch
 from stemwright.engine.receipt import PIPELINE, NodeRecord
 from stemwright.engine.trees.blend import blend, rest
 from stemwright.engine.trees.progress import Shares
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _LIGHT: Final = 0.01  # what a step without a model costs, where htdemucs costs 1
 
 
-class TreeSong:
+class TreeRun:
     """One song, taken apart once."""
 
     def __init__(
@@ -194,7 +194,7 @@ class TreeSong:
         with ExitStack() as stack:
             for sound in sounds.values():
                 stack.enter_context(closing(sound))
-            for _, estimates in stack.enter_context(closing(ahead(unmixer.run(given.blocks())))):
+            for _, estimates in stack.enter_context(closing(prefetch(unmixer.run(given.blocks())))):
                 for key, place in places.items():
                     sounds[key].write(estimates[place])
         self._sounds |= sounds
@@ -205,7 +205,7 @@ class TreeSong:
             for block in blocks:
                 sound.write(block)
                 if at:
-                    at(min(1.0, sound.spool.frames / self._shape.frames))
+                    at(min(1.0, sound.scratch.frames / self._shape.frames))
                 else:
                     self._report(0.0)
         self._sounds[key] = sound

@@ -6,8 +6,8 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from stemwright.engine.splitting import Origin, Settings
-from stemwright.engine.trees.song import TreeSong
+from stemwright.engine.song_separator import Origin, Settings
+from stemwright.engine.trees.song import TreeRun
 from stemwright.errors import ModelUnavailableError
 from stemwright.separators import catalogue
 from stemwright.separators.protocol import LoadOptions, ModelInfo, ModelSpec, is_half
@@ -133,9 +133,9 @@ class Tree:
         self._loaded.move_to_end(key)
         return self._loaded[key]
 
-    def song(self, digest: Digest, *, shape: SongShape, folder: Path, on_progress: Callable[[float], None]) -> TreeSong:
+    def song(self, digest: Digest, *, shape: SongShape, folder: Path, on_progress: Callable[[float], None]) -> TreeRun:
         """One song, of this digest, to be taken apart in this folder; `on_progress` gets 0–1, and may raise to stop."""
-        return TreeSong(self, digest, shape=shape, folder=folder, on_progress=on_progress)
+        return TreeRun(self, digest, shape=shape, folder=folder, on_progress=on_progress)
 
     def with_less_memory(self) -> None:
         """A run that needs less memory is found for each run, not for the whole."""

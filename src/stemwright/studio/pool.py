@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-_POOL: Final = ThreadPoolExecutor(8, thread_name_prefix="aside")
+_POOL: Final = ThreadPoolExecutor(8, thread_name_prefix="pool")
 
 
-async def aside(work: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+async def run_in_pool(work: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
     """`asyncio.to_thread` for what takes longer than an answer may; raises what the work raises."""
     call = functools.partial(contextvars.copy_context().run, work, *args, **kwargs)
     return await asyncio.get_running_loop().run_in_executor(_POOL, call)
 
 
-async def aside_to_its_end(work: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    """`aside` for what writes: when cancelled, wait for its end, or the thread would go on writing."""
-    going = asyncio.ensure_future(aside(work, *args, **kwargs))
+async def run_in_pool_to_its_end(work: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """`run_in_pool` for what writes: when cancelled, wait for its end, or the thread would go on writing."""
+    going = asyncio.ensure_future(run_in_pool(work, *args, **kwargs))
     try:
         return await asyncio.shield(going)
     except asyncio.CancelledError:

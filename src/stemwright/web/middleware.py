@@ -122,7 +122,7 @@ def _is_address(host: str) -> bool:
     return True
 
 
-class Reception:
+class RequestLog:
     """Sees each request in and out: its id, headers, log and metrics."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:

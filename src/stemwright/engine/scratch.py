@@ -20,7 +20,7 @@ _BLOCK = 1 << 18  # samples of each channel in a block: six seconds
 
 
 @dataclass(slots=True)
-class Spool:
+class ScratchAudio:
     """One stem's samples in a file of ours."""
 
     path: Path

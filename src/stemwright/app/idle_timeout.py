@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import asyncio
 
 
-class PatientProtocol(H11Protocol):
+class IdleTimeoutProtocol(H11Protocol):
     """uvicorn's HTTP, which closes what has waited for a whole request head for `PATIENCE` to twice that, in seconds.
 
     uvicorn itself waits forever for the first request of a connection, and for one that comes letter by letter.

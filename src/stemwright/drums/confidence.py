@@ -22,7 +22,7 @@ _DRUMS: Final = 0.66  # the usual confidence of what is around a stroke, below w
 _BEYOND_DOUBT: Final = 0.8  # … and only such strokes are kept
 
 
-def doubted(onsets: Sequence[Onset], *, lowest: Sequence[float]) -> list[Onset]:
+def confident(onsets: Sequence[Onset], *, lowest: Sequence[float]) -> list[Onset]:
     """The onsets but for those of which the network is less sure than it would be of a drum. In order of time.
 
     Where other instruments pass for drums, it is sure of none for seconds on end. And what one drum leaves on another's

@@ -23,7 +23,7 @@ _BELL, _WIDTH = 1000.0, 0.7  # Hz, Q
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Strip:
+class ChannelStrip:
     """The settings of one stem: `gain_db` of None and -inf mute; a `pan` of -1 leaves the left side, 1 the right.
 
     The pan is a balance: the side that is turned away from gets quieter, linearly; a mono stem goes to both sides.
@@ -71,7 +71,7 @@ class Strip:
 class Equaliser:
     """Filters one stem, block after block, in double precision."""
 
-    def __init__(self, strip: Strip, sample_rate: SampleRate, *, channels: int) -> None:
+    def __init__(self, strip: ChannelStrip, sample_rate: SampleRate, *, channels: int) -> None:
         self._sections = strip.sections(sample_rate)
         self._state = silence(self._sections, channels=channels)
 

@@ -13,7 +13,7 @@ _T = TypeVar("_T")
 _END = object()
 
 
-def ahead(items: Iterable[_T], *, most: int = 2) -> Generator[_T]:
+def prefetch(items: Iterable[_T], *, most: int = 2) -> Generator[_T]:
     """Yield the items, which a thread makes up to `most` ahead.
 
     What making them raises is raised here, after the items before. When the caller stops early, the thread ends after

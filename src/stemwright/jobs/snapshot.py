@@ -43,12 +43,12 @@ def shown(code: str, message: str) -> str:
     return _UNTOLD.get(code) or _FOLDERS.sub("", message)
 
 
-def view_of(session: Session, job: Job, *, slots: Mapping[str, int]) -> dict[str, Any]:
-    """One job; see `views_of`."""
-    return views_of(session, [job], slots=slots)[0]
+def snapshot_of(session: Session, job: Job, *, slots: Mapping[str, int]) -> dict[str, Any]:
+    """One job; see `snapshots_of`."""
+    return snapshots_of(session, [job], slots=slots)[0]
 
 
-def views_of(session: Session, jobs: list[Job], *, slots: Mapping[str, int]) -> list[dict[str, Any]]:
+def snapshots_of(session: Session, jobs: list[Job], *, slots: Mapping[str, int]) -> list[dict[str, Any]]:
     """Jobs as plain facts for JSON, with their place in the queue; `slots` is how many runs of each work at once."""
     runs = {run.id: run for run in session.scalars(select(Run).where(Run.id.in_({job.run_id for job in jobs})))}
     ids = {part for run in runs.values() for part in (run.separation_id, run.preview_id) if part}
@@ -58,10 +58,12 @@ def views_of(session: Session, jobs: list[Job], *, slots: Mapping[str, int]) -> 
     songs = {job.id: job.song_id for job in jobs}
     if failed:  # a failure may take the song along, between the reading of the job and that of the run
         songs |= {row[0]: row[1] for row in session.execute(select(Job.id, Job.song_id).where(Job.id.in_(failed)))}
-    return [_view(job, songs[job.id], runs[job.run_id], made, waits.get(job.run_id)) for job in jobs]
+    return [_snapshot(job, songs[job.id], runs[job.run_id], made, waits.get(job.run_id)) for job in jobs]
 
 
-def _view(job: Job, song_id: str | None, run: Run, made: dict[str, Separation], wait: Wait | None) -> dict[str, Any]:
+def _snapshot(
+    job: Job, song_id: str | None, run: Run, made: dict[str, Separation], wait: Wait | None
+) -> dict[str, Any]:
     status = "cancelled" if job.cancelled_at else run.status
     wait = wait if status == "queued" else None
     finished = job.cancelled_at or run.finished_at

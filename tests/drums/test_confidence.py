@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from stemwright.drums.doubts import doubted
+from stemwright.drums.confidence import confident
 from stemwright.drums.onsets import Onset
 
 LOWEST = [0.3] * 8
@@ -13,7 +13,7 @@ def strokes(lane: int, *confidences: float) -> list[Onset]:
 
 def kept(onsets: list[Onset]) -> list[float]:
     """The confidences that are left of these on top of the kick."""
-    return [onset.confidence for onset in doubted([*onsets, *SURE], lowest=LOWEST) if onset.lane]
+    return [onset.confidence for onset in confident([*onsets, *SURE], lowest=LOWEST) if onset.lane]
 
 
 def test_what_is_far_less_sure_than_most_of_its_lane_is_left_out() -> None:
@@ -40,15 +40,15 @@ def test_nothing_below_the_threshold_of_its_lane_gets_through() -> None:
 
 def test_where_the_network_is_sure_of_nothing_for_seconds_there_are_no_drums() -> None:
     music = [Onset(60 + 0.4 * n, n % 3, 0.5, 0.5) for n in range(40)]
-    assert doubted([*SURE, *music], lowest=LOWEST) == SURE
+    assert confident([*SURE, *music], lowest=LOWEST) == SURE
     stroke = Onset(68.1, 1, 0.5, 0.9)
-    assert doubted([*SURE, *music, stroke], lowest=LOWEST) == [*SURE, stroke]
+    assert confident([*SURE, *music, stroke], lowest=LOWEST) == [*SURE, stroke]
 
 
 def test_a_kit_of_which_the_network_is_half_sure_is_still_a_kit() -> None:
     half = [Onset(0.4 * n, n % 3, 0.5, 0.5 if n % 3 else 0.75) for n in range(60)]
-    assert doubted(half, lowest=LOWEST) == half
+    assert confident(half, lowest=LOWEST) == half
 
 
 def test_nothing_stays_nothing() -> None:
-    assert doubted([], lowest=LOWEST) == []
+    assert confident([], lowest=LOWEST) == []

@@ -12,9 +12,9 @@ from stemwright.doors.mismo.config import DOOR, STAGES
 from stemwright.errors import OptionError
 from stemwright.jobs.options import AudioFormat, JobOptions, Priority
 from stemwright.studio import jobs, local, orders, tracks
-from stemwright.studio.aside import aside
+from stemwright.studio.pool import run_in_pool
 from stemwright.studio.studio import LOCAL
-from stemwright.studio.submit import Wish
+from stemwright.studio.submit import JobRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from stemwright.studio.tracks import TrackView
 
 
-class Desk:
+class Requests:
     """Takes requests in; the clerk tells what comes of them."""
 
     def __init__(self, studio: Studio, config: Config, clerk: Clerk) -> None:
@@ -57,7 +57,7 @@ class Desk:
     async def _scan(self) -> dict[str, int]:
         async with self._scanning:
             self._next_scan = None  # who comes from now on wants what is there from now on
-            return await aside(tracks.scan, self.studio, self.config.roots, owner=LOCAL)
+            return await run_in_pool(tracks.scan, self.studio, self.config.roots, owner=LOCAL)
 
     async def analyse(
         self, path: str, *, stages: Mapping[str, bool], priority: Priority, name: str | None, facts: dict[str, Any]
@@ -72,16 +72,16 @@ class Desk:
             raise OptionError("none of basic_features, characteristics and stems is wanted")
         separate = "stems" in wanted
         form = AudioFormat(self.config.stem_format) if separate else AudioFormat.flac
-        wish = Wish(options=JobOptions(priority=priority, separate=separate, format=form))
+        request = JobRequest(options=JobOptions(priority=priority, separate=separate, format=form))
 
         def submit() -> tuple[dict[str, Any], str]:
             with local.opened(path, roots=self.config.roots) as file:
-                return local.submit_local(self.studio, file, wish, owner=LOCAL)
+                return local.submit_local(self.studio, file, request, owner=LOCAL)
 
         async with self._copying:
-            view, digest = await aside(submit)
+            snapshot, digest = await run_in_pool(submit)
         facts = {"kind": "request", "file_path": path, "stages": wanted, "digest": digest, **facts}
-        return await self.clerk.place(name=name or digest, job_id=view["id"], facts=facts, owner=LOCAL)
+        return await self.clerk.place(name=name or digest, job_id=snapshot["id"], facts=facts, owner=LOCAL)
 
     async def for_engine(self, track: TrackView, request_id: object, asker: str) -> Placed:
         """The stems of a track for an audio engine, before all else. Raises as `analyse`."""
@@ -100,21 +100,23 @@ class Desk:
 
         return await asyncio.to_thread(find)
 
-    def _shown(self, order: Placed, view: Mapping[str, Any]) -> dict[str, Any]:
+    def _shown(self, order: Placed, snapshot: Mapping[str, Any]) -> dict[str, Any]:
         facts: dict[str, Any] = {}
-        if view["song_id"]:
-            facts = tracks.song_facts(self.studio, view["song_id"], owner=LOCAL)
-        made = folder.read(self.config, order.name) if view["result"] else None
-        same = made and made["separation"] == view["result"]["separation"]
-        return messages.job(order, view, facts=facts, stems=stems_data(made, view) if made and same else None)
+        if snapshot["song_id"]:
+            facts = tracks.song_facts(self.studio, snapshot["song_id"], owner=LOCAL)
+        made = folder.read(self.config, order.name) if snapshot["result"] else None
+        same = made and made["separation"] == snapshot["result"]["separation"]
+        return messages.job(order, snapshot, facts=facts, stems=stems_data(made, snapshot) if made and same else None)
 
     async def queue(self) -> list[dict[str, Any]]:
         """All jobs that are not done, those that work first, then in the order in which they will."""
 
         def find() -> list[dict[str, Any]]:
             live = orders.open_orders(self.studio, door=DOOR)
-            views = jobs.get_jobs(self.studio, {order.job_id for order in live})
-            shown = [messages.job(one, views[one.job_id], facts={}, stems={}) for one in live if one.job_id in views]
+            snapshots = jobs.get_jobs(self.studio, {order.job_id for order in live})
+            shown = [
+                messages.job(one, snapshots[one.job_id], facts={}, stems={}) for one in live if one.job_id in snapshots
+            ]
             waiting = [one for one in shown if one["status"] in {"queued", "processing"}]
             return sorted(waiting, key=lambda one: (one["status"] == "queued", one["queue_position"] or 0))
 

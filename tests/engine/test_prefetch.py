@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stemwright.engine.ahead import ahead
+from stemwright.engine.prefetch import prefetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 def test_gives_all_in_order() -> None:
-    assert list(ahead(range(1000))) == list(range(1000))
+    assert list(prefetch(range(1000))) == list(range(1000))
 
 
 def test_works_ahead_but_not_far() -> None:
@@ -24,7 +24,7 @@ def test_works_ahead_but_not_far() -> None:
             made.append(number)
             yield number
 
-    stream = ahead(items(), most=2)
+    stream = prefetch(items(), most=2)
     assert next(stream) == 0
     deadline = time.monotonic() + 5
     while len(made) < 4 and time.monotonic() < deadline:
@@ -39,7 +39,7 @@ def test_what_making_raises_comes_after_the_items_before() -> None:
         yield 1
         raise KeyError("no")
 
-    stream = ahead(items())
+    stream = prefetch(items())
     assert next(stream) == 1
     with pytest.raises(KeyError, match="no"):
         next(stream)
@@ -55,7 +55,7 @@ def test_caller_that_stops_ends_the_thread_and_closes_the_source() -> None:
         finally:
             closed.set()
 
-    stream = ahead(items())
+    stream = prefetch(items())
     next(stream)
     stream.close()
     assert closed.wait(5)

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event
 
 from jobs.desks import Desk, opened
-from stemwright.jobs.view import iso, shown, view_of, views_of
+from stemwright.jobs.snapshot import iso, shown, snapshot_of, snapshots_of
 from stemwright.library.tables import Job, Run, Separation
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 def view(desk: Desk, run_id: str, *, slots: int = 1) -> dict[str, Any]:
     with desk.db.session() as session:
         job = session.query(Job).where(Job.run_id == run_id).one()
-        return view_of(session, job, slots={"cpu": slots})
+        return snapshot_of(session, job, slots={"cpu": slots})
 
 
 def change(desk: Desk, run_id: str, **values: Any) -> None:
@@ -129,7 +129,7 @@ def test_failure_tells_code_and_message(desk: Desk) -> None:
 def test_many_jobs_share_one_look_at_the_queue(desk: Desk) -> None:
     runs = [desk.run(desk.song(str(number)), rank=number) for number in range(1, 6)]
     with desk.db.session() as session:
-        found = views_of(session, list(session.query(Job).order_by(Job.id)), slots={"cpu": 1})
+        found = snapshots_of(session, list(session.query(Job).order_by(Job.id)), slots={"cpu": 1})
     assert sorted(one["position"] for one in found) == [1, 2, 3, 4, 5]
     assert len(runs) == len(found)
 

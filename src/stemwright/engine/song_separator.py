@@ -33,7 +33,7 @@ class Origin:
     back_end: str | None = None
 
 
-class Taking(Protocol):
+class SeparationRun(Protocol):
     """One song that is being taken apart."""
 
     @property
@@ -54,7 +54,7 @@ class Taking(Protocol):
         ...
 
 
-class Splitter(Protocol):
+class SongSeparator(Protocol):
     """A loaded model or strategy."""
 
     @property
@@ -82,10 +82,12 @@ class Splitter(Protocol):
         """How it is run."""
         ...
 
-    def song(self, digest: Digest, *, shape: SongShape, folder: Path, on_progress: Callable[[float], None]) -> Taking:
+    def song(
+        self, digest: Digest, *, shape: SongShape, folder: Path, on_progress: Callable[[float], None]
+    ) -> SeparationRun:
         """Prepare one song, of this digest, in a private folder; `on_progress` gets 0–1, and may raise to stop."""
         ...
 
-    def with_less_memory(self) -> tuple[Splitter, Notice] | None:
+    def with_less_memory(self) -> tuple[SongSeparator, Notice] | None:
         """The same set to need less memory, or None when at the end."""
         ...

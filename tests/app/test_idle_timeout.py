@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from stemwright.app.patience import PatientProtocol
+from stemwright.app.idle_timeout import IdleTimeoutProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 HASTY = 0.2  # seconds
 
 
-class Hasty(PatientProtocol):
+class Hasty(IdleTimeoutProtocol):
     PATIENCE = HASTY
 
 
