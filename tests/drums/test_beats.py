@@ -35,7 +35,7 @@ def test_beat_and_bar_on_the_first_sample_are_told(bpm: float, early: float) -> 
 
 @pytest.mark.parametrize("bpm", [84, 110, 133])
 @pytest.mark.parametrize("pickup", [1, 2, 3])
-def test_strokes_before_the_first_bar_do_not_bend_the_tempo(bpm: float, pickup: int) -> None:
+def test_hits_before_the_first_bar_do_not_bend_the_tempo(bpm: float, pickup: int) -> None:
     rng = np.random.default_rng(pickup)
     sixteenth = 15 / bpm
     part = [(1 - sixteenth * (index + 1), 1) for index in range(pickup)] + pattern(bars=6, bpm=bpm, start=1.0)
@@ -82,7 +82,7 @@ def test_beats_follow_a_tempo_that_drifts() -> None:
     assert max(misses) < 0.06
 
 
-def test_strokes_at_random_have_no_beats() -> None:
+def test_hits_at_random_have_no_beats() -> None:
     rng = np.random.default_rng(1)
     times = np.cumsum(rng.exponential(0.9, 60) + 0.05)
     assert find_beats(onsets([(float(time), int(rng.integers(8))) for time in times]), bpm=190) is None
@@ -93,7 +93,7 @@ def test_strokes_at_random_have_no_beats() -> None:
         assert beats is None or beats.bars() == ()
 
 
-def test_with_few_strokes_there_are_no_beats() -> None:
+def test_with_few_hits_there_are_no_beats() -> None:
     events = onsets(pattern(bars=4, bpm=100, start=0.0))
     assert find_beats(events) is not None
     assert find_beats(events[:5]) is None

@@ -69,7 +69,7 @@ def test_the_drums_of_a_song_are_separated_first_and_nothing_else_is_left(drums:
     song = write_wav(tmp_path / "a song.wav", mixed)
     done = run("transcribe", song, "-o", tmp_path / "out")
     assert [line.rsplit("/", 1)[1] for line in done.stdout.splitlines()][:2] == ["drums.json", "drums.mid"]
-    assert "strokes" in done.stderr
+    assert "hits" in done.stderr
     assert done.stderr.count("(draft)") == 1  # of the separator
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a song"}
 

@@ -67,12 +67,12 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[Even
         wanted = pattern(bars=4, bpm=bpm, start=0.5, lanes=lanes)
         transcriber = Transcriber(44_100, channels=2, network=network)
         transcriber.add(read(played(wanted, tmp_path_factory.mktemp("part")), channels=2))
-        out[name] = (wanted, [(stroke.time, stroke.lane) for stroke in transcriber.finish().strokes])
+        out[name] = (wanted, [(hit.time, hit.lane) for hit in transcriber.finish().hits])
     return out
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_each_stroke_that_fluidsynth_plays_is_found_within_25_ms_on_its_lane(
+def test_each_hit_that_fluidsynth_plays_is_found_within_25_ms_on_its_lane(
     name: str, heard: dict[str, tuple[list[Event], list[Event]]]
 ) -> None:
     wanted, given = heard[name]
@@ -81,6 +81,6 @@ def test_each_stroke_that_fluidsynth_plays_is_found_within_25_ms_on_its_lane(
     assert abs(np.median([late[0] - event[0] for event, late in found])) < 0.005
 
 
-def test_of_a_hundred_strokes_that_are_heard_98_were_played(heard: dict[str, tuple[list[Event], list[Event]]]) -> None:
+def test_of_a_hundred_hits_that_are_heard_98_were_played(heard: dict[str, tuple[list[Event], list[Event]]]) -> None:
     right = sum(len(pairs(wanted, given, within=0.025)) for wanted, given in heard.values())
     assert right / sum(len(given) for _, given in heard.values()) >= 0.98

@@ -9,21 +9,21 @@ import pytest
 
 from drums.hits import CRASHED, pattern
 from stemwright.drums.beats import Beats, find_beats
-from stemwright.drums.chart import Chart, strokes_of
+from stemwright.drums.chart import Chart, hits_of
 from stemwright.drums.lanes import LANES, lane_of
 from stemwright.drums.midi import TICKS, midi_bytes
 from stemwright.drums.onsets import Onset
 
 
 def chart(*, bpm: float | None, start: float = 0.37, late: float = 0.0, bars: int = 8) -> Chart:
-    """A rock beat; each stroke `late` seconds off at random."""
+    """A rock beat; each hit `late` seconds off at random."""
     rng = np.random.default_rng(3)
     part = pattern(bars=bars, bpm=bpm or 97, start=start, lanes=CRASHED)
     events = [(max(0.0, time + late * rng.uniform(-1, 1)), lane) for time, lane in part]
     found = [Onset(time, lane, velocity=0.3 + 0.08 * lane, confidence=0.9) for time, lane in events]
     found += [Onset(start + 1.03, lane, velocity=1.0, confidence=0.5) for lane in range(3, 8)]
     found.append(Onset(start + 1.3, 2, velocity=0.5, confidence=0.5, kind="open"))
-    return Chart(duration=bars * 4 * 60 / (bpm or 97) + 2, strokes=strokes_of(found), beats=find_beats(found, bpm=bpm))
+    return Chart(duration=bars * 4 * 60 / (bpm or 97) + 2, hits=hits_of(found), beats=find_beats(found, bpm=bpm))
 
 
 def read(made: Chart, *, quantise: bool = False) -> mido.MidiFile:
@@ -31,7 +31,7 @@ def read(made: Chart, *, quantise: bool = False) -> mido.MidiFile:
 
 
 def played(file: mido.MidiFile) -> list[tuple[float, int, int]]:
-    """Seconds, note and velocity of each stroke, as a player would play them."""
+    """Seconds, note and velocity of each hit, as a player would play them."""
     now, out = 0.0, []
     for message in file:
         now += message.time
@@ -63,7 +63,7 @@ def test_file_is_of_type_1_with_a_track_of_tempi_and_one_of_drums() -> None:
     assert all(track[-1].type == "end_of_track" for track in file.tracks)
 
 
-def test_every_stroke_ends_before_the_next_on_its_note() -> None:
+def test_every_hit_ends_before_the_next_on_its_note() -> None:
     sounding = set()
     for message in read(chart(bpm=180)):
         if message.type == "note_on":
@@ -119,11 +119,11 @@ def _seconds(file: mido.MidiFile, place: int) -> float:
 
 
 @pytest.mark.parametrize("start", [0.4, 0.45, 0.5, 2.0])
-def test_quantised_strokes_before_the_first_beat_are_where_the_songs_sixteenths_are(start: float) -> None:
+def test_quantised_hits_before_the_first_beat_are_where_the_songs_sixteenths_are(start: float) -> None:
     part = pattern(bars=8, bpm=110, start=start, lanes=CRASHED)
     pickup = [start - 15 / 110 * number for number in (1, 2)]
     found = [Onset(time, lane, velocity=0.5, confidence=0.9) for time, lane in [*((time, 1) for time in pickup), *part]]
-    made = Chart(duration=20.0, strokes=strokes_of(found), beats=Beats(
+    made = Chart(duration=20.0, hits=hits_of(found), beats=Beats(
         tuple(start + 60 / 110 * beat for beat in range(32)), steady=True, beats_in_bar=4, first_bar=0
     ))  # fmt: skip
     heard = sorted(time for time, note, _ in played(read(made, quantise=True)) if note == 38)
@@ -132,7 +132,7 @@ def test_quantised_strokes_before_the_first_beat_are_where_the_songs_sixteenths_
 
 def test_tempo_that_changes_after_the_end_is_kept() -> None:
     beats = Beats((0.2, 0.7, 1.3, 1.7, 2.4, 2.8, 3.6, 4.0), steady=False)
-    file = read(Chart(duration=2.0, strokes=(), beats=beats))
+    file = read(Chart(duration=2.0, hits=(), beats=beats))
     assert len([message for message in file.tracks[0] if message.type == "set_tempo"]) == 8
 
 
@@ -145,7 +145,7 @@ def ticks(file: mido.MidiFile) -> list[tuple[int, int]]:
     return out
 
 
-def test_quantised_strokes_lie_on_sixteenths_and_unquantised_ones_where_they_were() -> None:
+def test_quantised_hits_lie_on_sixteenths_and_unquantised_ones_where_they_were() -> None:
     made = chart(bpm=100, late=0.02)
     straight = [tick for tick, note in ticks(read(made, quantise=True)) if note == 36]
     assert all((tick - straight[0]) % (TICKS // 4) == 0 for tick in straight)
@@ -156,7 +156,7 @@ def test_quantised_strokes_lie_on_sixteenths_and_unquantised_ones_where_they_wer
 
 
 def test_without_a_tempo_the_file_says_so_and_an_empty_chart_is_a_file() -> None:
-    made = Chart(duration=3.0, strokes=())
+    made = Chart(duration=3.0, hits=())
     assert "no tempo" in next(message.text for message in read(made).tracks[0] if message.type == "text")
     assert not played(read(made))
     assert read(made).length == pytest.approx(3.0, abs=0.001)

@@ -27,7 +27,7 @@ def picked(activations: Activations, *, block: int = 10**6) -> list[Onset]:
 
 
 @pytest.mark.parametrize("time", [0.0, 0.1, 0.1017, 0.2043, 0.5, 1.1])
-def test_a_stroke_is_placed_between_the_half_frames(time: float) -> None:
+def test_a_hit_is_placed_between_the_half_frames(time: float) -> None:
     [onset] = picked(triangles([time]))
     assert onset.time == pytest.approx(time, abs=0.0008)
     assert onset.lane == 1
@@ -36,19 +36,19 @@ def test_a_stroke_is_placed_between_the_half_frames(time: float) -> None:
 
 
 @pytest.mark.parametrize("start", np.arange(0, SUBFRAME, 0.001).tolist())
-def test_a_flam_of_18_ms_is_two_strokes(start: float) -> None:
+def test_a_flam_of_18_ms_is_two_hits(start: float) -> None:
     first, second = picked(triangles([0.3 + start, 0.318 + start]))
     assert second.time - first.time == pytest.approx(0.018, abs=0.004)
 
 
-def test_a_hump_is_one_stroke() -> None:
+def test_a_hump_is_one_hit() -> None:
     activations = triangles([0.3])
     for row, value in enumerate((0.5, 0.8, 0.95, 0.93, 0.94, 0.9, 0.96, 0.5)):
         activations.onsets[60 + row, 4] = value
     assert [onset.lane for onset in picked(activations)] == [1, 4]
 
 
-def test_what_is_below_the_threshold_is_no_stroke() -> None:
+def test_what_is_below_the_threshold_is_no_hit() -> None:
     assert not picked(triangles([0.3], height=0.29))
 
 

@@ -1,4 +1,4 @@
-"""The picture of a chart: every stroke where it belongs, whole bars in a row."""
+"""The picture of a chart: every hit where it belongs, whole bars in a row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from drums.hits import CRASHED, Event, pattern
 from needs import needs
 from stemwright.audio.peaks import PeakData, Peaks
 from stemwright.drums.beats import find_beats
-from stemwright.drums.chart import Chart, strokes_of
+from stemwright.drums.chart import Chart, hits_of
 from stemwright.drums.onsets import Onset
 from stemwright.drums.picture import as_png, chart_svg, check_png
 from stemwright.errors import RendererMissingError
@@ -30,7 +30,7 @@ def silence(seconds: float) -> PeakData:
 
 def chart(events: list[Event], *, seconds: float, kind: str = "plain") -> Chart:
     found = [Onset(time, lane, velocity=0.7, confidence=0.9, kind=kind) for time, lane in events]  # type: ignore[arg-type]
-    return Chart(duration=seconds, strokes=strokes_of(found), beats=find_beats(found))
+    return Chart(duration=seconds, hits=hits_of(found), beats=find_beats(found))
 
 
 def drawn(made: Chart, *, title: str = "t") -> ET.Element:
@@ -38,8 +38,8 @@ def drawn(made: Chart, *, title: str = "t") -> ET.Element:
 
 
 def marks(picture: ET.Element) -> list[tuple[float, float]]:
-    """Place of the left foot of every stroke."""
-    paths = [path.get("d", "") for path in picture.iter(f"{SVG}path") if path.get("class") == "strokes"]
+    """Place of the left foot of every hit."""
+    paths = [path.get("d", "") for path in picture.iter(f"{SVG}path") if path.get("class") == "hits"]
     return [(float(x), float(y)) for path in paths for x, y in re.findall(r"M([\d.]+) ([\d.]+)h", path)]
 
 
@@ -47,11 +47,11 @@ def words(picture: ET.Element) -> list[str]:
     return [text.text or "" for text in picture.iter(f"{SVG}text")]
 
 
-def test_each_stroke_is_drawn_once_and_bars_begin_below_each_other() -> None:
+def test_each_hit_is_drawn_once_and_bars_begin_below_each_other() -> None:
     made = chart(pattern(bars=16, bpm=120, start=0.5, lanes=CRASHED), seconds=33)
     picture = drawn(made)
     places = marks(picture)
-    assert len(places) == len(made.strokes)
+    assert len(places) == len(made.hits)
     kicks = [x for x, y in places if y == max(b for a, b in places if abs(b - y) < 100)]
     assert len({round(x) for x in kicks if x < 110}) == 1  # the first of each row stands at one place
     numbers = [int(word) for word in words(picture) if word.isdecimal()]
@@ -75,13 +75,13 @@ def test_lanes_that_are_not_played_are_left_out() -> None:
 
 def test_open_hi_hats_are_hollow_and_explained() -> None:
     picture = drawn(chart([(1.0, 2), (2.0, 2)], seconds=3, kind="open"))
-    [path] = [path for path in picture.iter(f"{SVG}path") if path.get("class") == "strokes"]
+    [path] = [path for path in picture.iter(f"{SVG}path") if path.get("class") == "hits"]
     assert path.get("fill") == "none"
     assert any("open hi-hat" in word for word in words(picture))
 
 
-def test_without_strokes_or_tempo_it_says_so() -> None:
-    picture = drawn(Chart(duration=0.0, strokes=()))
+def test_without_hits_or_tempo_it_says_so() -> None:
+    picture = drawn(Chart(duration=0.0, hits=()))
     assert any("no clear tempo · no drums heard" in word for word in words(picture))
     assert not marks(picture)
 

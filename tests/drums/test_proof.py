@@ -39,7 +39,7 @@ def chart_of(path: Path) -> Chart:
 
 
 @pytest.mark.parametrize("quantise", [False, True], ids=["played", "quantised"])
-def test_pretty_midi_and_mido_read_the_same_strokes(quantise: bool, tmp_path: Path) -> None:
+def test_pretty_midi_and_mido_read_the_same_hits(quantise: bool, tmp_path: Path) -> None:
     pretty_midi = pytest.importorskip("pretty_midi", reason="needs pretty_midi, of the extra `dev`")
     chart = chart_of(write_wav(tmp_path / "drums.wav", rendered(PART, seconds=14)))
     assert chart.beats is not None
@@ -55,7 +55,7 @@ def test_pretty_midi_and_mido_read_the_same_strokes(quantise: bool, tmp_path: Pa
             played.append((now, message.note, message.velocity))
     read_back = sorted((note.start, note.pitch, note.velocity) for note in drums.notes)
     assert np.allclose(sorted(played), read_back, atol=0.0005)
-    wanted = sorted((stroke.time, stroke.note, stroke.velocity) for stroke in chart.strokes)
+    wanted = sorted((hit.time, hit.note, hit.velocity) for hit in chart.hits)
     assert sorted(note for _, note, _ in played) == sorted(note for _, note, _ in wanted)
     if not quantise:
         assert np.allclose([one[0] for one in sorted(played)], [one[0] for one in wanted], atol=0.001)
@@ -102,7 +102,7 @@ def lag(one: Samples, other: Samples) -> float:
 def test_fluidsynth_plays_the_chart_in_time_with_the_recording(events: list[Event], tmp_path: Path) -> None:
     stem = play(as_midi(events), tmp_path)
     chart = chart_of(write_wav(tmp_path / "stem.wav", stem))
-    assert len(chart.strokes) > 0.8 * len(events)
+    assert len(chart.hits) > 0.8 * len(events)
     again = play(midi_bytes(chart), tmp_path)
     assert abs(lag(again, stem)) < 0.005
     parts = [slice(start, start + 4 * RATE) for start in (0, 4 * RATE, 8 * RATE)]
@@ -110,17 +110,17 @@ def test_fluidsynth_plays_the_chart_in_time_with_the_recording(events: list[Even
 
 
 @pytest.mark.parametrize("coding", ["mp3", "m4a", "opus"])
-def test_a_lossy_file_has_its_strokes_where_the_original_has_them(coding: str, tmp_path: Path) -> None:
+def test_a_lossy_file_has_its_hits_where_the_original_has_them(coding: str, tmp_path: Path) -> None:
     wav = write_wav(tmp_path / "drums.wav", rendered(PART, seconds=14))
     coded = tmp_path / f"drums.{coding}"
     subprocess.run([find_ffmpeg(), "-v", "error", "-i", str(wav), "-b:a", "192k", str(coded)], check=True)
     exact, lossy = chart_of(wav), chart_of(coded)
     shifts = []
-    for stroke in exact.strokes:
-        same = [other.time - stroke.time for other in lossy.strokes if other.lane == stroke.lane]
+    for hit in exact.hits:
+        same = [other.time - hit.time for other in lossy.hits if other.lane == hit.lane]
         nearest = min(same, key=abs, default=1.0)
         if abs(nearest) < 0.025:
             shifts.append(nearest)
-    assert len(shifts) > 0.9 * len(exact.strokes)
+    assert len(shifts) > 0.9 * len(exact.hits)
     assert abs(np.median(shifts)) < 0.002
     assert np.quantile(np.abs(shifts), 0.95) < HOP / RATE

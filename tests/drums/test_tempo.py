@@ -76,7 +76,7 @@ def test_tempo_that_drifts_is_followed(bpm: float) -> None:
     assert np.median([np.abs(true - time).min() for time in beats.times]) < 0.015
 
 
-def test_few_strokes_or_none_have_no_tempo() -> None:
+def test_few_hits_or_none_have_no_tempo() -> None:
     assert find_tempo([]) is None
     assert find_tempo(heard(pattern(bars=1, bpm=100, start=0))[:7]) is None
     assert find_tempo([Onset(5.0, 0, velocity=0.5, confidence=0.9)] * 20) is None

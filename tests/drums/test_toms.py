@@ -9,7 +9,7 @@ BIN = 44_100 / 4096  # Hz, of the tones; the first lies at 4 bins
 
 
 def tom(time: float, lane: int, hertz: float, *, confidence: float = 0.5, heard: float | None = None) -> Onset:
-    """A stroke of a tom with a fundamental and a fainter partial 1.6 times as high; `heard` is the network's height."""
+    """A hit of a tom with a fundamental and a fainter partial 1.6 times as high; `heard` is the network's height."""
     bins = BIN * (4 + np.arange(72))
     tones = np.exp(-(((bins - hertz) / 9) ** 2)) + 0.3 * np.exp(-(((bins - 1.6 * hertz) / 9) ** 2))
     tones += 0.02 * np.random.default_rng(round(1000 * time)).random(72)
@@ -49,14 +49,14 @@ def test_one_tom_goes_to_the_lane_of_which_the_network_is_surest_all_in_all() ->
     assert {onset.lane for onset in ranked(onsets)} == {5}
 
 
-def test_two_lanes_at_one_moment_are_one_stroke_unless_both_are_sure() -> None:
+def test_two_lanes_at_one_moment_are_one_hit_unless_both_are_sure() -> None:
     doubtful = [tom(1.0, 3, 160.0, confidence=0.5), tom(1.004, 4, 160.0, confidence=0.4)]
     assert [onset.lane for onset in ranked(doubtful)] == [3]
     sure = [tom(1.0, 3, 160.0, confidence=0.9), tom(1.004, 5, 80.0, confidence=0.9)]
     assert ranked(sure) == sure
 
 
-def test_strokes_on_other_lanes_and_flams_stay() -> None:
+def test_hits_on_other_lanes_and_flams_stay() -> None:
     others = [Onset(0.1 * lane, lane, velocity=0.5, confidence=0.5) for lane in (0, 1, 2, 6, 7)]
     assert ranked(others) == others
     flam = [tom(2.0, 4, 120.0), tom(2.02, 4, 120.0)]
@@ -70,7 +70,7 @@ def test_one_tom_whose_height_is_heard_unevenly_is_not_cut_in_two() -> None:
     assert {onset.lane for onset in ranked(onsets)} == {4}
 
 
-def test_thousands_of_strokes_are_ranked_too() -> None:
+def test_thousands_of_hits_are_ranked_too() -> None:
     played = [3, 5] * 1200
     onsets = [tom(0.1 * n, 4, 140.0 if lane == 3 else 80.0, confidence=0.25) for n, lane in enumerate(played)]
     assert [onset.lane for onset in ranked(onsets)] == played

@@ -15,7 +15,7 @@ def ringing(hertz: float, *, start: float, seconds: float) -> np.ndarray[tuple[i
     return (np.sin(2 * np.pi * hertz * at) * np.exp(-np.maximum(at, 0) / 0.3) * (at >= 0)).astype(np.float32)
 
 
-def test_tones_are_those_of_the_stroke_and_not_of_what_rang_before() -> None:
+def test_tones_are_those_of_the_hit_and_not_of_what_rang_before() -> None:
     hum = 0.5 * np.sin(2 * np.pi * 300 * np.arange(2 * RATE) / RATE, dtype=np.float32)
     tones = Tones()
     sound = hum.astype(np.float32) + ringing(120, start=1.0, seconds=2)
@@ -26,7 +26,7 @@ def test_tones_are_those_of_the_stroke_and_not_of_what_rang_before() -> None:
     assert np.square(found).sum() == pytest.approx(1, abs=1e-3)
 
 
-def test_a_stroke_on_the_first_sample_has_its_tones() -> None:
+def test_a_hit_on_the_first_sample_has_its_tones() -> None:
     tones = Tones()
     tones.add(features_of(ringing(200, start=0.0, seconds=1)[None]))
     assert np.argmax(tones.at(0.0)) == round(200 / BIN) - 4

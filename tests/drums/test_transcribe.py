@@ -32,7 +32,7 @@ def chart_of(drums: Samples, *, rate: int = 44_100, block: int = 65_536, bpm: fl
 
 
 def events(chart: Chart) -> list[tuple[float, int]]:
-    return [(stroke.time, stroke.lane) for stroke in chart.strokes]
+    return [(hit.time, hit.lane) for hit in chart.hits]
 
 
 @pytest.mark.parametrize("bpm", [70, 104, 150])
@@ -58,7 +58,7 @@ def test_time_does_not_depend_on_the_sample_rate(rate: int) -> None:
     assert abs(np.median([heard[0] - played[0] for played, heard in found])) < 0.005
 
 
-def test_a_stroke_on_the_first_sample_is_heard_there() -> None:
+def test_a_hit_on_the_first_sample_is_heard_there() -> None:
     given = events(chart_of(rendered([(0.0, 0), (0.5, 1)], seconds=1.5)))
     assert len(pairs([(0.0, 0), (0.5, 1)], given, within=0.012)) == 2
 
@@ -81,9 +81,9 @@ def test_time_zero_is_the_first_sample_whatever_the_file(ending: str, tmp_path: 
 def test_onsets_do_not_depend_on_how_the_sound_was_cut() -> None:
     drums = rendered(pattern(bars=8, bpm=120, start=0.1), seconds=17)
     whole = chart_of(drums, block=10**9)
-    assert len(whole.strokes) > 50
+    assert len(whole.hits) > 50
     for block in (1000, 44_100, 300_001):
-        assert chart_of(drums, block=block).strokes == whole.strokes
+        assert chart_of(drums, block=block).hits == whole.hits
 
 
 def test_two_sides_in_opposite_phase_are_heard_as_one_side_is() -> None:
@@ -94,10 +94,10 @@ def test_two_sides_in_opposite_phase_are_heard_as_one_side_is() -> None:
 @pytest.mark.parametrize("level", [0.01, 0.1, 0.5])
 def test_there_is_almost_nothing_to_hear_in_noise_tones_and_silence(level: float) -> None:
     silence = np.zeros((1, 10 * 44_100), np.float32)
-    swell = np.minimum(1, np.arange(10 * 44_100) / 44_100).astype(np.float32)  # what begins at once is a stroke
-    assert not chart_of(silence).strokes
-    assert len(chart_of(level / 0.1 * swell * sound("noise", seconds=10, channels=1)).strokes) <= 3
-    assert len(chart_of(level / 0.3 * swell * sound("sine", seconds=10, channels=1)).strokes) <= 3
+    swell = np.minimum(1, np.arange(10 * 44_100) / 44_100).astype(np.float32)  # what begins at once is a hit
+    assert not chart_of(silence).hits
+    assert len(chart_of(level / 0.1 * swell * sound("noise", seconds=10, channels=1)).hits) <= 3
+    assert len(chart_of(level / 0.3 * swell * sound("sine", seconds=10, channels=1)).hits) <= 3
 
 
 def test_plucked_strings_are_no_drums() -> None:
@@ -107,7 +107,7 @@ def test_plucked_strings_are_no_drums() -> None:
         hertz = 110 * 2**octaves
         note = sum(np.sin(2 * np.pi * k * hertz * at) * np.exp(-at * (3 + 2 * k)) / k for k in range(1, 9))
         out[n * 11_025 :][:44_100] += 0.15 * note * np.minimum(at / 0.004, 1)
-    assert len(chart_of(out[None].astype(np.float32)).strokes) <= 2
+    assert len(chart_of(out[None].astype(np.float32)).hits) <= 2
 
 
 @needs("espeak-ng")
@@ -122,12 +122,12 @@ def test_speech_is_no_drums(tmp_path: Path) -> None:
             transcriber.add(block)
     chart = transcriber.finish()
     assert chart.duration > 8
-    assert len(chart.strokes) <= 2
+    assert len(chart.hits) <= 2
 
 
 def test_nothing_at_all_is_an_empty_chart() -> None:
     chart = chart_of(np.zeros((2, 0), np.float32))
-    assert (chart.duration, chart.strokes, chart.beats) == (0.0, (), None)
+    assert (chart.duration, chart.hits, chart.beats) == (0.0, (), None)
 
 
 def test_memory_does_not_grow_with_the_recording() -> None:

@@ -333,7 +333,7 @@ def test_drums_are_heard_as_midi_in_the_place_of_their_stem(page: Page, ready: s
     opened(page, ready)
     drums = page.get_by_role("region", name="Drums")
     expect(drums.get_by_role("listitem")).to_have_count(8)
-    expect(drums.get_by_text(re.compile(r"^\d+ strokes"))).to_be_visible()
+    expect(drums.get_by_text(re.compile(r"^\d+ hits"))).to_be_visible()
     drums.get_by_role("button", name="MIDI").click()
     expect(page.get_by_role("button", name="Mute Drums")).to_have_attribute("aria-pressed", "true")
     page.get_by_role("button", name="Play", exact=True).click()

@@ -20,7 +20,7 @@ def shares(
     return means
 
 
-def test_a_stroke_is_drums() -> None:
+def test_a_hit_is_drums() -> None:
     assert shares(where=(40, slice(None)))[DRUMS] > 0.99
 
 

@@ -44,7 +44,7 @@ def hear(sound: Mono, network: DrumNetwork, *, rate: int = RATE) -> list[Event]:
     """What the product makes of a recording, mono `[T]`."""
     transcriber = Transcriber(rate, channels=1, network=network)
     transcriber.add(sound[None])
-    return [(stroke.time, stroke.lane) for stroke in transcriber.finish().strokes]
+    return [(stroke.time, stroke.lane) for stroke in transcriber.finish().hits]
 
 
 def performances(kit: str, *, seeds: Iterable[int]) -> list[tuple[str, Mono, list[Stick]]]:

@@ -316,7 +316,7 @@ export interface paths {
         };
         /**
          * Get Chart
-         * @description The drum chart: strokes on eight lanes, tempo, beats and bars; there once a job asked for `transcribe`.
+         * @description The drum chart: hits on eight lanes, tempo, beats and bars; there once a job asked for `transcribe`.
          */
         get: operations["get_chart_api_v1_songs__song_id__drums_json_get"];
         put?: never;
@@ -3183,7 +3183,7 @@ export interface operations {
     get_chart_midi_api_v1_songs__song_id__drums_mid_get: {
         parameters: {
             query?: {
-                /** @description Strokes on the grid of the beats, which is there where the tempo is clear. */
+                /** @description Hits on the grid of the beats, which is there where the tempo is clear. */
                 quantised?: boolean;
                 /** @description Which of the song's separations; the present one if left out. */
                 separation?: string | null;

@@ -11,7 +11,7 @@ import { shape, shortLane, within, type Chart } from './chart'
 import { Drummer } from './drummer'
 
 const LANE = 16 // CSS pixels
-const NARROWEST = 2.5 // of a stroke
+const NARROWEST = 2.5 // of a hit
 const ORDER: readonly number[] = [6, 7, 2, 3, 4, 1, 5, 0] // from above, as a kit stands: cymbals, toms, snare, kick
 
 type Heard = 'stem' | 'both' | 'midi'
@@ -33,14 +33,14 @@ export function Lanes({ chart, stem, view, width }: Props) {
           Drum chart
         </button>
         <span className="tabular max-sm:order-1 max-sm:basis-full max-sm:pb-1 max-sm:pl-5.5">
-          {chart.onsets.length === 0 ? 'no strokes were found' : count(chart.onsets.length, 'stroke')}
+          {chart.onsets.length === 0 ? 'no hits were found' : count(chart.onsets.length, 'hit')}
         </span>
         <HearKit chart={chart} stem={stem} />
       </div>
       {open && (
         <div className="relative">
-          <Strokes chart={chart} view={view} width={width} />
-          <ul aria-label="Strokes on each lane" className="pointer-events-none absolute inset-y-0 left-0 z-10 lg:right-full lg:left-auto lg:pr-5">
+          <Hits chart={chart} view={view} width={width} />
+          <ul aria-label="Hits on each lane" className="pointer-events-none absolute inset-y-0 left-0 z-10 lg:right-full lg:left-auto lg:pr-5">
             {ORDER.map((lane) => {
               const type = chart.lanes.find((one) => one.lane === lane)?.type ?? ''
               return (
@@ -49,7 +49,7 @@ export function Lanes({ chart, stem, view, width }: Props) {
                     {shortLane(type)}
                   </span>
                   <span className="max-lg:sr-only">{label(type)}</span>
-                  <span className="sr-only">: {count(chart.onsets.filter((stroke) => stroke.lane === lane).length, 'stroke')}</span>
+                  <span className="sr-only">: {count(chart.onsets.filter((hit) => hit.lane === lane).length, 'hit')}</span>
                 </li>
               )
             })}
@@ -88,7 +88,7 @@ function HearKit({ chart, stem }: { chart: Chart; stem: string }) {
   )
 }
 
-function Strokes({ chart, view, width }: { chart: Chart; view: View; width: number }) {
+function Hits({ chart, view, width }: { chart: Chart; view: View; width: number }) {
   const canvas = useRef<HTMLCanvasElement>(null)
   const theme = useTheme()
   const { start, span } = view
@@ -107,12 +107,12 @@ function Strokes({ chart, view, width }: { chart: Chart; view: View; width: numb
     pen.fillStyle = style.color
     const wide = Math.max(NARROWEST, Math.min(8, (0.03 / span) * width))
     const [first, last] = within(chart.onsets, start - 0.1, start + span)
-    for (const stroke of chart.onsets.slice(first, last)) {
-      const { height, opacity } = shape(stroke)
+    for (const hit of chart.onsets.slice(first, last)) {
+      const { height, opacity } = shape(hit)
       const tall = height * (LANE - 4)
       pen.globalAlpha = opacity
       pen.beginPath()
-      pen.roundRect(((stroke.time - start) / span) * width, (ORDER.indexOf(stroke.lane) + 1) * LANE - 2 - tall, wide, tall, 1)
+      pen.roundRect(((hit.time - start) / span) * width, (ORDER.indexOf(hit.lane) + 1) * LANE - 2 - tall, wide, tall, 1)
       pen.fill()
     }
   }, [chart, start, span, width, theme])

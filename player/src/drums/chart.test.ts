@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
-import { readChart, shape, upcoming, within, type Stroke } from './chart'
+import { readChart, shape, upcoming, within, type Hit } from './chart'
 
-const stroke = (time: number, more: Partial<Stroke> = {}): Stroke => ({
+const hit = (time: number, more: Partial<Hit> = {}): Hit => ({
   time,
   lane: 0,
   type: 'kick',
@@ -11,22 +11,22 @@ const stroke = (time: number, more: Partial<Stroke> = {}): Stroke => ({
   ...more,
 })
 
-it('orders strokes by time', () => {
-  const chart = readChart({ onsets: [stroke(2), stroke(1)], beats: [], bars: [], lanes: [], bpm: null })
+it('orders hits by time', () => {
+  const chart = readChart({ onsets: [hit(2), hit(1)], beats: [], bars: [], lanes: [], bpm: null })
   expect(chart.onsets.map((one) => one.time)).toEqual([1, 2])
 })
 
-it('finds the strokes of a span, its start included and its end not', () => {
-  const onsets = [0, 1, 1, 2, 3].map((time) => stroke(time))
+it('finds the hits of a span, its start included and its end not', () => {
+  const onsets = [0, 1, 1, 2, 3].map((time) => hit(time))
   expect(within(onsets, 1, 3)).toEqual([1, 4])
   expect(within(onsets, 5, 9)).toEqual([5, 5])
   expect(within([], 0, 1)).toEqual([0, 0])
 })
 
-it('draws hard strokes higher and sure ones stronger, and none invisible', () => {
-  expect(shape(stroke(0, { velocity: 127, confidence: 1 }))).toEqual({ height: 1, opacity: 1 })
-  expect(shape(stroke(0, { velocity: 127 })).height).toBeGreaterThan(shape(stroke(0, { velocity: 30 })).height)
-  expect(shape(stroke(0, { confidence: 0 })).opacity).toBeGreaterThan(0.3)
+it('draws hard hits higher and sure ones stronger, and none invisible', () => {
+  expect(shape(hit(0, { velocity: 127, confidence: 1 }))).toEqual({ height: 1, opacity: 1 })
+  expect(shape(hit(0, { velocity: 127 })).height).toBeGreaterThan(shape(hit(0, { velocity: 30 })).height)
+  expect(shape(hit(0, { confidence: 0 })).opacity).toBeGreaterThan(0.3)
 })
 
 it('unrolls a loop into what plays next', () => {

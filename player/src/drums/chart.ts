@@ -1,6 +1,6 @@
-/** The drum chart: strokes on eight lanes. Times are seconds of the song. */
+/** The drum chart: hits on eight lanes. Times are seconds of the song. */
 
-export interface Stroke {
+export interface Hit {
   readonly time: number
   readonly lane: number
   readonly type: string
@@ -14,7 +14,7 @@ export interface Chart {
   readonly beats: readonly number[]
   readonly bars: readonly number[]
   readonly lanes: readonly { readonly lane: number; readonly type: string }[]
-  readonly onsets: readonly Stroke[]
+  readonly onsets: readonly Hit[]
 }
 
 const SHORT: Readonly<Record<string, string>> = { kick: 'K', snare: 'S', hi_hat: 'HH', high_tom: 'T1', mid_tom: 'T2', floor_tom: 'T3', crash: 'C', ride: 'R' }
@@ -22,18 +22,18 @@ const SHORT: Readonly<Record<string, string>> = { kick: 'K', snare: 'S', hi_hat:
 /** A lane's name as drummers write it where there is little room. */
 export const shortLane = (type: string): string => SHORT[type] ?? type.slice(0, 2).toUpperCase()
 
-/** Reads `drums.json`; strokes come out in the order of their times. */
+/** Reads `drums.json`; hits come out in the order of their times. */
 export function readChart(json: unknown): Chart {
   const chart = json as Chart
   return { ...chart, onsets: chart.onsets.toSorted((a, b) => a.time - b.time) }
 }
 
-/** Which strokes fall into the seconds from `start` up to, but without, `end`, as indices [first, last). */
-export function within(onsets: readonly Stroke[], start: number, end: number): [number, number] {
+/** Which hits fall into the seconds from `start` up to, but without, `end`, as indices [first, last). */
+export function within(onsets: readonly Hit[], start: number, end: number): [number, number] {
   return [firstFrom(onsets, start), firstFrom(onsets, end)]
 }
 
-function firstFrom(onsets: readonly Stroke[], time: number): number {
+function firstFrom(onsets: readonly Hit[], time: number): number {
   let [low, high] = [0, onsets.length]
   while (low < high) {
     const middle = (low + high) >> 1
@@ -43,9 +43,9 @@ function firstFrom(onsets: readonly Stroke[], time: number): number {
   return low
 }
 
-/** How a stroke is drawn: height by velocity, 0.25 to 1, and opacity by confidence, 0.35 to 1. */
-export function shape(stroke: Stroke): { height: number; opacity: number } {
-  return { height: 0.25 + 0.75 * Math.min(1, stroke.velocity / 127), opacity: 0.35 + 0.65 * Math.min(1, stroke.confidence) }
+/** How a hit is drawn: height by velocity, 0.25 to 1, and opacity by confidence, 0.35 to 1. */
+export function shape(hit: Hit): { height: number; opacity: number } {
+  return { height: 0.25 + 0.75 * Math.min(1, hit.velocity / 127), opacity: 0.35 + 0.65 * Math.min(1, hit.confidence) }
 }
 
 export interface Span {

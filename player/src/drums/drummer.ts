@@ -1,8 +1,8 @@
 /** Plays a chart on the kit in time with the engine: a little ahead, on the clock of its own output. */
 
 import type { Engine, Region } from '../engine/types'
-import { upcoming, within, type Chart, type Stroke } from './chart'
-import { loudness, strokeSound } from './kit'
+import { upcoming, within, type Chart, type Hit } from './chart'
+import { loudness, hitSound } from './kit'
 
 const AHEAD = 0.35 // seconds that are planned
 const EVERY = 60 // ms between two looks
@@ -13,7 +13,7 @@ export class Drummer {
   private readonly sounds = new Map<string, AudioBuffer>()
   private readonly timer: number
   private out: GainNode
-  private planned = 0 // time of the context up to which strokes are planned
+  private planned = 0 // time of the context up to which hits are planned
   private mark: { clock: number; position: number; speed: number; loop: Region | null } | null = null
 
   constructor(
@@ -60,9 +60,9 @@ export class Drummer {
     this.planned = clock + AHEAD
     for (const { start, end, after } of upcoming(position, AHEAD * speed, loop)) {
       const [first, last] = within(this.chart.onsets, start, end)
-      for (const stroke of this.chart.onsets.slice(first, last)) {
-        const at = clock + (after + stroke.time - start) / speed
-        if (at >= from) this.plan(stroke, at)
+      for (const hit of this.chart.onsets.slice(first, last)) {
+        const at = clock + (after + hit.time - start) / speed
+        if (at >= from) this.plan(hit, at)
       }
     }
   }
@@ -77,21 +77,21 @@ export class Drummer {
     return Math.min(away, Math.abs(round - away)) < APART
   }
 
-  private plan(stroke: Stroke, at: number): void {
+  private plan(hit: Hit, at: number): void {
     const heard = at - (this.context.outputLatency || this.context.baseLatency || 0)
     const source = this.context.createBufferSource()
     const gain = this.context.createGain()
-    source.buffer = this.soundOf(stroke)
-    gain.gain.value = loudness(stroke.velocity)
+    source.buffer = this.soundOf(hit)
+    gain.gain.value = loudness(hit.velocity)
     source.connect(gain).connect(this.out)
     source.start(Math.max(this.context.currentTime, heard))
   }
 
-  private soundOf({ lane, note }: Stroke): AudioBuffer {
+  private soundOf({ lane, note }: Hit): AudioBuffer {
     const name = `${lane} ${note}`
     const known = this.sounds.get(name)
     if (known) return known
-    const samples = strokeSound(lane, note, this.context.sampleRate)
+    const samples = hitSound(lane, note, this.context.sampleRate)
     const buffer = this.context.createBuffer(1, samples.length, this.context.sampleRate)
     buffer.copyToChannel(samples, 0)
     this.sounds.set(name, buffer)

@@ -4,8 +4,8 @@ const SECONDS = [0.45, 0.3, 0.12, 0.4, 0.45, 0.55, 1.4, 0.9] as const // kick, s
 const OPEN = 46 // MIDI note of an open hi-hat
 const TAU = 2 * Math.PI
 
-/** The sound of a stroke on a lane, mono, full velocity, -1 to 1. The same each time. */
-export function strokeSound(lane: number, note: number, sampleRate: number): Float32Array<ArrayBuffer> {
+/** The sound of a hit on a lane, mono, full velocity, -1 to 1. The same each time. */
+export function hitSound(lane: number, note: number, sampleRate: number): Float32Array<ArrayBuffer> {
   const seconds = lane === 2 && note === OPEN ? 0.5 : (SECONDS[lane] ?? 0.3)
   const sound = new Float32Array(Math.round(seconds * sampleRate))
   const voice = VOICES[lane] ?? VOICES[1]

@@ -205,7 +205,7 @@ def _record(song: Path, chart: Chart, files: dict[str, Path], notices: tuple[Not
         "status": "done",
         "song": str(song),
         "files": {name: str(path) for name, path in files.items()},
-        "onsets": len(chart.strokes),
+        "onsets": len(chart.hits),
         "bpm": round(chart.beats.bpm, 2) if chart.beats else None,
         "duration": round(chart.duration, 4),
         "warnings": [{"code": notice.code, "message": notice.message} for notice in notices],
@@ -213,12 +213,12 @@ def _record(song: Path, chart: Chart, files: dict[str, Path], notices: tuple[Not
 
 
 def _sentence(chart: Chart) -> str:
-    strokes = f"{len(chart.strokes)} strokes"
+    hits = f"{len(chart.hits)} hits"
     if not chart.beats:
-        return f"{strokes}, no clear tempo"
+        return f"{hits}, no clear tempo"
     octave = chart.beats.octave_bpm
     other = f", or counted otherwise {octave:.1f}" if octave else ""
-    return f"{strokes}, {chart.beats.bpm:.1f} BPM{other}"
+    return f"{hits}, {chart.beats.bpm:.1f} BPM{other}"
 
 
 def _print(body: dict[str, Any]) -> None:

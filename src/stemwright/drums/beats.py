@@ -1,4 +1,4 @@
-"""Onsets and a tempo to beats and bars, and to the grid that strokes may be moved to."""
+"""Onsets and a tempo to beats and bars, and to the grid that hits may be moved to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from stemwright.drums.tempo import StrokeTempo, find_tempo
+from stemwright.drums.tempo import OnsetTempo, find_tempo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ _Array: TypeAlias = npt.NDArray[np.float64]
 _STEP: Final = 0.01  # s, of the beat tracker
 _TIGHT: Final = 120.0  # how dear it is to leave the tempo
 _WEIGHTS: Final = (1.0, 1.0, 0.35, 0.4, 0.4, 0.5, 0.8, 0.35)  # of the lanes, as marks of the beat
-_HIT: Final = 0.035  # s from a beat within which a stroke marks it
+_HIT: Final = 0.035  # s from a beat within which a hit marks it
 _MARKED: Final = 0.5  # part of the beats that must be marked, or there is no grid …
 _FEWEST: Final = 8  # … nor with fewer beats
 _STEADY: Final = 0.012  # s; a straight line through the beats that is this close to them is the tempo
@@ -58,10 +58,10 @@ class Beats:
 def find_beats(onsets: Sequence[Onset], *, bpm: float | None = None) -> Beats | None:
     """Beats through the onsets, at about `bpm` where that is known; None where the onsets do not follow any tempo.
 
-    Dynamic programming (D. Ellis, "Beat tracking by dynamic programming", JNMR 36, 2007) over the strokes; then a
-    straight line where one fits, for tempi of machines and of click tracks, or the beats smoothed by their strokes.
+    Dynamic programming (D. Ellis, "Beat tracking by dynamic programming", JNMR 36, 2007) over the hits; then a
+    straight line where one fits, for tempi of machines and of click tracks, or the beats smoothed by their hits.
     """
-    found = find_tempo(onsets) if bpm is None else StrokeTempo(bpm=bpm, octave=None)
+    found = find_tempo(onsets) if bpm is None else OnsetTempo(bpm=bpm, octave=None)
     if found is None or len(onsets) < _FEWEST:
         return None
     period = 60 / found.bpm
@@ -88,7 +88,7 @@ def find_beats(onsets: Sequence[Onset], *, bpm: float | None = None) -> Beats | 
 
 
 def _track(times: _Array, weights: _Array, period: Seconds) -> _Array:
-    """The path of beats with the most strokes on it whose steps are near the period, in seconds."""
+    """The path of beats with the most hits on it whose steps are near the period, in seconds."""
     lag = period / _STEP
     count = int(times.max() / _STEP + lag) + 2
     strength = np.zeros(count)
@@ -117,7 +117,7 @@ def _track(times: _Array, weights: _Array, period: Seconds) -> _Array:
 
 
 def _snapped(beats: _Array, times: _Array, weights: _Array) -> tuple[_Array, npt.NDArray[np.bool_]]:
-    """Each beat moved to the mean of the strokes that mark it, and whether there are any."""
+    """Each beat moved to the mean of the hits that mark it, and whether there are any."""
     out, marked = beats.copy(), np.zeros(len(beats), bool)
     for index, beat in enumerate(beats):
         near = slice(*np.searchsorted(times, (beat - _HIT, beat + _HIT)))
@@ -130,7 +130,7 @@ def _smooth(beats: _Array, snapped: _Array, marked: npt.NDArray[np.bool_]) -> tu
     """Beats on a straight line where one fits, else on straight lines through 9 beats each; and which it was."""
     numbers = np.arange(len(beats))
     fitting = marked
-    for _ in range(3):  # a beat or two may lie on another stroke: without those
+    for _ in range(3):  # a beat or two may lie on another hit: without those
         slope, start = np.polyfit(numbers[fitting], snapped[fitting], 1)
         off = np.abs(snapped - (start + slope * numbers))
         middle = float(np.median(off[marked]))
@@ -170,7 +170,7 @@ def _meter(beats: _Array, onsets: Sequence[Onset]) -> tuple[int, int] | None:
 
 
 def quantised(times: Sequence[Seconds], beats: Beats) -> list[float]:
-    """Times as beats from the first beat, each on the nearest sixteenth, or third where a beat's strokes fit that.
+    """Times as beats from the first beat, each on the nearest sixteenth, or third where a beat's hits fit that.
 
     >>> quantised([0.0, 0.26, 0.49, 0.83], Beats((0.0, 0.5, 1.0, 1.5), steady=True))
     [0.0, 0.5, 1.0, 1.6666666666666667]

@@ -1,4 +1,4 @@
-"""The chart: strokes on eight lanes with tempo and beats, as a record and as JSON."""
+"""The chart: hits on eight lanes with tempo and beats, as a record and as JSON."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ VERSION: Final = 1  # of the JSON
 
 
 @dataclass(frozen=True, slots=True)
-class Stroke:
-    """One stroke of a chart; `velocity` is MIDI's, 1–127, `confidence` 0–1."""
+class Hit:
+    """One hit of a chart; `velocity` is MIDI's, 1–127, `confidence` 0–1."""
 
     time: Seconds
     lane: int
@@ -33,13 +33,13 @@ class Stroke:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """All strokes of a recording in order of time; second 0 is its first sample.
+    """All hits of a recording in order of time; second 0 is its first sample.
 
     `beats` is None where no tempo is clear.
     """
 
     duration: Seconds
-    strokes: tuple[Stroke, ...]
+    hits: tuple[Hit, ...]
     beats: Beats | None = None
     weights_digest: Digest = ""
 
@@ -59,14 +59,14 @@ class Chart:
             "lanes": [{"lane": lane.number, "type": lane.type, "notes": list(lane.notes)} for lane in LANES],
             "onsets": [
                 {
-                    "time": round(stroke.time, 4),
-                    "lane": stroke.lane,
-                    "type": stroke.type,
-                    "velocity": stroke.velocity,
-                    "confidence": round(stroke.confidence, 3),
-                    "note": stroke.note,
+                    "time": round(hit.time, 4),
+                    "lane": hit.lane,
+                    "type": hit.type,
+                    "velocity": hit.velocity,
+                    "confidence": round(hit.confidence, 3),
+                    "note": hit.note,
                 }
-                for stroke in self.strokes
+                for hit in self.hits
             ],
         }
 
@@ -75,14 +75,14 @@ class Chart:
         return json.dumps(self.as_json(), indent=1) + "\n"
 
 
-def strokes_of(onsets: Sequence[Onset]) -> tuple[Stroke, ...]:
-    """Onsets as strokes, in order of time."""
-    return tuple(_stroke(onset) for onset in sorted(onsets, key=lambda onset: (onset.time, onset.lane)))
+def hits_of(onsets: Sequence[Onset]) -> tuple[Hit, ...]:
+    """Onsets as hits, in order of time."""
+    return tuple(_hit(onset) for onset in sorted(onsets, key=lambda onset: (onset.time, onset.lane)))
 
 
-def _stroke(onset: Onset) -> Stroke:
+def _hit(onset: Onset) -> Hit:
     kind: Kind = onset.kind
-    return Stroke(
+    return Hit(
         time=onset.time,
         lane=onset.lane,
         type=LANES[onset.lane].type,

@@ -1,4 +1,4 @@
-"""How sure the network must be: that differs from song to song, and all strokes together tell it."""
+"""How sure the network must be: that differs from song to song, and all hits together tell it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from stemwright.types import Seconds
 
 _USUAL: Final = 0.75  # the quantile of confidences that is compared with
-# of a lane's usual confidence, the part that a stroke must have: a crash more, as any loud attack sounds like one
+# of a lane's usual confidence, the part that a hit must have: a crash more, as any loud attack sounds like one
 _PARTS: Final = (0.5, 0.5, 0.5, 0.6, 0.6, 0.6, 0.75, 0.5)
-_ENOUGH: Final = 8  # strokes of a lane, to tell what is usual
+_ENOUGH: Final = 8  # hits of a lane, to tell what is usual
 _AROUND: Final[Seconds] = 6.0  # each way
-_DRUMS: Final = 0.66  # the usual confidence of what is around a stroke, below which this is no drumming …
-_BEYOND_DOUBT: Final = 0.8  # … and only such strokes are kept
+_DRUMS: Final = 0.66  # the usual confidence of what is around a hit, below which this is no drumming …
+_BEYOND_DOUBT: Final = 0.8  # … and only such hits are kept
 
 
 def confident(onsets: Sequence[Onset], *, lowest: Sequence[float]) -> list[Onset]:

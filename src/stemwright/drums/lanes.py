@@ -34,7 +34,7 @@ _LANE_OF: Final = {note: lane.number for lane in LANES for note in lane.notes} |
 
 
 def note_of(lane: int, kind: Kind = "plain") -> int:
-    """The General MIDI note of a stroke.
+    """The General MIDI note of a hit.
 
     >>> note_of(2), note_of(2, "open"), note_of(5)
     (42, 46, 41)

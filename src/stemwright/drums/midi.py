@@ -59,21 +59,21 @@ class _Clock:
 def midi_bytes(chart: Chart, *, quantise: bool = False) -> bytes:
     """The chart as a MIDI file. Tick 0 is the first sample of the recording.
 
-    Played by any player it sounds at the chart's times to half a tick (0.3 ms at 120 BPM); with `quantise` strokes move
+    Played by any player it sounds at the chart's times to half a tick (0.3 ms at 120 BPM); with `quantise` hits move
     to the nearest sixteenth or triplet of the beats, where there are any. Source: "Standard MIDI Files 1.0", MMA 1996.
     """
     clock = _Clock(chart)
     if quantise and chart.beats:
-        places = quantised([stroke.time for stroke in chart.strokes], chart.beats)
+        places = quantised([hit.time for hit in chart.hits], chart.beats)
         ticks = [max(0, round(TICKS * place) + clock.lead) for place in places]
     else:
-        ticks = [clock.tick(stroke.time) for stroke in chart.strokes]
-    strokes = sorted({(tick, stroke.note): stroke for tick, stroke in zip(ticks, chart.strokes, strict=True)}.items())
+        ticks = [clock.tick(hit.time) for hit in chart.hits]
+    hits = sorted({(tick, hit.note): hit for tick, hit in zip(ticks, chart.hits, strict=True)}.items())
     events: list[_Event] = [(0, 0, _meta(0x03, b"Drums"))]
-    for index, ((tick, note), stroke) in enumerate(strokes):
-        following = next((at for (at, other), _ in strokes[index + 1 : index + 64] if other == note), None)
+    for index, ((tick, note), hit) in enumerate(hits):
+        following = next((at for (at, other), _ in hits[index + 1 : index + 64] if other == note), None)
         length = _STROKE_TICKS if following is None else min(_STROKE_TICKS, max(1, following - tick))
-        events.append((tick, 2, bytes([0x90 | _DRUMS, note, stroke.velocity])))
+        events.append((tick, 2, bytes([0x90 | _DRUMS, note, hit.velocity])))
         events.append((tick + length, 1, bytes([0x80 | _DRUMS, note, 64])))
     tempo = _tempo_events(chart, clock)
     end = max([clock.tick(chart.duration), *(tick for tick, _, _ in tempo + events)])

@@ -24,7 +24,7 @@ _VALLEY: Final = 0.8  # … no higher than this part of the lower one
 
 @dataclass(frozen=True, slots=True)
 class Onset:
-    """One stroke that was heard: seconds from sample zero, the lane, velocity and confidence 0–1, what kind it was.
+    """One hit that was heard: seconds from sample zero, the lane, velocity and confidence 0–1, what kind it was.
 
     `height` is that of a tom, in octaves over 128 Hz; it means nothing on other lanes. `tones` are what `Tones` heard.
     """
@@ -111,7 +111,7 @@ class Onsets:
 
     def _onset(self, whole: Activations, lane: int, place: int, index: int) -> Onset:
         below, here, above = (float(value) for value in whole.onsets[place - 1 : place + 2, lane])
-        # a stroke is taught as a triangle of two half frames each way: these three values tell its place and height
+        # a hit is taught as a triangle of two half frames each way: these three values tell its place and height
         lean = (above - below) / (below + here + above) if self._row + index else 0.0
         aside = float(np.clip(2 * lean / (1 + abs(lean) / 2), -0.5, 0.5))
         height = (below + here + above) / (2 - abs(aside) / 2) if self._row + index else here

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from stemwright.audio.peaks import PeakData
-    from stemwright.drums.chart import Chart, Stroke
+    from stemwright.drums.chart import Chart, Hit
     from stemwright.types import Seconds
 
 _Line: TypeAlias = list[str]
@@ -35,14 +35,14 @@ _TOP: Final = 76
 _HEAD: Final = 18  # above the lanes of a row, for numbers of bars
 _LANE: Final = 13
 _GAP: Final = 14
-_MARK: Final = 5.0  # width of a stroke
-_LEVELS: Final = ((45, 0.55), (85, 0.78), (128, 1.0))  # velocities up to which strokes are so opaque
+_MARK: Final = 5.0  # width of a hit
+_LEVELS: Final = ((45, 0.55), (85, 0.78), (128, 1.0))  # velocities up to which hits are so opaque
 _COLUMN: Final = 3  # width of a step of the waveform
 _CURVE: Final = 0.7
 
 _ROW: Final[Seconds] = 8.0  # length of a row, about …
 _ROWS: Final = 60  # … or more, so that there are not many more of them than this
-_EARLY: Final[Seconds] = 0.04  # a row begins so much before its bar: strokes are not always late
+_EARLY: Final[Seconds] = 0.04  # a row begins so much before its bar: hits are not always late
 
 _WORD: Final = '<text class="title" y="15">kick</text>'
 _STYLE: Final = """\
@@ -86,12 +86,12 @@ def chart_svg(chart: Chart, peaks: PeakData, *, title: str) -> str:
     """Draw a chart over the waveform of its recording as a self-contained SVG of 1200 pixels' width.
 
     A row holds as many whole bars as come to some eight seconds (beats where no bars are known, else eight seconds);
-    of long recordings more, so that there are about sixty rows at most. All rows have one scale. A stroke stands on
+    of long recordings more, so that there are about sixty rows at most. All rows have one scale. A hit stands on
     its lane, the higher and the more opaque the louder; open hi-hats and bells are hollow. Rows before the first and
-    after the last stroke, and lanes that are not played, are left out. The picture follows the reader's light or dark
+    after the last hit, and lanes that are not played, are left out. The picture follows the reader's light or dark
     setting. Titles are escaped. Five minutes take some 250 kB.
     """
-    lanes = [lane for lane in _ORDER if lane in _ALWAYS or any(stroke.lane == lane for stroke in chart.strokes)]
+    lanes = [lane for lane in _ORDER if lane in _ALWAYS or any(hit.lane == lane for hit in chart.hits)]
     height = _LANE * len(lanes)
     cuts = _cuts(chart)
     scale = (_RIGHT - _LEFT) / max(b - a for a, b in pairwise(cuts))
@@ -108,7 +108,7 @@ def chart_svg(chart: Chart, peaks: PeakData, *, title: str) -> str:
         floors = "".join(f"M{_LEFT} {row.top + _LANE * place:g}{across}" for place in range(1, len(lanes)))
         lines.append(f'<path class="lane" d="{floors}"/>')
         lines += _grid(chart, row, scale=scale, height=height)
-    lines += _strokes(chart.strokes, rows, lanes, scale=scale)
+    lines += _hits(chart.hits, rows, lanes, scale=scale)
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
@@ -137,9 +137,9 @@ def check_png() -> None:
 
 def _surroundings(chart: Chart, *, title: str, height: int) -> _Line:
     """What is around the rows: the card, the title, and what the chart says in short."""
-    beats, count = chart.beats, len(chart.strokes)
-    facts = [f"{beats.bpm:.1f} BPM" if beats else "no clear tempo", f"{count} strokes" if count else "no drums heard"]
-    if any(stroke.note in _HOLLOW for stroke in chart.strokes):
+    beats, count = chart.beats, len(chart.hits)
+    facts = [f"{beats.bpm:.1f} BPM" if beats else "no clear tempo", f"{count} hits" if count else "no drums heard"]
+    if any(hit.note in _HOLLOW for hit in chart.hits):
         facts.append("hollow: open hi-hat, bell")
     size = f'width="{_WIDTH}" height="{height}"'
     return [
@@ -170,11 +170,11 @@ def _cuts(chart: Chart) -> list[Seconds]:
 
 
 def _played(chart: Chart, cuts: Sequence[Seconds]) -> list[tuple[Seconds, Seconds]]:
-    """Start and end of the rows from the first stroke to the last; the first row where there is none."""
+    """Start and end of the rows from the first hit to the last; the first row where there is none."""
     rows = list(pairwise(cuts))
-    if not chart.strokes:
+    if not chart.hits:
         return rows[:1]
-    first, last = chart.strokes[0].time, chart.strokes[-1].time
+    first, last = chart.hits[0].time, chart.hits[-1].time
     return [(start, end) for start, end in rows if end > first and start <= last]
 
 
@@ -234,24 +234,24 @@ def _uprights(kind: str, times: Iterable[Seconds], row: _Row, *, scale: float, h
     return f'<path class="{kind}" fill="none" d="{"".join(parts)}"/>' if parts else ""
 
 
-def _strokes(strokes: Sequence[Stroke], rows: Sequence[_Row], lanes: Sequence[int], *, scale: float) -> _Line:
-    """All strokes, one path for each lane, opacity and kind."""
+def _hits(hits: Sequence[Hit], rows: Sequence[_Row], lanes: Sequence[int], *, scale: float) -> _Line:
+    """All hits, one path for each lane, opacity and kind."""
     paths: dict[tuple[int, float, bool], _Line] = {}
     place, number = {lane: place for place, lane in enumerate(lanes)}, 0
-    for stroke in strokes:
-        while number < len(rows) - 1 and stroke.time >= rows[number].end:
+    for hit in hits:
+        while number < len(rows) - 1 and hit.time >= rows[number].end:
             number += 1
         row = rows[number]
-        opacity = next(opacity for most, opacity in _LEVELS if stroke.velocity < most)
-        tall = 3 + (_LANE - 6) * stroke.velocity / 127
-        x = _LEFT + scale * (stroke.time - row.start) - _MARK / 2
-        y = row.top + _LANE * (place[stroke.lane] + 1) - 1.5
+        opacity = next(opacity for most, opacity in _LEVELS if hit.velocity < most)
+        tall = 3 + (_LANE - 6) * hit.velocity / 127
+        x = _LEFT + scale * (hit.time - row.start) - _MARK / 2
+        y = row.top + _LANE * (place[hit.lane] + 1) - 1.5
         mark = f"M{x:.1f} {y:g}h{_MARK:g}v{-tall:.1f}h{-_MARK:g}z"
-        paths.setdefault((stroke.lane, opacity, stroke.note in _HOLLOW), []).append(mark)
+        paths.setdefault((hit.lane, opacity, hit.note in _HOLLOW), []).append(mark)
     lines = []
     for (lane, opacity, hollow), marks in sorted(paths.items()):
         paint = "stroke" if hollow else "fill"  # opacity as such would take a layer of the whole picture's size
         look = f'{paint}="{_COLOURS[lane]}" {paint}-opacity="{opacity:g}"'
         look = f'fill="none" {look}' if hollow else look
-        lines.append(f'<path class="strokes" {look} d="{"".join(marks)}"/>')
+        lines.append(f'<path class="hits" {look} d="{"".join(marks)}"/>')
     return lines

@@ -1,4 +1,4 @@
-"""Strokes to a tempo: how fast the pulse is, and which of its multiples is the beat."""
+"""Hits to a tempo: how fast the pulse is, and which of its multiples is the beat."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ FASTEST_BPM: Final = 220.0
 
 _Array: TypeAlias = npt.NDArray[np.float64]
 
-_RATE: Final = 100  # of the frames in which strokes are laid, a second
-_BLUR: Final = 3.5  # frames each way over which a stroke is spread
+_RATE: Final = 100  # of the frames in which hits are laid, a second
+_BLUR: Final = 3.5  # frames each way over which a hit is spread
 _LAGS: Final = 640  # frames: four of the slowest beats, and a little more
-_FEWEST: Final = 8  # strokes
+_FEWEST: Final = 8  # hits
 _EDGE: Final = 1.015  # a little beyond the ends, for the sake of the ends
 _SAME: Final = 0.035  # natural logarithm of two periods' ratio, below which they are one
-_TOLERANCE: Final = 0.02  # of a lag, either way, within which strokes repeat
+_TOLERANCE: Final = 0.02  # of a lag, either way, within which hits repeat
 _WEIGHTS: Final = (1.0, 1.0, 0.5, 0.6, 0.6, 0.7, 0.6, 0.5)  # of the lanes, where all count together
 _OCTAVES: Final = (1 / 3, 1 / 2, 2, 3)  # of one beat to another at which the same pulse can be counted
 
-# How a beat is told from its halves, doubles and thirds: how alike the strokes are at these multiples of the beat,
-# times these weights: all strokes to themselves, kicks, snares, and kicks to the snares after them. Above all, kicks
+# How a beat is told from its halves, doubles and thirds: how alike the hits are at these multiples of the beat,
+# times these weights: all hits to themselves, kicks, snares, and kicks to the snares after them. Above all, kicks
 # and snares alternate from beat to beat, and snares come each second one. Fitted by `training.drum_tempo` over patterns
 # of 40 to 220 BPM, each as often at any tempo; no weight depends on the tempo.
 _MULTIPLES: Final = (1 / 5, 1 / 4, 1 / 3, 2 / 5, 1 / 2, 2 / 3, 3 / 4, 1, 4 / 3, 3 / 2, 2, 3, 4)
@@ -44,7 +44,7 @@ WEIGHTS: Final[_Array] = np.array(
 
 
 @dataclass(frozen=True, slots=True)
-class StrokeTempo:
+class OnsetTempo:
     """Beats a minute; `octave` is 1/3, 1/2, 2 or 3: times that is the strongest other way to count the same pulse.
 
     It is None where there is none.
@@ -54,8 +54,8 @@ class StrokeTempo:
     octave: float | None
 
 
-def find_tempo(onsets: Sequence[Onset]) -> StrokeTempo | None:
-    """The tempo of strokes from 40 to 220 BPM, with no preferred one; None where nothing repeats."""
+def find_tempo(onsets: Sequence[Onset]) -> OnsetTempo | None:
+    """The tempo of hits from 40 to 220 BPM, with no preferred one; None where nothing repeats."""
     found = readings(onsets)
     if not found:
         return None
@@ -64,7 +64,7 @@ def find_tempo(onsets: Sequence[Onset]) -> StrokeTempo | None:
     order = np.argsort(-scores)
     first = beats[int(order[0])]
     same = (ratio for n in order[1:] for ratio in _OCTAVES if abs(np.log(first / beats[n] / ratio)) < _SAME)
-    return StrokeTempo(bpm=60 * _RATE / first, octave=next(same, None))
+    return OnsetTempo(bpm=60 * _RATE / first, octave=next(same, None))
 
 
 def readings(onsets: Sequence[Onset]) -> list[tuple[float, _Array]]:
@@ -79,7 +79,7 @@ def readings(onsets: Sequence[Onset]) -> list[tuple[float, _Array]]:
 
 
 def _laid(onsets: Sequence[Onset]) -> _Array:
-    """Strokes in frames, each spread over a few: all by their lanes' weights, kicks, snares; `[3, N]`."""
+    """Hits in frames, each spread over a few: all by their lanes' weights, kicks, snares; `[3, N]`."""
     laid = np.zeros((3, int(max(onset.time for onset in onsets) * _RATE) + 2 * int(_BLUR) + 2))
     for onset in onsets:
         place = onset.time * _RATE + int(_BLUR)
@@ -106,7 +106,7 @@ def _likeness(laid: _Array) -> _Array:
 
 
 def _candidates(alike: _Array) -> list[float]:
-    """Periods in frames: lags at which strokes repeat, their multiples and parts, the clearest first."""
+    """Periods in frames: lags at which hits repeat, their multiples and parts, the clearest first."""
     found: list[tuple[float, float]] = []
     for lag in range(10, _LAGS - 1):
         before, here, after = alike[lag - 1 : lag + 2]

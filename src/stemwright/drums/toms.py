@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 TOMS: Final = (3, 4, 5)  # lanes, high to low
-_ONE: Final[Seconds] = 0.015  # onsets on several lanes of toms within this are one stroke …
+_ONE: Final[Seconds] = 0.015  # onsets on several lanes of toms within this are one hit …
 _TWO_TOMS: Final = 0.75  # … unless the network is this sure of each
 _LOW_LANES: Final = (0, 1)  # kick and snare, whose tones a tom's are lost in …
 _WITH: Final[Seconds] = 0.02  # … within this
 _PLAYED: Final = 0.6  # the confidence of a kick or a snare that counts for this
-_FEWEST, _FEWEST_PART = 4, 0.25  # clear strokes, and their part of all, that make templates
+_FEWEST, _FEWEST_PART = 4, 0.25  # clear hits, and their part of all, that make templates
 _LOWEST: Final = 2  # bin of the tones: a kick drum lies below
-_ALIKE: Final = 0.55  # cosine between the tones of two strokes of one tom, on average
-_SHARE: Final = 0.1  # of all strokes, that a tom has at least
+_ALIKE: Final = 0.55  # cosine between the tones of two hits of one tom, on average
+_SHARE: Final = 0.1  # of all hits, that a tom has at least
 _OCTAVE: Final = 0.6  # of likeness, lost for each octave between the heights that the network hears
 _GAP: Final = 0.12  # octaves between two toms, at least: a semitone and a half
 _FAINT: Final = 0.15  # part of the strongest partial, below which there is none
@@ -39,25 +39,25 @@ _OCTAVE_BELOW: Final = (0.6, 1.7)  # octaves: skins are not in tune with themsel
 _HIGHEST_HZ: Final = 330.0
 _DOUBT: Final = 0.1  # what counts as the network's confidence for a lane on which it heard nothing
 _RACK_AND_FLOOR: Final = 0.5  # what two toms are likelier (log) to be the high and the floor tom than high and middle
-_MOST: Final = 1500  # strokes that are compared with each other; more are compared with their toms alone
+_MOST: Final = 1500  # hits that are compared with each other; more are compared with their toms alone
 
 
 def ranked(onsets: Sequence[Onset]) -> list[Onset]:
     """The onsets with each tom on the lane of its rank; others stay as they are. In order of time.
 
-    The network tells lanes of toms from how high they sound, which does not carry over from kit to kit. Here strokes
+    The network tells lanes of toms from how high they sound, which does not carry over from kit to kit. Here hits
     are gathered by their tones into templates, these into at most three toms by their pitch, and the toms go to lanes
     in their order; where there are fewer than three, the network's confidences help to decide to which.
     """
     rest = [onset for onset in onsets if onset.lane not in TOMS]
-    strokes = _strokes(sorted((onset for onset in onsets if onset.lane in TOMS), key=lambda onset: onset.time))
-    single = [stroke for stroke in strokes if not _several(stroke)]
-    out = rest + [onset for stroke in strokes if _several(stroke) for onset in stroke]
+    hits = _hits(sorted((onset for onset in onsets if onset.lane in TOMS), key=lambda onset: onset.time))
+    single = [hit for hit in hits if not _several(hit)]
+    out = rest + [onset for hit in hits if _several(hit) for onset in hit]
     if single:
-        best = [max(stroke, key=lambda onset: onset.confidence) for stroke in single]
+        best = [max(hit, key=lambda onset: onset.confidence) for hit in single]
         sure = np.full((len(single), len(TOMS)), _DOUBT)
-        for row, stroke in zip(sure, single, strict=True):
-            for onset in stroke:
+        for row, hit in zip(sure, single, strict=True):
+            for onset in hit:
                 row[onset.lane - TOMS[0]] = onset.confidence
         tones = _unit(np.array([onset.tones for onset in best])[:, _LOWEST:])
         heights = np.array([onset.height for onset in best])
@@ -66,7 +66,7 @@ def ranked(onsets: Sequence[Onset]) -> list[Onset]:
     return sorted(out, key=lambda onset: (onset.time, onset.lane))
 
 
-def _strokes(toms: Sequence[Onset]) -> list[list[Onset]]:
+def _hits(toms: Sequence[Onset]) -> list[list[Onset]]:
     """Onsets at one moment together."""
     out: list[list[Onset]] = []
     for onset in toms:
@@ -77,15 +77,15 @@ def _strokes(toms: Sequence[Onset]) -> list[list[Onset]]:
     return out
 
 
-def _several(stroke: Sequence[Onset]) -> bool:
-    return len(stroke) > 1 and all(onset.confidence > _TWO_TOMS for onset in stroke)
+def _several(hit: Sequence[Onset]) -> bool:
+    return len(hit) > 1 and all(onset.confidence > _TWO_TOMS for onset in hit)
 
 
-def _clear(strokes: Sequence[Onset], onsets: Sequence[Onset]) -> npt.NDArray[np.bool_]:
-    """Which strokes sound alone: neither a kick nor a snare is struck with them. If too few do, all count as such."""
+def _clear(hits: Sequence[Onset], onsets: Sequence[Onset]) -> npt.NDArray[np.bool_]:
+    """Which hits sound alone: neither a kick nor a snare is struck with them. If too few do, all count as such."""
     played = (onset for onset in onsets if onset.lane in _LOW_LANES and onset.confidence >= _PLAYED)
     others = np.array([-np.inf, *sorted(onset.time for onset in played), np.inf])
-    times = np.array([stroke.time for stroke in strokes])
+    times = np.array([hit.time for hit in hits])
     after = np.searchsorted(others, times)
     clear = np.minimum(others[after] - times, times - others[after - 1]) > _WITH
     enough = np.count_nonzero(clear) >= max(_FEWEST, _FEWEST_PART * len(times))
@@ -97,9 +97,9 @@ def _unit(rows: Floats) -> Floats:
 
 
 def _toms(tones: Floats, heights: Floats, *, clear: npt.NDArray[np.bool_]) -> npt.NDArray[np.int_]:
-    """For each stroke the rank of its tom, 0 the highest, at most 3 of them; from tones [N, B] and heights [N].
+    """For each hit the rank of its tom, 0 the highest, at most 3 of them; from tones [N, B] and heights [N].
 
-    Templates are made of the strokes that are `clear`, [N].
+    Templates are made of the hits that are `clear`, [N].
     """
     alone = np.flatnonzero(clear)
     templates = [alone[members] for members in _templates(tones[alone])]
@@ -115,7 +115,7 @@ def _toms(tones: Floats, heights: Floats, *, clear: npt.NDArray[np.bool_]) -> np
 
 
 def _templates(tones: Floats) -> list[npt.NDArray[np.int_]]:
-    """Strokes that sound alike, the numbers of each group; small groups are left out."""
+    """Hits that sound alike, the numbers of each group; small groups are left out."""
     from scipy.cluster.hierarchy import fcluster, linkage
 
     chosen = np.unique(np.linspace(0, len(tones) - 1, min(len(tones), _MOST)).astype(int))
@@ -180,7 +180,7 @@ def _ranks(places: Sequence[float], counts: npt.NDArray[np.int_]) -> npt.NDArray
 
 
 def _lanes(ranks: npt.NDArray[np.int_], sure: Floats) -> list[int]:
-    """A lane for each stroke, [N], by its tom's rank and the confidences [N, 3]."""
+    """A lane for each hit, [N], by its tom's rank and the confidences [N, 3]."""
     toms = np.unique(ranks)
     trust = np.array([np.log(sure[ranks == tom]).mean(axis=0) for tom in toms])
 

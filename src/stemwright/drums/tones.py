@@ -1,4 +1,4 @@
-"""What rings after a stroke and did not before it: by it a song's toms are told apart."""
+"""What rings after a hit and did not before it: by it a song's toms are told apart."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Tones:
         self._frames = np.concatenate([self._frames, features[:, TONES]])
 
     def at(self, time: Seconds) -> tuple[float, ...]:
-        """Magnitudes that came with a stroke, in 72 bins from 43 to 807 Hz, of the energy 1; zeros where none came."""
+        """Magnitudes that came with a hit, in 72 bins from 43 to 807 Hz, of the energy 1; zeros where none came."""
         sample = round(time * RATE)
         after, before = frame_from(sample + _CLICK), frame_from(sample - LONG_WINDOW - HOP // 2)
         rise = magnitudes(self._frame(after)) - (magnitudes(self._frame(before)) if before >= 0 else 0)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from stemwright.drums.beats import find_beats
-from stemwright.drums.chart import Chart, strokes_of
+from stemwright.drums.chart import Chart, hits_of
 from stemwright.drums.confidence import confident
 from stemwright.drums.features import Features
 from stemwright.drums.frames import DrumNetwork, Frames
@@ -44,7 +44,7 @@ class Transcriber:
         return self._take(self._features.add(block))
 
     def finish(self, *, bpm: float | None = None) -> Chart:
-        """The chart of all that was heard; with beats, where the strokes follow the tempo that was measured.
+        """The chart of all that was heard; with beats, where the hits follow the tempo that was measured.
 
         Here all onsets of the recording are seen together: of those that `add` gave, doubtful ones are left out, and
         toms may be on other lanes.
@@ -58,7 +58,7 @@ class Transcriber:
         beats = find_beats(onsets, bpm=bpm)
         return Chart(
             duration=duration,
-            strokes=strokes_of(onsets),
+            hits=hits_of(onsets),
             beats=beats,
             weights_digest=self._network.digest,
         )

@@ -46,7 +46,7 @@ class Heard:
         return (Notice("narrow_band", text),)
 
     def contents(self, *, title: str) -> dict[Part, bytes]:
-        """The files of the chart; `midi_quantised` is there only where there are beats to move strokes to."""
+        """The files of the chart; `midi_quantised` is there only where there are beats to move hits to."""
         files: dict[Part, bytes] = {"chart": self.chart.dumps().encode(), "midi": midi_bytes(self.chart)}
         if self.chart.beats:
             files["midi_quantised"] = midi_bytes(self.chart, quantise=True)
@@ -58,7 +58,7 @@ class Heard:
         chart, beats = self.chart, self.chart.beats
         return DrumsRecord(
             weights_digest=chart.weights_digest,
-            onsets=len(chart.strokes),
+            onsets=len(chart.hits),
             bpm=round(beats.bpm, 2) if beats else None,
             octave_bpm=round(beats.octave_bpm, 2) if beats and beats.octave_bpm else None,
             files={str(part): name for part, name in files.items()},

@@ -104,7 +104,7 @@ def charted_by(studio: Studio, job_id: str, *, owner: str) -> tuple[Charted, boo
 
 
 def onsets_of(studio: Studio, charted: Charted, *, owner: str) -> list[dict[str, Any]]:
-    """The strokes of a chart, in order of time, as docs/drums.md has them. Raises `JobNotFoundError`."""
+    """The hits of a chart, in order of time, as docs/drums.md has them. Raises `JobNotFoundError`."""
     served = chart_file(studio, charted, "chart", owner=owner)
     onsets: list[dict[str, Any]] = json.loads(studio.store.get(served.object_key))["onsets"]
     return onsets

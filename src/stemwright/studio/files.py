@@ -157,7 +157,7 @@ def chart_file(studio: Studio, song_id: str, part: Part, *, owner: str, separati
         if not _has_chart(stems.separation):
             raise NoChartError("this song has no drum chart; a job with `transcribe` makes one")
         if name not in stems.files:
-            raise NoChartError("the drum chart has no clear tempo, so there is nothing to move its strokes to")
+            raise NoChartError("the drum chart has no clear tempo, so there is nothing to move its hits to")
         return _served(stems, stems.files[name], PARTS[part][1])
 
 

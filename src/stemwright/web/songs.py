@@ -242,7 +242,7 @@ def get_peaks(
 def get_chart(
     request: Request, song_id: Id, studio: TheStudio, owner: Owner, separation: Separation = None
 ) -> Response:
-    """The drum chart: strokes on eight lanes, tempo, beats and bars; there once a job asked for `transcribe`."""
+    """The drum chart: hits on eight lanes, tempo, beats and bars; there once a job asked for `transcribe`."""
     found = files.chart_file(studio, song_id, "chart", owner=owner, separation=separation)
     return serve(request, studio.store, found)
 
@@ -257,7 +257,7 @@ def get_chart_midi(
     studio: TheStudio,
     owner: Owner,
     quantised: Annotated[  # noqa: FBT002  (a query's)
-        bool, Query(description="Strokes on the grid of the beats, which is there where the tempo is clear.")
+        bool, Query(description="Hits on the grid of the beats, which is there where the tempo is clear.")
     ] = False,
     separation: Separation = None,
 ) -> Response:

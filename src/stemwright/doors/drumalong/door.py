@@ -177,7 +177,7 @@ def midi(request: Request, digest: str, studio: TheStudio, owner: Owner) -> Resp
 
 @router.get("/api/v1/files/onsets/{digest}.json")
 def onsets(digest: str, studio: TheStudio, owner: Owner) -> list[dict[str, Any]]:
-    """The strokes of the chart."""
+    """The hits of the chart."""
     return _onsets(studio, charts.find_charted(studio, _checked(digest), owner=owner), owner=owner)
 
 
