@@ -1,6 +1,6 @@
 """The one reader of YAML: bytes to plain values, within limits that are checked before anything is made of them.
 
-PyYAML copies nothing for an alias, but whoever walks the tree does: 8 levels of 9 aliases are 43 million nodes. So
+PyYAML copies nothing for an alias, but a walk of the tree does: 8 levels of 9 aliases are 43 million nodes. So
 events are counted as they come, an alias as all that it stands for.
 """
 
@@ -106,7 +106,7 @@ def load_file(
 ) -> Any:
     """The values in a file; `found`: it was not named by the user, so it must not be one of other users.
 
-    Raises OSError, also for what is no regular file or too large, `ForeignFileError`, and `YamlError`.
+    Raises OSError, also for a file that is not regular or too large, `ForeignFileError`, and `YamlError`.
     """
     data = (read_found if found else read_small)(path, most=limits.size_bytes)
     return load(data, limits=limits, on_twice=on_twice)

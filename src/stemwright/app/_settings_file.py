@@ -141,7 +141,7 @@ def _beside(path: Path, *, value: object) -> object:
 def _flat(
     tree: dict[object, object], *, known: Mapping[str, Leaf], faults: list[str], path: Path
 ) -> Iterator[tuple[str, object]]:
-    """Values by the names of leaves; what is no setting goes to the faults."""
+    """Values by the names of leaves; unknown names go to the faults."""
     groups = {name.partition(".")[0] for name in known if "." in name}
     for key, value in tree.items():
         if str(key) in known and "." in str(key):

@@ -1,6 +1,6 @@
 """The engine process: `python -m stemwright.app.engine [FOLDER]`; started by the executor and the API, never by hand.
 
-The folder is for the temporary files of it and its children: whoever kills them removes it.
+The folder is for the temporary files of it and its children; the process that kills them removes it.
 """
 
 from __future__ import annotations

@@ -273,7 +273,7 @@ def _listening(host: str, port: int, *, open: bool) -> Iterator[socket.socket]: 
             listener.bind((host, port))
             if not open and not is_loopback(str(listener.getsockname()[0])):
                 raise OpenServerError(
-                    f"other machines reach {host}, and nobody has to sign in: whoever comes may read, change and "
+                    f"other machines reach {host}, and nobody has to sign in: anybody there may read, change and "
                     "delete everything; if that is meant, say so: http.open: true (STEMWRIGHT_HTTP_OPEN=true)"
                 )
             listener.listen(_BACKLOG)

@@ -96,7 +96,7 @@ class AudioStream:
         cut: bool = False,
         ignore_junk: bool = False,
     ) -> None:
-        """Read the header. `cut`: the end of the file is missing. `ignore_junk`: what is no frame is a tag, no damage.
+        """Read the header. `cut`: the end of the file is missing. `ignore_junk`: bytes between frames are tags.
 
         Raises as `open_audio`.
         """

@@ -192,7 +192,7 @@ def _read_cover(folder: Path, demuxer: str) -> tuple[Cover | None, list[Notice]]
         return None, [Notice("cover_left_out", f"the cover has more than {MAX_COVER_BYTES / 1e6:g} MB")]
     if cover := parse_cover(data):
         return cover, []
-    if demuxer in _FILMS:  # what is no picture is a film
+    if demuxer in _FILMS:  # a stream that is not a picture is a film
         return None, []
     return None, [Notice("cover_left_out", f"the cover is neither PNG nor JPEG {error}".rstrip())]
 

@@ -32,7 +32,7 @@ class Found:
     """Songs in the order in which they are done, and how many other files the folders held."""
 
     tasks: tuple[Task, ...]
-    ignored: tuple[Path, ...]  # what is no audio
+    ignored: tuple[Path, ...]  # files that are not audio
     unreadable: tuple[str, ...]  # folders, each with the reason
 
 

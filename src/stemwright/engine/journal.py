@@ -122,7 +122,7 @@ def _pair(entry: Any) -> tuple[Any, Any]:
 def _place(text: Any) -> PurePosixPath:
     """A place below the output folder. Raises `DistrustError`."""
     if not isinstance(text, str) or "\0" in text:
-        raise DistrustError("its journal names what is no file")
+        raise DistrustError("its journal names something that is not a file")
     place = PurePosixPath(text)
     if place.is_absolute() or not place.parts or ".." in place.parts:
         raise DistrustError("its journal names files elsewhere")

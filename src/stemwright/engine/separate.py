@@ -136,7 +136,7 @@ class Engine:
         started = time.monotonic()
         options = self.options
         report("reading", None)
-        sniff(song)  # what is no song does not wait for a model
+        sniff(song)  # a file that is not audio does not wait for a model
         with scanning(song, limits=options.limits, on_block=lambda: report("reading", None)) as reading:
             separator = self._load()
             found = reading.result()

@@ -88,7 +88,7 @@ class Allowed:
         self._networks: list[Network] = []
         for entry in entries:
             text = entry.strip().lower().rstrip(".")
-            if re.fullmatch(r"[0-9.]*|.*[:/].*", text):  # whoever mistypes a network must not get a name
+            if re.fullmatch(r"[0-9.]*|.*[:/].*", text):  # a mistyped network must not become a name
                 self._networks.append(_network(entry, text))
             elif is_host_name(text):
                 self._names.add(text)

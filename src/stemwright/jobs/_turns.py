@@ -1,4 +1,4 @@
-"""Turns at a number of places: whoever waits is served by what he works for, and no work holds all of them."""
+"""Turns at a number of places, shared fairly between groups; no group holds all places."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ class Queue:
     def deliver_again(
         self, job_id: str, event: str, message: str, *, attempt: int, seconds: float, letter: Letter | None = None
     ) -> None:
-        """Enqueue a further try of a callback, for later: what waits takes nobody's place."""
+        """Enqueue a further try of a callback, for later; delayed deliveries occupy no slot."""
         options = self._options("deliver", queue=CALLBACKS, id=f"{message}-{attempt}")
         args = (job_id, event, message, attempt, letter)
         self._client.enqueue(options | {"delay_seconds": seconds}, *args)  # type: ignore[arg-type]

@@ -93,7 +93,7 @@ def delete_song(
             mine = mine.where(Song.owner == owner)
         if unused_since is not None:
             mine = mine.where(Song.used_at < unused_since)
-        # A write that changes nothing, first: from here on, whoever wants the song waits, in SQLite too.
+        # First a write that changes nothing: from here on all others wait for the song, in SQLite too.
         held = session.execute(mine.values(used_at=Song.used_at), execution_options={"synchronize_session": False})
         song = session.get(Song, song_id) if count_of(held) else None
         if song is None:

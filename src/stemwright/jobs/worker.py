@@ -281,7 +281,7 @@ class JobWorker:
     def tidy(self, run_id: str, owner: str) -> None:
         """Once a run has ended, delete what it stored and did not publish: earlier attempts, work in vain.
 
-        What a row names stays, whoever wrote that row.
+        Files that a row names stay, also rows of others.
         """
         if self.runs.is_live(run_id):
             return
@@ -301,7 +301,7 @@ class JobWorker:
     ) -> Callable[[str, float | None], None]:
         """Notes progress now and then; `place` gives our stage, percent and seconds left for the engine's.
 
-        What it gives raises `CancelledError` when the run has ended otherwise: whoever cancelled could not reach us.
+        Its result raises `CancelledError` when the run has ended otherwise: the canceller could not reach us.
         """
         last = ("", 0.0)
 

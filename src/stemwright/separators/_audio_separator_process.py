@@ -70,7 +70,7 @@ class Process:
         self._tell({})
 
     def _tell(self, head: dict[str, Any], body: bytes = b"") -> None:
-        with contextlib.suppress(BrokenPipeError):  # it is dead, which whoever waits for an answer will see
+        with contextlib.suppress(BrokenPipeError):  # it is dead; the reader of its answers will see that
             if self._child.stdin:
                 self._child.stdin.write(json.dumps(head).encode() + b"\n" + body)
                 self._child.stdin.flush()

@@ -232,7 +232,7 @@ def _find(name: str, folder: Path) -> Path | None:
         if path.is_file():
             try:
                 return None if "models" in mapping(path) else path
-            except StemwrightError:  # whoever loads it is told
+            except StemwrightError:  # loading it tells the user
                 return path
     return None
 

@@ -246,7 +246,7 @@ async def _made_once(
     check: Callable[[Stems], None],
     make: Callable[[Stems, Bench, Path], Awaitable[None]],
 ) -> Served:
-    """A file of a separation, made when it is not there. When its client leaves, whoever else waits for it makes it."""
+    """A file of a separation, made if missing. When its client leaves, another client that waits for it makes it."""
     stem = name.removesuffix(f".{token}")
     having = None if stem == _WHOLE else lambda one: stem in _names(one)
 

@@ -35,7 +35,7 @@ def get_job(studio: Studio, job_id: str, *, owner: str) -> dict[str, Any]:
 
 
 def get_jobs(studio: Studio, job_ids: set[str]) -> dict[str, dict[str, Any]]:
-    """Those of these jobs that exist, by id; whoever asks has been let in to them."""
+    """Those of these jobs that exist, by id; the caller has checked that the client may see them."""
     if not job_ids:
         return {}
     with studio.db.session() as session:

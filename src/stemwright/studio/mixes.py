@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mixed:
-    """A mixdown as a file in a private folder, which whoever sends it removes."""
+    """A mixdown as a file in a private folder; the sender removes the folder."""
 
     path: Path
     media_type: str

@@ -58,9 +58,8 @@ def submit_upload(
 ) -> tuple[dict[str, Any], bool]:
     """Take an uploaded song in; the job, and whether it is a new one. The upload's file is gone afterwards.
 
-    Where it is not `sniffed`, what is no recording is accepted, and fails as a job does. Raises `NotAudioError` and its
-    like for what is no song by its first bytes, `DiskFullError`, `ConflictError`, and what `models.check` raises; then
-    nothing is left.
+    If not `sniffed`, files that are not audio are accepted and fail as jobs. Raises `NotAudioError` and its like by the
+    first bytes of the file, `DiskFullError`, `ConflictError`, and what `models.check` raises; then nothing is left.
     """
     try:
         if earlier := _repeated(studio, request, f"upload {upload.digest}", owner=owner):
@@ -102,7 +101,7 @@ def _check(studio: Studio, options: JobOptions) -> None:
 
 
 def check_kind(upload: Upload) -> None:
-    """Refuse what is no recording by its first bytes. Raises `NotAudioError` and its like."""
+    """Refuse a file that is not audio by its first bytes. Raises `NotAudioError` and its like."""
     try:
         sniff(upload.path)
     except InputError as error:

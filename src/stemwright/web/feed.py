@@ -1,4 +1,4 @@
-"""The feed: one look at the database a quarter second for all who listen, whoever made the change."""
+"""The feed: one look at the database each quarter second for all listeners; any process may have made the change."""
 
 from __future__ import annotations
 

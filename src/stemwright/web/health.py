@@ -23,7 +23,7 @@ _ASIDE: Final = ThreadPoolExecutor(2, thread_name_prefix="health")  # so that it
 
 
 class Health:
-    """The state of database and disk, at most three seconds old; who asks often waits for neither."""
+    """The state of database and disk, at most three seconds old, so that frequent probes wait for neither."""
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio

@@ -53,7 +53,7 @@ class SmallerJson:
 
 
 class Gate:
-    """Turns away who asks too often, pages of other origins that change or listen, and what no path can hold."""
+    """Refuses clients that ask too often, foreign pages that change or listen, and addresses that no path can hold."""
 
     def __init__(self, app: ASGIApp, config: WebConfig) -> None:
         self._app = app

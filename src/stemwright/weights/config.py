@@ -1,4 +1,4 @@
-"""Where weights are kept and how they may be had; set once a process, by whoever starts it."""
+"""Where weights are kept and how they may be had; set once at the start of a process."""
 
 from __future__ import annotations
 

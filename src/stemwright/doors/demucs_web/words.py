@@ -47,7 +47,7 @@ def progress_of(job: dict[str, Any]) -> int:
 
 
 def message_of(job: dict[str, Any]) -> str:
-    """What to show to whoever waits."""
+    """What to show to a user who waits."""
     status = status_of(job)
     if status == "failed":
         return reason_of(job)

@@ -49,7 +49,7 @@ def stage_of(job: dict[str, Any]) -> tuple[str, int]:
 
 
 def message_of(job: dict[str, Any], *, cached: bool = False) -> str:
-    """What to show to whoever waits."""
+    """What to show to a user who waits."""
     if job["status"] == "succeeded":
         return "This song was known already" if cached else "Drums and chart are ready"
     if job["status"] in FINAL:

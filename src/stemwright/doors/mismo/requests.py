@@ -64,7 +64,7 @@ class Requests:
     ) -> Placed:
         """Have a file of the library analysed; `name` is the digest of the file if None.
 
-        Raises `JobNotFoundError` for what is no file of the library, `OptionError` when nothing is wanted, and what
+        Raises `JobNotFoundError` for files that are not in the library, `OptionError` when nothing is wanted, and what
         `submit_local` raises.
         """
         wanted = [stage for stage in STAGES if stages.get(stage)]

@@ -108,7 +108,7 @@ async def health(request: Request) -> JSONResponse:
 
 @router.get("/api/analysis/queue")
 async def queue(request: Request) -> dict[str, Any]:
-    """What is being analysed and what waits, in the order in which it will be."""
+    """The tracks that are analysed and that wait, in the order of the work."""
     requests = _requests(request)
     live = await requests.queue()
     processing = sum(one["status"] == "processing" for one in live)

@@ -75,7 +75,7 @@ class ResultStore:
     def link(self, key: str, *, base: str | None = None) -> str:
         """A URL of an object that is good for a while; `base` is where the door is, else its public URL.
 
-        Of a local folder without either it is a `file://` URL, for whoever shares the disk. Raises `OutputError`.
+        Of a local folder without either it is a `file://` URL, for clients that share the disk. Raises `OutputError`.
         """
         seconds, place = self._storage.link_seconds, f"{_JOBS}/{key}"
         if self._s3 is not None:
@@ -143,7 +143,7 @@ def _bucket(storage: Storage) -> S3Store:
 
 
 def _secret(path: Path) -> bytes:
-    """The key that signs links to this folder: made once, whoever comes first."""
+    """The key that signs links to this folder: made once, even when two processes try."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     if not path.exists():
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

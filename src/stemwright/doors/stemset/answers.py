@@ -96,7 +96,7 @@ def check_receipt(receipt: Receipt, *, max_duration: Seconds, max_decoded_bytes:
     try:
         json.dumps(tree, allow_nan=False, default=str)
     except ValueError:
-        raise WorkerAnswerError("the receipt of the remote worker holds what is no number") from None
+        raise WorkerAnswerError("the receipt of the remote worker holds something that is not a number") from None
     if any(len(text) > _LONGEST_TEXT or not text.isprintable() for text in _texts(tree)):
         raise WorkerAnswerError("the receipt of the remote worker holds control characters, or a text without end")
     if not 0 < receipt.input.duration <= max_duration:

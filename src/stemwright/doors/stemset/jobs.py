@@ -315,7 +315,7 @@ def give_name(draft: Path, target: Path) -> None:
 
 
 def _copy(studio: Studio, key: str, path: Path) -> None:
-    """An object as a file of its own: whoever edits it changes nothing of the studio's."""
+    """A copy of an object: edits of it change nothing in the studio."""
     with path.open("wb") as file:
         for piece in studio.store.pieces(key):
             file.write(piece)
