@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from benchmarks.quality import PAGE as QUALITY
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -13,8 +15,7 @@ if TYPE_CHECKING:
 
 _HEAD = """\
 Made by `make bench` on the machine below; do not edit.
-How quickly the studio answers: [benchmarks/STUDIO.md](../benchmarks/STUDIO.md).
-How well models separate: [benchmarks/QUALITY.md](../benchmarks/QUALITY.md)."""
+How quickly the studio answers: [benchmarks/STUDIO.md](../benchmarks/STUDIO.md)."""
 _READ = """\
 Each row is one whole command, from the shell's point of view: starting Python, loading the weights, decoding,
 separating, encoding. Both commands of a row use the same weights (random ones cost as much as trained ones), the same
@@ -61,6 +62,8 @@ def markdown(results: Results) -> str:
         parts += ["## `sketch`", _sketches(results.sketches), _READ_SKETCH]
     if results.long:
         parts += ["## Memory of long songs", _long(results.long), _READ_MEMORY]
+    if QUALITY.is_file():
+        parts.append(_quality(QUALITY.read_text(encoding="utf-8")))
     return "\n\n".join(parts) + "\n"
 
 
@@ -98,6 +101,13 @@ def _long(long: Mapping[int, Typical]) -> str:
         for seconds, one in long.items()
     ]
     return _table(("length", "peak memory", "ratio", "wall"), rows)
+
+
+def _quality(page: str) -> str:
+    """The tables of QUALITY.md as a section of this page."""
+    tables = page[page.index("\n## ") :].strip().replace("## ", "### ")
+    made = "By `python -m benchmarks.quality`; QUALITY.md says on which machine."
+    return f"## How well models separate\n\n{made}\n\n{tables}"
 
 
 def _mb(typical: Typical) -> str:
