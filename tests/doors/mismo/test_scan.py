@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from sounds import sound, write_wav
 from stemwright.doors.mismo.config import Config
-from stemwright.doors.mismo.desk import Desk
+from stemwright.doors.mismo.requests import Requests
 from studio.shelves import idle
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ def test_many_scans_at_once_are_two(tmp_path: Path) -> None:
 
     async def ask() -> list[dict[str, int]]:
         with idle(tmp_path) as studio:
-            desk = Desk(studio, Config(roots=(music,), jobs_dir=tmp_path / "jobs"), nobody)
-            first = asyncio.ensure_future(desk.scan())
-            while not desk._scanning.locked():
+            requests = Requests(studio, Config(roots=(music,), jobs_dir=tmp_path / "jobs"), nobody)
+            first = asyncio.ensure_future(requests.scan())
+            while not requests._scanning.locked():
                 await asyncio.sleep(0)
-            return [*await asyncio.gather(*(desk.scan() for _ in range(20))), await first]
+            return [*await asyncio.gather(*(requests.scan() for _ in range(20))), await first]
 
     *later, first = asyncio.run(ask())
     assert first == {"new": 1, "changed": 0, "gone": 0}
