@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +19,9 @@ from cli.command import STEMWRIGHT, lines, run
 from needs import require
 from sounds import level_db, read, sound, write_wav
 from tiny_demucs import make_repo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def tree(folder: Path) -> list[str]:
@@ -60,14 +64,14 @@ def test_folder_keeps_its_tree_goes_on_after_a_failure_and_ends_with_a_table(tmp
     (album / "disc 2").mkdir(parents=True)
     write_wav(album / "a.wav", sound("noise", seconds=0.3))
     write_wav(album / "disc 2" / "a.wav", sound("noise", seconds=0.3, seed=2))
-    (album / "empty.mp3").write_bytes(b"")
+    (album / "page.mp3").write_bytes(b"<html>not found</html>")
     (album / "cover.jpg").write_bytes(b"\xff\xd8\xff\xe0 no song")
     (album / ".hidden.wav").write_bytes(b"")
     done = run("separate", album, "-o", album / "stems", "-m", "sketch", "-f", "wav", code=1)
     assert "song" in done.stderr
     assert "2 done, 0 done before, 1 failed" in done.stderr
-    assert "(empty)" in done.stderr
-    assert "passed over, which are no audio: cover.jpg" in done.stderr
+    assert "(not_audio)" in done.stderr
+    assert "1 other file was passed over, without sound: cover.jpg" in done.stderr
     names = {Path(name).parent for name in tree(album / "stems")}
     assert names == {Path("a"), Path("disc 2/a")}
     again = run("separate", album, "-o", album / "stems", "-m", "sketch", "-f", "wav", code=1)
@@ -164,10 +168,10 @@ def test_limits_come_from_the_option_and_from_the_environment(
     assert "STEMWRIGHT_MAX_BYTES" in run("separate", song, "-o", tmp_path / "out", code=2).stderr
 
 
-def _started(song: Path, out: Path) -> subprocess.Popen[bytes]:
+def _started(song: Path, out: Path, *, before: Sequence[str] = ()) -> subprocess.Popen[bytes]:
     """A run that is in the midst of separating."""
     process = subprocess.Popen(
-        [*STEMWRIGHT, "separate", str(song), "-m", "sketch", "-o", str(out)],
+        [*before, *STEMWRIGHT, "separate", str(song), "-m", "sketch", "-o", str(out)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -179,7 +183,7 @@ def _started(song: Path, out: Path) -> subprocess.Popen[bytes]:
     return process
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_interrupted_run_leaves_nothing_half_written(tmp_path: Path, number: signal.Signals, code: int) -> None:
     song = write_wav(tmp_path / "long.wav", sound("noise", seconds=240))  # a busy machine is late with the signal
     with _started(song, tmp_path / "out") as process:
@@ -189,6 +193,39 @@ def test_interrupted_run_leaves_nothing_half_written(tmp_path: Path, number: sig
     assert b"Traceback" not in errors
     assert not (tmp_path / "out").exists()
     assert "ffmpeg" not in _children_named(tmp_path)
+
+
+def test_nohup_goes_on_without_its_terminal(tmp_path: Path) -> None:
+    song = write_wav(tmp_path / "song.wav", sound("noise", seconds=40))
+    with _started(song, tmp_path / "out", before=["nohup"]) as process:
+        process.send_signal(signal.SIGHUP)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [["models"], ["config"], ["separate", "--json"]])
+def test_output_that_cannot_be_written_is_said_in_a_line(song: Path, tmp_path: Path, arguments: list[str]) -> None:
+    more = [song, "-o", tmp_path / "out", "-m", "sketch"] if arguments[0] == "separate" else []
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*STEMWRIGHT, *arguments, *map(str, more)], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines()[-1] == (
+        "error (output_failed): standard output cannot be written: No space left on device"
+    )
+    assert b"Traceback" not in done.stderr
+
+
+def test_reader_that_has_ended_is_no_error(song: Path, tmp_path: Path) -> None:
+    command = [*STEMWRIGHT, "separate", str(song), "-o", str(tmp_path / "out"), "-m", "sketch"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert b"Traceback" not in done.stderr
+    assert b"Exception" not in done.stderr
+    assert (tmp_path / "out" / "song" / "receipt.json").exists()
 
 
 def test_killed_run_is_swept_by_the_next_and_its_song_is_done_then(tmp_path: Path) -> None:

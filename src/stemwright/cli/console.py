@@ -56,6 +56,7 @@ class Reporter:
         self._rows: list[tuple[str, str, str]] = []  # (song, outcome, detail)
         self._progress: Progress | None = None
         self._count = self._number = 0
+        self._passed: list[Path] = []
         self.failures = 0
 
     def refuse(self, error: StemwrightError) -> None:
@@ -93,8 +94,9 @@ class Reporter:
         for folder in found.unreadable:
             self.failures += 1
             self._say(f"[red]{escape(folder)}[/]")
-        if found.ignored:
-            self._say(f"{len(found.ignored)} other files passed over, which are no audio: {_some(found.ignored)}")
+        if passed := [*found.ignored, *self._passed]:
+            files = "file was" if len(passed) == 1 else "files were"
+            self._say(f"{len(passed)} other {files} passed over, without sound: {_some(passed)}")
         if self._count > 1 and not self._json:
             self._table()
 
@@ -155,6 +157,10 @@ class Reporter:
             self._said.add((warning.code, warning.message))
             self._say(f"[yellow]{escape(song.name)}[/] ({warning.code}): {escape(warning.message)}")
         self._rows.append((song.name, status, f"{len(receipt.stems)} stems by {_model(result)}"))
+
+    def pass_over(self, song: Path) -> None:
+        """A file of a folder turned out to be no recording."""
+        self._passed.append(song)
 
     def failed(self, song: Path, *, code: str, message: str, trace: bool = False) -> None:
         """One song could not be done."""

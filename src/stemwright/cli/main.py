@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +16,8 @@ from stemwright.cli import config, doctor, models, process, separate, serve, str
 
 if TYPE_CHECKING:
     from types import FrameType
+
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE}
 
 app = typer.Typer(
     name="stemwright",
@@ -52,19 +56,51 @@ app.command("config")(config.config)
 
 
 def main() -> None:
-    """Run the command; a polite kill unwinds like Ctrl-C, so that nothing half-written stays."""
+    """Run the command; a polite kill unwinds like Ctrl-C, so that nothing half-written stays.
+
+    So does the end of the terminal, unless `nohup` or the like wants it to be ignored.
+    """
     signal.signal(signal.SIGTERM, _on_terminate)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, _on_hang_up)
     prepare()
     try:
-        app()
+        _run()
     except Exception as error:
         from stemwright.cli.console import Reporter
-        from stemwright.errors import resource_error
+        from stemwright.errors import OutputError, resource_error
 
-        if (ours := resource_error(error)) is None:
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+            _forget_output()
+            if error.errno != errno.EPIPE:  # which is the end of a reader such as `head`: nobody wants to be told
+                text = f"standard output cannot be written: {error.strerror}"
+                Reporter(as_json=False).refuse(OutputError(text))
+        elif ours := resource_error(error):
+            Reporter(as_json="--json" in sys.argv).refuse(ours)
+        else:
             raise
-        Reporter(as_json="--json" in sys.argv).refuse(ours)
         sys.exit(1)
+
+
+def _run() -> None:
+    """The command, and then all that it has printed, so that a full disk behind `>` is noticed."""
+    try:
+        app()
+    finally:
+        sys.stdout.flush()
+
+
+def _forget_output() -> None:
+    """Let the interpreter's end flush into nothing."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+
+
+def _on_hang_up(number: int, frame: FrameType | None) -> None:
+    """The terminal is gone: end as by a polite kill, for which a server has a way of its own."""
+    if signal.getsignal(signal.SIGTERM) is _on_terminate:
+        _on_terminate(number, frame)
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _on_terminate(number: int, _frame: FrameType | None) -> None:

@@ -104,12 +104,22 @@ class _Process:
 
     def one(self, task: Task) -> bool:
         """Process one recording and say what became of it; False when no other can fare better."""
-        from stemwright.errors import OptionError, SetupError, StemwrightError, WorkerAnswerError, WorkerError
+        from stemwright.errors import (
+            NoAudioStreamError,
+            OptionError,
+            SetupError,
+            StemwrightError,
+            WorkerAnswerError,
+            WorkerError,
+        )
 
         try:
             with self._reporter.song(task.song) as on_progress:
                 result = self._made(task.song, on_progress)
         except StemwrightError as error:
+            if isinstance(error, NoAudioStreamError):
+                self._reporter.pass_over(task.song)
+                return True
             self._reporter.failed(task.song, code=error.code, message=error.message)
             return not isinstance(error, SetupError | OptionError | WorkerError | WorkerAnswerError)
         except Exception as error:  # noqa: BLE001  (the edge of a job: the other songs go on)

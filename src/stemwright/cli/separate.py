@@ -166,12 +166,15 @@ def separate(  # noqa: PLR0913, PLR0917  (one parameter an option of the command
 def _one(engine: Engine, task: Task, reporter: Reporter) -> bool:
     """Separate one song and say what became of it; False when no other song can fare better."""
     from stemwright.cli.speeds import note_speed
-    from stemwright.errors import OptionError, SetupError, StemwrightError
+    from stemwright.errors import NoAudioStreamError, OptionError, SetupError, StemwrightError
 
     try:
         with reporter.song(task.song) as on_progress:
-            result = engine.separate(task.song, task.root, on_progress=on_progress)
+            result = engine.separate(task.song, task.root, name=task.name, on_progress=on_progress)
     except StemwrightError as error:
+        if isinstance(error, NoAudioStreamError) and not task.named:  # a film without sound, in a folder
+            reporter.pass_over(task.song)
+            return True
         reporter.failed(task.song, code=error.code, message=error.message)
         return not isinstance(error, SetupError | OptionError)
     except Exception as error:  # noqa: BLE001  (the edge of a job: the other songs go on)

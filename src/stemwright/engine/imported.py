@@ -18,7 +18,7 @@ from stemwright.audio.formats import parse_format
 from stemwright.audio.resample import Resampler, resampled_length
 from stemwright.audio.tags import Tags
 from stemwright.engine.mixdown import summed
-from stemwright.engine.naming import safe_name
+from stemwright.engine.naming import folded, safe_name
 from stemwright.engine.options import SeparateOptions
 from stemwright.engine.output import staging
 from stemwright.engine.render import MIX, RECEIPT, Measured, Meter, Names, Renderer
@@ -162,18 +162,13 @@ def check_stem_names(names: Collection[StemName], /) -> None:
             raise OptionError(f"a stem's name has 1 to {MAX_NAME_CHARACTERS} characters: {shown}")
         if not all(character in " -_." or unicodedata.category(character)[0] in "LMN" for character in name):
             raise OptionError(f"a stem's name is made of letters, digits, spaces, '-', '_' and '.': {shown}")
-        folded = _folded(name)
-        tame = name == name.strip(" .") and name.startswith(safe_name(name))  # which shortens long ones
-        if not tame or folded in {MIX, RECEIPT}:
+        same = folded(name)
+        tame = name == name.strip(" .") and name.startswith(safe_name(name)[:30])  # which cuts long ones
+        if not tame or same in {MIX, RECEIPT}:
             raise OptionError(f"a stem cannot be called {shown}")
-        if folded in seen:
+        if same in seen:
             raise OptionError(f"two stems are called {shown}")
-        seen.add(folded)
-
-
-def _folded(name: str) -> str:
-    """The same for all names that some file system takes for one."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+        seen.add(same)
 
 
 def _scanned(

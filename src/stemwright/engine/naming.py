@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import string
+import unicodedata
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 DEFAULT_TEMPLATE = "{song}/{stem}.{ext}"
 TEMPLATE_FIELDS = ("song", "stem", "ext", "artist", "title", "album", "model")
 _LONGEST_NAME = 150  # bytes of one field; file systems take 255 for a name
+_MARK = 8  # digits at the end of a name that was cut
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
 _RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
 
@@ -50,8 +53,18 @@ class NameTemplate:
 
 
 def safe_name(text: str, *, otherwise: str = "untitled") -> str:
-    """A text from outside as one part of a path: no separators, no control characters, not hidden, not too long."""
+    """A text from outside as one part of a path: no separators, no control characters, not hidden, not too long.
+
+    A name that is cut ends in a few digits of its SHA-256, so that names which differ only at the end stay different.
+    """
     text = text.encode("utf-8", "replace").decode()  # a file's name may hold bytes that are no text
     name = _UNSAFE.sub("_", text).strip(" .")
-    name = name.encode()[:_LONGEST_NAME].decode("utf-8", "ignore").strip(" .")
+    if len(whole := name.encode()) > _LONGEST_NAME:
+        start = whole[: _LONGEST_NAME - _MARK - 1].decode("utf-8", "ignore").strip(" .")
+        name = f"{start}~{hashlib.sha256(whole).hexdigest()[:_MARK]}"
     return f"_{name}" if _RESERVED.match(name) else name or otherwise
+
+
+def folded(name: str) -> str:
+    """The same for all names that some file system takes for one."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())

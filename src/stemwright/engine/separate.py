@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -19,10 +17,10 @@ from stemwright.audio.tags import Tags, read_tags
 from stemwright.drums.frames import DrumNetwork
 from stemwright.engine import drum_chart, loading, naming, output
 from stemwright.engine.drum_names import STEM, no_stem
+from stemwright.engine.key import result_key
 from stemwright.engine.mixing import StemMixer
 from stemwright.engine.prefetch import prefetch
 from stemwright.engine.receipt import (
-    PIPELINE,
     InputRecord,
     ModelRecord,
     NoticeRecord,
@@ -36,7 +34,6 @@ from stemwright.engine.scratch import ScratchAudio
 from stemwright.errors import NoDrumStemError, OptionError, OutOfMemoryError, OutputExistsError, as_output_error
 from stemwright.memory import give_back
 from stemwright.separators import catalogue
-from stemwright.separators.protocol import is_half
 from stemwright.types import Notice
 
 if TYPE_CHECKING:
@@ -121,18 +118,20 @@ class Engine:
                 self._needed = self._mixer(info).needed
         self._written: set[Path] = set()  # receipts of this engine's songs
 
-    def separate(self, song: Path, root: Path, *, on_progress: OnProgress | None = None) -> SongResult:
-        """Separate one song into files below `root`.
+    def separate(
+        self, song: Path, root: Path, *, name: str | None = None, on_progress: OnProgress | None = None
+    ) -> SongResult:
+        """Separate one song into files below `root`; templates call it `name`, or as its file without the ending.
 
         Raises the `InputError`s of decoding, the `SetupError`s of loading a model, `UnknownStemError`, `OptionError`,
         `OutputExistsError`, `OutputError`, `OutOfMemoryError`, and what `on_progress` raises; then nothing is left.
         """
         try:
-            return self._one(song, root, on_progress or _silent)
+            return self._one(song, root, name or song.stem, on_progress or _silent)
         except OSError as error:
             raise as_output_error(error) from error
 
-    def _one(self, song: Path, root: Path, report: OnProgress) -> SongResult:
+    def _one(self, song: Path, root: Path, name: str, report: OnProgress) -> SongResult:
         started = time.monotonic()
         options = self.options
         report("reading", None)
@@ -142,8 +141,16 @@ class Engine:
             found = reading.result()
         stems = self._mixer(separator.info).stems
         tags, tag_notices = read_tags(song, demuxer=found.info.container)
-        names = self._names(song, tags, stems, model=separator.info.name)
-        key = self._key(found, separator, names, tags)
+        names = self._names(name, tags, stems, model=separator.info.name)
+        key = result_key(
+            found.digest,
+            separator,
+            self._settings(separator, stems, found.shape.sample_rate),
+            device=options.device,
+            tags=tags,
+            files=names.all(),
+            drums=self._drums,
+        )
         left = output.sweep(root)
         earlier = output.earlier_receipt(root / names.receipt)
         if earlier and earlier.key == key and not options.force and output.is_whole(earlier, root):
@@ -214,11 +221,11 @@ class Engine:
             raise NoDrumStemError(no_stem(mixer.stems))
         return mixer
 
-    def _names(self, song: Path, tags: Tags, stems: tuple[StemName, ...], *, model: str) -> Names:
+    def _names(self, song: str, tags: Tags, stems: tuple[StemName, ...], *, model: str) -> Names:
         """Where the song's files go."""
         if self.options.stem_mp4 and len(stems) != 4:
             raise OptionError(f"a .stem.mp4 holds four stems, not {len(stems)} ({', '.join(stems)})")
-        name = naming.safe_name(song.stem)
+        name = naming.safe_name(song)
         fields = {
             "song": name,
             "model": model,
@@ -232,20 +239,6 @@ class Engine:
             stems=stems,
             options=self.options,
         )
-
-    def _key(self, found: Scan, separator: SongSeparator, names: Names, tags: Tags) -> Digest:
-        """Everything that can change what is written and where, in one digest."""
-        info = separator.info
-        parts = {
-            "pipeline": PIPELINE,
-            "input": found.digest,
-            "tags": [sorted(tags.text.items()), hashlib.sha256(tags.cover.data).hexdigest() if tags.cover else None],
-            "model": [info.family, info.name, separator.digest, is_half(self.options.device)],
-            "settings": self._settings(separator, names.stems, found.shape.sample_rate).model_dump(mode="json"),
-            "files": sorted(map(str, names.all())),
-            "drums": [drum_chart.VERSION, self._drums.digest] if self._drums else None,
-        }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def _settings(self, separator: SongSeparator, stems: tuple[StemName, ...], rate: SampleRate) -> SettingsRecord:
         options, settings = self.options, separator.settings
