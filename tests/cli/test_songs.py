@@ -172,6 +172,6 @@ def folder_of(path: Path) -> Path:
 
 def mute_film(path: Path) -> Path:
     """A film of a few black pictures, without sound."""
-    command = [find_ffmpeg(), "-v", "error", "-f", "lavfi", "-i", "color=black:s=64x64:d=0.2", path]
+    command: list[str | Path] = [find_ffmpeg(), "-v", "error", "-f", "lavfi", "-i", "color=black:s=64x64:d=0.2", path]
     subprocess.run(command, check=True)
     return path
