@@ -111,7 +111,7 @@ def test_two_albums_with_a_track_of_one_name_are_both_done_and_known_again(tmp_p
     for number, album in enumerate(("Album A", "Album B")):
         (tmp_path / album).mkdir()
         write_wav(tmp_path / album / "01 Intro.wav", sound("noise", seconds=0.3, seed=number))
-    arguments = [
+    arguments: list[str | Path] = [
         "separate",
         tmp_path / "Album A",
         tmp_path / "Album B",
