@@ -263,6 +263,14 @@ def test_settings_are_frozen_and_reach_another_process(monkeypatch: pytest.Monke
 # ---- what is refused -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("wrong", "meant"), [("DATA_DIR", "DATA"), ("HOST_NAME", "HOST"), ("PORT_NUMBER", "PORT")])
+def test_variable_that_says_too_much_gets_the_name_of_the_setting(
+    monkeypatch: pytest.MonkeyPatch, wrong: str, meant: str
+) -> None:
+    monkeypatch.setenv(f"STEMWRIGHT_{wrong}", "x")
+    assert faults() == [f"STEMWRIGHT_{wrong}: there is no such setting; did you mean STEMWRIGHT_{meant}?"]
+
+
 def test_all_that_is_wrong_is_listed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(
         """

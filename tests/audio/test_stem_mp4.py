@@ -67,6 +67,31 @@ def test_five_tracks_come_back_in_step(
     assert edits == [frames] * 5
 
 
+@pytest.mark.parametrize("order", [("vocals", "drums", "bass", "other"), ("other", "vocals", "bass", "drums")])
+def test_stems_come_in_the_order_of_djs_players_whatever_the_models(tmp_path: Path, order: tuple[str, ...]) -> None:
+    sounds = spool(tmp_path, channels=2, frames=5000)
+    stems = [StemTrack(name=name, path=tmp_path / str(number)) for number, name in enumerate(order, 1)]
+    path = tmp_path / "x.stem.mp4"
+    write_stem_mp4(path, mix=tmp_path / "0", stems=stems, sample_rate=44_100, channels=2, format=FORMATS["alac24"])
+    got = decode_tracks(path, number=5, which=FFMPEGS[0], sample_format="s32le")
+    for place, name in enumerate(STEMS, 1):
+        sent = quantise(sounds[1 + order.index(name)], bits=24).astype(np.int64)
+        assert np.array_equal(got[place], sent), name
+    _, moov = _mp4.read_moov(path)
+    [described] = moov.find(b"udta", b"stem")
+    assert [stem["name"] for stem in json.loads(described.head)["stems"]] == [*STEMS]
+
+
+def test_stem_that_is_none_of_the_four_comes_before_the_voice(tmp_path: Path) -> None:
+    spool(tmp_path, channels=2, frames=100)
+    names = ("vocals", "guitar", "piano", "drums")
+    stems = [StemTrack(name=name, path=tmp_path / str(number)) for number, name in enumerate(names, 1)]
+    write_stem_mp4(tmp_path / "x.stem.mp4", mix=tmp_path / "0", stems=stems, sample_rate=44_100, channels=2)
+    _, moov = _mp4.read_moov(tmp_path / "x.stem.mp4")
+    [described] = moov.find(b"udta", b"stem")
+    assert [stem["name"] for stem in json.loads(described.head)["stems"]] == ["drums", "guitar", "piano", "vocals"]
+
+
 @pytest.mark.parametrize("which", FFMPEGS)
 def test_the_mix_alone_is_enabled_and_the_stems_are_described(
     which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -15,6 +15,7 @@ import pytest
 
 import stemwright
 from cli.command import STEMWRIGHT, run
+from sounds import sound, write_wav
 from tiny_demucs import make_repo
 
 if TYPE_CHECKING:
@@ -23,6 +24,36 @@ if TYPE_CHECKING:
 
 def test_version_is_the_packages() -> None:
     assert run("--version").stdout == f"stemwright {stemwright.__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["doctor"], ["strategies", "show", "quick"], ["models", "show", "htdemucs"]])
+def test_terminal_that_knows_only_ascii_is_no_error(arguments: list[str]) -> None:
+    ascii_only = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run([*STEMWRIGHT, *arguments], capture_output=True, env=ascii_only, check=False)
+    assert b"Traceback" not in done.stderr
+    assert done.stdout.isascii()
+    assert done.stdout.strip()
+
+
+def test_song_is_separated_where_the_terminal_knows_only_ascii(tmp_path: Path) -> None:
+    song = write_wav(tmp_path / "Gr\u00fc\u00dfe.wav", sound("noise", seconds=0.3))
+    ascii_only = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for more in ([], ["--json"]):
+        done = subprocess.run(
+            [*STEMWRIGHT, "separate", song, "-m", "sketch", "-o", tmp_path / "out", *more],
+            capture_output=True,
+            env=ascii_only,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["-"], ["/dev/stdin"]])
+def test_standard_input_is_refused_with_what_to_do(tmp_path: Path, arguments: list[str]) -> None:
+    command = [*STEMWRIGHT, "separate", *arguments, "-m", "sketch", "-o", str(tmp_path / "out")]
+    done = subprocess.run(command, input=b"RIFF", capture_output=True, check=False)
+    assert done.returncode == 1
+    assert b"save the recording to a file first" in done.stderr
 
 
 def test_help_takes_no_more_than_a_few_starts_of_python() -> None:

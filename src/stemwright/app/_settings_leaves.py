@@ -120,8 +120,11 @@ def nested(values: dict[str, object]) -> dict[str, Any]:
 def suggestion(wrong: str, names: Iterable[str], *, tail: str, prefix: str = "") -> str:
     """`; did you mean …?` for a name that is not known, or nothing.
 
-    Meant are those that end in `tail`, else the one that is most like it; `prefix` goes before each.
+    Meant are those that end in `tail`, else the one most like it, else the longest that it begins with; `prefix`
+    goes before each.
     """
     known = list(names)
-    meant = [name for name in known if name.endswith(tail)] or difflib.get_close_matches(wrong, known, n=1, cutoff=0.7)
+    begun = sorted((name for name in known if wrong.lower().startswith(name.lower())), key=len)
+    close = difflib.get_close_matches(wrong, known, n=1, cutoff=0.7)
+    meant = [name for name in known if name.endswith(tail)] or close or begun[-1:]
     return f"; did you mean {' or '.join(prefix + name for name in meant)}?" if meant else ""

@@ -59,6 +59,7 @@ _DECODERS = ",".join(
 )
 _DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+)")
 _STREAM = re.compile(r"^  Stream #(?!.*\(attached pic\)).*: (Audio|Video|Subtitle|Data)")
+_EARLY = 8  # blocks in which a song may turn out to be too long by its header
 _GUESSES = ("Estimating duration from bitrate", "using bitrate for duration")
 _JUNK = ("Header missing", "Invalid data found when processing input")  # what no frame begins with
 
@@ -119,6 +120,10 @@ class AudioStream:
         channels = self.info.channels
         longest = int(self._limits.duration * self.info.sample_rate)
         while data := self._read(BLOCK * channels * 4):
+            if self.frames < _EARLY * BLOCK and not self._cut:  # what the header says is in the log by now, or soon
+                declared = self._declared_duration() or 0.0
+                if declared > self._limits.duration + _SLACK:
+                    raise self._too_long(f"{declared:.0f} s")
             usable = len(data) - len(data) % (4 * channels)
             block = np.frombuffer(data[:usable], "<f4").reshape(-1, channels).T
             # A comparison with NaN is false, so one test finds NaN, infinity and absurd values.
@@ -126,9 +131,13 @@ class AudioStream:
                 raise CorruptInputError(f"{self._name}: holds samples that are not finite numbers")
             self.frames += block.shape[1]
             if self.frames > longest:
-                raise TooLongError(f"{self._name}: lasts longer than the limit of {self._limits.duration:g} s")
+                raise self._too_long("longer")
             yield block
         self._finish()
+
+    def _too_long(self, lasts: str) -> TooLongError:
+        limit = f"the limit is {self._limits.duration:g} s (setting max_duration, option --max-duration)"
+        return TooLongError(f"{self._name}: lasts {lasts}; {limit}")
 
     def _read(self, size: int) -> bytearray:
         """Up to `size` bytes; fewer only at the end."""

@@ -76,13 +76,14 @@ def open_regular(path: Path) -> BinaryIO:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise NotFoundError(f"{path}: no such file") from error
+        why = "standard input is not read; save the recording to a file first" if str(path) == "-" else "no such file"
+        raise NotFoundError(f"{path}: {why}") from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     if stat.S_ISREG(os.fstat(handle).st_mode):
         return os.fdopen(handle, "rb", buffering=0)
     os.close(handle)
-    raise NotAudioError(f"{path}: not a regular file")
+    raise NotAudioError(f"{path}: not a regular file; save the recording to a file first")
 
 
 def sniff_file(file: BinaryIO, *, name: str) -> Demuxer:

@@ -30,6 +30,7 @@ EXTENSION: Final = ".stem.mp4"
 _STEMS = 4
 _BLOCK = 1 << 16  # samples of each channel
 _COLOURS = {"drums": "#009E73", "bass": "#D55E00", "other": "#CC79A7", "vocals": "#56B4E9"}  # NI's own
+_PLACES = {"drums": 0, "bass": 1, "vocals": 3}  # as NI's players expect them; other stems come before the voice
 _MORE_COLOURS = ("#E69F00", "#0072B2", "#F0E442", "#999999")
 _MASTERING = {
     "compressor": {
@@ -71,6 +72,7 @@ def write_stem_mp4(  # noqa: PLR0913
 ) -> None:
     """Write mix and stems, files of raw interleaved float32 of equal length, each times `gain`, into one file.
 
+    The stems are put in the order of Native Instruments' players: drums, bass, other, vocals.
     One channel becomes two equal ones. `format` is `m4a` (the default, 256 kbit/s for each track) or one of `alac`;
     `sample_rate` is in Hz, `bitrate` in bits/s. `on_block` is told of each block's samples, and may raise to stop.
     The tracks are as long as the files, and in step with each other.
@@ -84,6 +86,7 @@ def write_stem_mp4(  # noqa: PLR0913
         raise OptionError(f"a Stems file holds AAC or Apple Lossless, not {form.name}")
     if channels not in {1, 2}:
         raise OptionError(f"a Stems file holds stereo tracks; {channels} channels do not fit")
+    stems = sorted(stems, key=lambda stem: _PLACES.get(stem.name.lower(), 2))
     files = [mix, *(stem.path for stem in stems)]
     if len({file.stat().st_size for file in files}) > 1:
         raise ValueError("the mix and the stems are not of one length")

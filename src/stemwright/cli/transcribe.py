@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,7 +29,7 @@ DEFAULT_OUTPUT = Path("charts")
 _BY_DRAFT = "the drums were taken out of the mix by a draft model; --drums-only takes a better stem"
 
 
-def transcribe(
+def transcribe(  # noqa: PLR0913, PLR0917  (typer reads the options off the signature)
     song: Annotated[Path, typer.Argument(metavar="SONG_OR_STEM", help="A song, or a recording of drums.")],
     drums_only: Annotated[
         bool, typer.Option("--drums-only", help="It is drums alone: nothing needs to be separated first.")
@@ -48,6 +49,9 @@ def transcribe(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")
     ] = False,
+    max_duration: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Refuse longer recordings. Default: one hour.")
+    ] = None,
 ) -> None:
     """Write the drums of a song as a chart on eight lanes, and as MIDI.
 
@@ -66,9 +70,10 @@ def transcribe(
         use_weights(settings, offline=offline, on_progress=reporter.downloading)
         with reporter.batch(Found((Task(song, output),), (), ())), reporter.song(song) as on_progress:
             separate = None if drums_only else partial(_drums_of, song, model=model, on_progress=on_progress)
-            heard, files, notices = _chart(
-                song, output=output, separate=separate, png=png, force=force, limits=settings.limits()
-            )
+            limits = settings.limits()
+            if max_duration is not None:
+                limits = replace(limits, duration=max_duration)
+            heard, files, notices = _chart(song, output=output, separate=separate, png=png, force=force, limits=limits)
     except StemwrightError as error:
         if as_json:
             _print({"status": "failed", "song": str(song), "error": {"code": error.code, "message": error.message}})
