@@ -339,6 +339,16 @@ def resource_error(error: Exception) -> StemwrightError | None:
     return None
 
 
+def too_large(max_bytes: int, *, setting: str | None = "upload_max_bytes") -> TooLargeError:
+    """The error for more bytes than are allowed; `setting` is what the operator may raise.
+
+    >>> too_large(500_000_000)
+    TooLargeError('that is more than the 500 MB that are allowed (setting upload_max_bytes)')
+    """
+    named = f" (setting {setting})" if setting else ""
+    return TooLargeError(f"that is more than the {max_bytes / 1e6:g} MB that are allowed{named}")
+
+
 def as_output_error(error: Exception, *, place: object = None) -> StemwrightError:
     """What an error of the system or of a storage means to the user; `place` is what could not be written.
 

@@ -268,7 +268,7 @@ def test_variable_that_says_too_much_gets_the_name_of_the_setting(
     monkeypatch: pytest.MonkeyPatch, wrong: str, meant: str
 ) -> None:
     monkeypatch.setenv(f"STEMWRIGHT_{wrong}", "x")
-    assert faults() == [f"STEMWRIGHT_{wrong}: there is no such setting; did you mean STEMWRIGHT_{meant}?"]
+    assert faults() == (f"STEMWRIGHT_{wrong}: there is no such setting; did you mean STEMWRIGHT_{meant}?",)
 
 
 def test_all_that_is_wrong_is_listed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -231,6 +231,40 @@ def test_bad_file_is_refused_with_what_to_do(page: Page, folder: Path) -> None:
     expect(alert).to_have_count(0)
 
 
+@pytest.fixture
+def strict(browser: Browser, tmp_path: Path) -> Iterator[tuple[Page, Studio]]:
+    """A page of a studio that takes little and seldom."""
+    server = Studio(tmp_path)
+    limits = {"STEMWRIGHT_HTTP_UPLOADS_PER_MINUTE": "12", "STEMWRIGHT_UPLOAD_MAX_BYTES": "300000"}
+    try:
+        server.start(**limits)
+        context = browser.new_context(base_url=server.url)
+        context.set_default_timeout(40_000)
+        yield context.new_page(), server
+        context.close()
+    finally:
+        server.stop(signal.SIGKILL)
+
+
+def test_page_knows_the_limits_of_its_studio(strict: tuple[Page, Studio], tmp_path: Path) -> None:
+    page, studio = strict
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    page.goto("/add")
+    page.get_by_test_id("files").set_input_files(write_wav(tmp_path / "large.wav", sound("noise", seconds=2), bits=16))
+    page.get_by_role("button", name="Take it apart").click()
+    expect(page.get_by_role("alert")).to_contain_text("large.wavIt has 353 kB, and this studio takes 300 kB.")
+    assert not sent  # it is told before a byte is on its way
+    for _ in range(12):
+        assert studio.http.post("/api/v1/jobs", files={"file": b"no song"}).status_code == 415
+    assert studio.http.post("/api/v1/jobs", files={"file": b"no song"}).status_code == 429
+    page.goto("/add")
+    page.get_by_test_id("files").set_input_files(write_wav(tmp_path / "Small.wav", sound("noise", seconds=1), bits=16))
+    page.get_by_role("button", name="Take it apart").click()
+    expect(row(page, "Small")).to_be_visible()  # it waited as long as it was asked to
+    assert len(sent) > 1
+
+
 # Playing
 
 

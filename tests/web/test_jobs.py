@@ -291,6 +291,16 @@ def test_whole_body_that_is_too_large_is_answered_413(small: Server) -> None:
     for size in (100_001, 170_000, 30_000_000):
         answer = small.http.post("/api/v1/jobs", files={"file": ("a.wav", bytes(size))})
         problem_of(answer, 413, "too_large")
+        assert "(setting upload_max_bytes)" in answer.json()["detail"]
+
+
+def test_limits_are_told_before_anything_is_sent(small: Server, server: Server) -> None:
+    assert small.http.get("/api/v1/limits").json()["upload_max_bytes"] == 100_000
+    assert server.http.get("/api/v1/limits").json() == {
+        "upload_max_bytes": 500_000_000,
+        "midi_max_bytes": 10_000_000,
+        "max_duration": 3600.0,
+    }
     assert left(small) == ([], [])
 
 

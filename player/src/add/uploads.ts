@@ -1,7 +1,8 @@
 /** Files on their way to the studio: two at a time, shown until they have arrived. */
 
-import { API, ApiError, errorOf, upload, type Job, type SongDetail } from '../api/client'
-import { refresh, tellJob } from '../api/queries'
+import { API, ApiError, errorOf, upload, type Job, type Limits, type SongDetail } from '../api/client'
+import { limits, refresh, tellJob } from '../api/queries'
+import { bytes } from '../lib/format'
 import { createStore } from '../lib/store'
 import { say } from '../ui/surfaces'
 
@@ -17,6 +18,7 @@ interface Parcel {
   readonly name: string
   readonly form: FormData
   readonly path: string
+  readonly limit?: keyof Limits // of each file; that of uploads where it is left out
 }
 
 const AT_ONCE = 2
@@ -24,6 +26,7 @@ export const uploads = createStore<readonly Upload[]>([])
 const parcels = new Map<number, Parcel>()
 const stops = new Map<number, AbortController>()
 let last = 0
+let pause = 0 // until this time nothing is sent: the studio asked for a moment
 
 /** Sends a song to be taken apart. */
 export function sendSong(file: File, options: Readonly<Record<string, string>>): void {
@@ -46,7 +49,7 @@ export function sendStems(song: { title: string; artist: string }, stems: readon
 export function sendNotes(song: { id: string; title: string }, files: readonly File[]): void {
   const form = new FormData()
   for (const file of files) form.append('files', file)
-  enqueue({ name: `MIDI for ${song.title}`, form, path: `${API}/songs/${song.id}/notes` })
+  enqueue({ name: `MIDI for ${song.title}`, form, path: `${API}/songs/${song.id}/notes`, limit: 'midi_max_bytes' })
 }
 
 function enqueue(parcel: Parcel): void {
@@ -77,6 +80,7 @@ function forget(id: number): void {
 }
 
 function next(): void {
+  if (Date.now() < pause) return
   const sending = uploads.get().filter((one) => one.status === 'sending').length
   const waiting = uploads.get().filter((one) => one.status === 'waiting')
   for (const one of waiting.slice(0, Math.max(0, AT_ONCE - sending))) void transfer(one.id)
@@ -89,6 +93,7 @@ async function transfer(id: number): Promise<void> {
   stops.set(id, stop)
   change(id, { status: 'sending' })
   try {
+    check(parcel, await limits().catch(() => null))
     const onProgress = (sent: number) => change(id, { sent })
     const made = await upload<Job | SongDetail>(parcel.path, parcel.form, { onProgress, signal: stop.signal })
     if ('progress' in made) {
@@ -98,10 +103,24 @@ async function transfer(id: number): Promise<void> {
     refresh()
     forget(id)
   } catch (error) {
-    if (parcels.has(id)) change(id, { status: 'failed', error: errorOf(error) })
+    const found = errorOf(error)
+    if (found.code === 'too_many_requests' && found.wait) {
+      pause = Date.now() + 1000 * found.wait
+      change(id, { status: 'waiting', sent: 0 })
+      setTimeout(next, 1000 * found.wait + 50)
+    } else if (parcels.has(id)) change(id, { status: 'failed', error: found })
   } finally {
     stops.delete(id)
     next()
+  }
+}
+
+/** Throws an `ApiError` for a file that the studio would refuse, before it is sent. */
+function check({ form, limit = 'upload_max_bytes' }: Parcel, allowed: Limits | null): void {
+  if (!allowed) return
+  for (const [, file] of form) {
+    if (!(file instanceof File) || file.size <= allowed[limit]) continue
+    throw new ApiError('too_large', 0, `${file.name}: it has ${bytes(file.size)}, and this studio takes ${bytes(allowed[limit])}.`)
   }
 }
 

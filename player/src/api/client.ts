@@ -14,6 +14,7 @@ export type ModelList = Schemas['ModelList']
 export type Strategy = Schemas['StrategyOut']
 export type StrategyList = Schemas['StrategyList']
 export type Results = Schemas['Results']
+export type Limits = Schemas['LimitsOut']
 type Problem = Schemas['Problem']
 
 export const API = '/api/v1'
@@ -24,6 +25,7 @@ export class ApiError extends Error {
     readonly code: string,
     readonly status: number,
     message: string,
+    readonly wait: number | null = null, // seconds after which the studio wants to be asked again
   ) {
     super(message)
     this.name = 'ApiError'
@@ -94,7 +96,7 @@ export function upload<T>(path: string, form: FormData, { onProgress, signal }: 
     xhr.upload.addEventListener('progress', (event) => event.lengthComputable && onProgress(event.loaded / event.total))
     xhr.addEventListener('load', () => {
       if (xhr.status < 300) resolve(JSON.parse(xhr.responseText) as T)
-      else reject(problemOf(xhr.status, xhr.responseText))
+      else reject(problemOf(xhr.status, xhr.responseText, xhr.getResponseHeader('Retry-After')))
     })
     xhr.addEventListener('error', () => fail('stopped', 'The connection was lost.'))
     xhr.addEventListener('abort', () => fail('cancelled', 'The upload was cancelled.'))
@@ -104,10 +106,10 @@ export function upload<T>(path: string, form: FormData, { onProgress, signal }: 
   })
 }
 
-function problemOf(status: number, text: string): ApiError {
+function problemOf(status: number, text: string, wait: string | null = null): ApiError {
   try {
     const problem = JSON.parse(text) as Problem
-    return new ApiError(problem.code, status, sentence(problem.detail))
+    return new ApiError(problem.code, status, sentence(problem.detail), Number(wait) || null)
   } catch {
     return new ApiError('internal', status, `The studio answered with ${status}.`)
   }

@@ -4,7 +4,7 @@ import { QueryClient, keepPreviousData, queryOptions, useInfiniteQuery, useMutat
 import { waysOf, type Way } from '../add/ways'
 import { readPeaks, together, type Peaks } from '../lib/peaks'
 import { readChart } from '../drums/chart'
-import { API, ApiError, answered, request, send, type Job, type JobPage, type ModelList, type SongDetail, type SongPage, type StrategyList } from './client'
+import { API, ApiError, answered, request, send, type Job, type JobPage, type Limits, type ModelList, type SongDetail, type SongPage, type StrategyList } from './client'
 
 const PAGE = 60
 const FOREVER = Infinity
@@ -48,6 +48,11 @@ export function useJobs() {
     queryKey: ['jobs'],
     queryFn: async ({ signal }) => (await request<JobPage>(`${API}/jobs?limit=100`, { signal })).items,
   })
+}
+
+/** The largest and longest files that the studio takes; asked for once. */
+export function limits(): Promise<Limits> {
+  return client.fetchQuery({ queryKey: ['limits'], queryFn: ({ signal }) => request<Limits>(`${API}/limits`, { signal }), staleTime: FOREVER })
 }
 
 /** The ways of taking a song apart that the studio offers; none while they are not known. */

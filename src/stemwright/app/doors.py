@@ -35,11 +35,16 @@ def open_doors(state: State, settings: Settings) -> dict[str, Door]:
     """All doors, by their names."""
     return {
         "drumalong": drumalong.create(state, drumalong.Config(public_url=settings.drumalong.public_url)),
-        "demucs-web": demucs_web.create(state, demucs_web.Config(model=settings.demucs_web.model)),
+        "demucs-web": demucs_web.create(state, _demucs_web(settings)),
         "mismo": mismo.create(state, _mismo(state, settings)),
         "runpod": runpod.create(state, runpod_config(settings)),
         "stemset": stemset.create(state, stemset_config(settings)),
     }
+
+
+def _demucs_web(settings: Settings) -> demucs_web.Config:
+    own = settings.demucs_web
+    return demucs_web.Config(model=own.model, upload_max_bytes=own.upload_max_bytes)
 
 
 def _mismo(state: State, settings: Settings) -> MismoConfig:

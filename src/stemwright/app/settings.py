@@ -225,7 +225,9 @@ class Settings(Group):
         default=(),
         description="Doors with ports of their own beside `/doors/NAME/`, as `NAME=PORT` ([doors.md](doors.md)).",
     )
-    upload_max_bytes: Size = Field(default=100_000_000, gt=0, description="The largest upload.")
+    upload_max_bytes: Size = Field(
+        default=500_000_000, gt=0, description="The largest upload: 500 MB are 47 minutes of a CD as WAV."
+    )
     idempotency_hours: InHours = Field(
         default=24.0, gt=0, le=8_784, description="Hours that an `Idempotency-Key` is remembered."
     )

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stemwright.errors import OptionError, StemwrightError, TooLargeError, writing
+from stemwright.errors import OptionError, StemwrightError, too_large, writing
 from stemwright.jobs._addresses import Allowed
 from stemwright.jobs.outbound import RefusedAddressError, UnresolvableError, answer, checked_url, resolve_by_system
 from stemwright.studio.submit import Upload
@@ -101,19 +101,15 @@ async def _read(
         raise UnreachableError(f"the recording could not be fetched: its server answered {response.status_code}")
     announced, digest, size = response.headers.get("content-length", ""), hashlib.sha256(), 0
     if announced.isdecimal() and int(announced) > max_bytes:
-        raise _too_large(max_bytes)
+        raise too_large(max_bytes)
     room(int(announced) if announced.isdecimal() else 0)
     with writing(), path.open("wb") as file:
         async for piece in response.aiter_raw(_PIECE):  # raw: nothing is decompressed
             size += len(piece)
             if size > max_bytes:
-                raise _too_large(max_bytes)
+                raise too_large(max_bytes)
             digest.update(piece)
             await asyncio.to_thread(file.write, piece)
             room(0)
     name = plain(target.path.rsplit("/", 1)[-1], most=255) or "untitled"  # httpx has decoded it, once
     return Upload(path=path, name=name, digest=digest.hexdigest(), size_bytes=size)
-
-
-def _too_large(max_bytes: int) -> TooLargeError:
-    return TooLargeError(f"that is more than the {max_bytes / 1e6:g} MB that are allowed")

@@ -174,7 +174,8 @@ def is_midi(upload: Upload) -> bool:
 def check_midi(studio: Studio, upload: Upload) -> None:
     """Raise `NotAudioError` unless a file begins as a Standard MIDI File does, `TooLargeError` beyond the limit."""
     if upload.size_bytes > (most := studio.config.midi_max_bytes):
-        raise TooLargeError(f"{upload.name} has more than the {most / 1e6:g} MB that a MIDI file may have")
+        allowed = f"the {most / 1e6:g} MB that a MIDI file may have (setting making.midi_max_bytes)"
+        raise TooLargeError(f"{upload.name} has more than {allowed}")
     with upload.path.open("rb") as file:
         head = file.read(14)
     if head[:4] != b"MThd" or head[4:8] != b"\x00\x00\x00\x06" or len(head) < 14:

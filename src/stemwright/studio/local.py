@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from stemwright.errors import InputError, JobNotFoundError, TooLargeError, writing
+from stemwright.errors import InputError, JobNotFoundError, too_large, writing
 from stemwright.studio import tracks
 from stemwright.studio.submit import JobRequest, Upload, submit_song, submit_upload
 from stemwright.words import has_controls
@@ -127,7 +127,7 @@ def _copied(studio: Studio, local: LocalFile) -> Upload:
     """
     most = studio.config.limits.size_bytes
     if local.size_bytes > most:
-        raise TooLargeError(f"that is more than the {most / 1e6:g} MB that are allowed")
+        raise too_large(most)
     studio.require_room(local.size_bytes)
     digest, size = hashlib.sha256(), 0
     with writing():
@@ -137,7 +137,7 @@ def _copied(studio: Studio, local: LocalFile) -> Upload:
             for piece in _pieces(local):
                 size += len(piece)
                 if size > most:
-                    raise TooLargeError(f"that is more than the {most / 1e6:g} MB that are allowed")
+                    raise too_large(most)
                 digest.update(piece)
                 copy.write(piece)
     except BaseException:

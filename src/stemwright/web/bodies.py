@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from stemwright.errors import TooLargeError
+from stemwright.errors import too_large
 from stemwright.web.problems import InvalidFieldsError, MalformedError, StalledError, UnsupportedMediaTypeError
 
 if TYPE_CHECKING:
@@ -24,15 +24,17 @@ Model = TypeVar("Model", bound=BaseModel)
 T = TypeVar("T")
 
 
-async def pieces(request: Request, *, max_bytes: int, limit: int | None = None) -> AsyncIterator[bytes]:
-    """A body as it arrives, of `max_bytes`; `limit` is what the client is told.
+async def pieces(
+    request: Request, *, max_bytes: int, limit: int | None = None, setting: str | None = None
+) -> AsyncIterator[bytes]:
+    """A body as it arrives, of `max_bytes`; `limit` is what the client is told, and the operator's `setting`.
 
     Raises `TooLargeError`, by what the header announces before a byte is read; `StalledError` when nothing or next to
     nothing comes.
     """
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > max_bytes:
-        raise too_large(limit or max_bytes)
+        raise too_large(limit or max_bytes, setting=setting)
     total, stream, began = 0, aiter(request.stream()), time.monotonic()
     while True:
         try:
@@ -44,15 +46,10 @@ async def pieces(request: Request, *, max_bytes: int, limit: int | None = None) 
             raise StalledError(f"nothing came for {_TIMEOUT:g} seconds") from None
         total += len(piece)
         if total > max_bytes:
-            raise too_large(limit or max_bytes)
+            raise too_large(limit or max_bytes, setting=setting)
         if (took := time.monotonic() - began) > _TIMEOUT and total < _PACE * took:
             raise StalledError(f"only {total} bytes came in {took:.0f} seconds")
         yield piece
-
-
-def too_large(max_bytes: int) -> TooLargeError:
-    """The error for bodies beyond the limit."""
-    return TooLargeError(f"that is more than the {max_bytes / 1e6:g} MB that are allowed")
 
 
 def kind_of(request: Request) -> str:

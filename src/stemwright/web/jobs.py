@@ -171,6 +171,16 @@ def get_queue(studio: TheStudio) -> Any:
     return use.queue_state(studio)
 
 
+@router.get("/limits", response_model=schemas.LimitsOut, responses=problems())
+async def get_limits(studio: TheStudio) -> Any:
+    """The largest and longest files that the studio takes, so that a client can tell before it uploads."""
+    return {
+        "upload_max_bytes": studio.upload_max_bytes,
+        "midi_max_bytes": min(studio.upload_max_bytes, studio.config.midi_max_bytes),
+        "max_duration": studio.config.limits.duration,
+    }
+
+
 @router.get("/models", response_model=schemas.ModelList, responses=problems())
 def get_models(studio: TheStudio) -> Any:
     """The models, and what they cost on this machine."""

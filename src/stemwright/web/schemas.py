@@ -202,6 +202,14 @@ class QueueOut(BaseModel):
     oldest_queued_at: Time | None
 
 
+class LimitsOut(BaseModel):
+    """What the studio takes: larger and longer files are refused."""
+
+    upload_max_bytes: int = Field(description="Of one upload.")
+    midi_max_bytes: int = Field(description="Of one MIDI file.")
+    max_duration: float = Field(description="Seconds of one recording.")
+
+
 class SongBrief(BaseModel):
     """A song in a list."""
 

@@ -153,7 +153,12 @@ async def add_notes(request: Request, song_id: Id, studio: TheStudio, owner: Own
     """Add MIDI files to a song."""
     most = min(studio.upload_max_bytes, studio.config.midi_max_bytes)
     async with uploads.received(
-        request, studio.incoming, room=studio.require_room, max_bytes=most, max_files=imports.MOST_FILES
+        request,
+        studio.incoming,
+        room=studio.require_room,
+        max_bytes=most,
+        max_files=imports.MOST_FILES,
+        setting="making.midi_max_bytes",
     ) as form:
         if not form.files:
             raise InvalidFieldsError([FieldProblem(field="files", message="send at least one MIDI file")])

@@ -16,9 +16,9 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from stemwright import failpoints
-from stemwright.errors import as_output_error
+from stemwright.errors import as_output_error, too_large
 from stemwright.studio.submit import Upload
-from stemwright.web.bodies import kind_of, pieces, too_large
+from stemwright.web.bodies import kind_of, pieces
 from stemwright.web.problems import FieldProblem, InvalidFieldsError, MalformedError, UnsupportedMediaTypeError
 from stemwright.words import has_controls
 
@@ -51,9 +51,9 @@ class Form:
 class _Receiver:
     """Callbacks of the parser."""
 
-    def __init__(self, folder: Path, *, max_bytes: int, max_files: int) -> None:
+    def __init__(self, folder: Path, *, max_bytes: int, max_files: int, setting: str) -> None:
         self.form = Form()
-        self._folder, self._max_bytes, self._max_files = folder, max_bytes, max_files
+        self._folder, self._max_bytes, self._max_files, self._setting = folder, max_bytes, max_files, setting
         self._header = b"", b""
         self._headers: dict[bytes, bytes] = {}
         self._text = bytearray()
@@ -117,7 +117,7 @@ class _Receiver:
             return
         self._size += len(data)
         if self._size > self._max_bytes:
-            raise too_large(self._max_bytes)
+            raise too_large(self._max_bytes, setting=self._setting)
         self._digest.update(data)
         self._file.write(data)
 
@@ -159,10 +159,17 @@ def _file_name(header: bytes, options: dict[bytes, bytes]) -> str | None:
 
 @contextlib.asynccontextmanager
 async def received(
-    request: Request, folder: Path, *, room: Callable[[int], None], max_bytes: int, max_files: int = 1
+    request: Request,
+    folder: Path,
+    *,
+    room: Callable[[int], None],
+    max_bytes: int,
+    max_files: int = 1,
+    setting: str = "upload_max_bytes",
 ) -> AsyncIterator[Form]:
     """The form of a multipart request with files of `max_bytes` each; those not moved away are removed at the end.
 
+    `setting` is what sets `max_bytes`, for the error.
     `room` is asked for the bytes that the header announces, and again on the way, and raises when the disk lacks it.
 
     Raises `TooLargeError` as soon as that is known, `UnsupportedMediaTypeError`, `MalformedError`, `DiskFullError`,
@@ -173,11 +180,12 @@ async def received(
         raise UnsupportedMediaTypeError("send multipart/form-data with the file")
     announced = request.headers.get("content-length", "")
     room(int(announced) if announced.isdecimal() else 0)
-    receiver = _Receiver(folder, max_bytes=max_bytes, max_files=max_files)
+    receiver = _Receiver(folder, max_bytes=max_bytes, max_files=max_files, setting=setting)
     try:
         try:
             parser = MultipartParser(options.get(b"boundary", b""), receiver.callbacks())
-            body = pieces(request, max_bytes=max_bytes * max_files + _OVERHEAD, limit=max_bytes * max_files)
+            most = max_bytes * max_files
+            body = pieces(request, max_bytes=most + _OVERHEAD, limit=most, setting=setting)
             await _parse(body, parser, room)
         except FormParserError as error:
             raise MalformedError(f"the body is no multipart/form-data: {error}") from error

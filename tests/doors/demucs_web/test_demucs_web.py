@@ -158,7 +158,9 @@ def test_files_that_are_no_songs_are_400_and_large_ones_413(server: Server, door
         assert answer.status_code == 400, name
         assert str(server.data) not in answer.text
     (tmp_path / "large.wav").write_bytes(b"RIFF" + bytes(MOST))
-    assert upload(door, tmp_path / "large.wav").status_code == 413
+    large = upload(door, tmp_path / "large.wav")
+    assert large.status_code == 413
+    assert "upload_max_bytes" in large.json()["error"]
     assert httpx.post(f"{door}api/upload", files={"file": b"RIFF"}).status_code == 400
     assert httpx.post(f"{door}api/upload", json={"audio_file": "x"}).status_code == 400
     assert not [*(server.data / "incoming").iterdir()]

@@ -43,9 +43,10 @@ _STATUSES: Final = {415: 400, 422: 400}  # this server knows one status for what
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """What the operator sets: the model for uploads that name none."""
+    """What the operator sets: the model for uploads that name none, and the largest upload."""
 
     model: str = "htdemucs_ft"
+    upload_max_bytes: int = 100_000_000
 
 
 def create(state: State, config: Config) -> Door:
@@ -70,7 +71,10 @@ def _error(_request: Request, status: int, *, code: str, detail: str, **more: An
 async def upload(request: Request, studio: TheStudio, owner: Owner) -> dict[str, Any]:
     """Take a song: its job."""
     config: Config = request.app.state.demucs_web
-    received = uploads.received(request, studio.incoming, room=studio.require_room, max_bytes=studio.upload_max_bytes)
+    most, setting = min(
+        (config.upload_max_bytes, "demucs_web.upload_max_bytes"), (studio.upload_max_bytes, "upload_max_bytes")
+    )
+    received = uploads.received(request, studio.incoming, room=studio.require_room, max_bytes=most, setting=setting)
     async with received as form:
         if not form.files or form.files[0][0] != _FILE:
             raise InvalidFieldsError([FieldProblem(field=_FILE, message="send the recording in this field")])

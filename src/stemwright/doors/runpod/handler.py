@@ -22,7 +22,7 @@ from stemwright.doors.runpod.contract import Results, SeparationConfig, Separati
 from stemwright.doors.runpod.results import ResultStore
 from stemwright.engine.naming import NameTemplate, safe_name
 from stemwright.engine.separate import Engine
-from stemwright.errors import CancelledError, OptionError, StemwrightError, TooLargeError, resource_error
+from stemwright.errors import CancelledError, OptionError, StemwrightError, resource_error, too_large
 from stemwright.jobs.snapshot import shown
 from stemwright.studio.fetch import fetch_upload
 
@@ -174,7 +174,7 @@ class _Worker:
         if text.startswith("data:"):
             text = text.partition(",")[2]
         if len(text) * 3 // 4 > limit + 2:
-            raise TooLargeError(f"that is more than the {limit / 1e6:g} MB that are allowed")
+            raise too_large(limit)
         try:
             content = base64.b64decode("".join(text.split()), validate=True)  # most tools break it into lines
         except binascii.Error:
