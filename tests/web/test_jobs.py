@@ -292,6 +292,7 @@ def test_whole_body_that_is_too_large_is_answered_413(small: Server) -> None:
         answer = small.http.post("/api/v1/jobs", files={"file": ("a.wav", bytes(size))})
         problem_of(answer, 413, "too_large")
         assert "(setting upload_max_bytes)" in answer.json()["detail"]
+    assert left(small) == ([], [])
 
 
 def test_limits_are_told_before_anything_is_sent(small: Server, server: Server) -> None:
@@ -301,7 +302,6 @@ def test_limits_are_told_before_anything_is_sent(small: Server, server: Server) 
         "midi_max_bytes": 10_000_000,
         "max_duration": 3600.0,
     }
-    assert left(small) == ([], [])
 
 
 def test_chunked_body_is_refused_while_it_comes(small: Server) -> None:
