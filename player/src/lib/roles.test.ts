@@ -2,6 +2,17 @@ import { expect, it } from 'vitest'
 import { roleOf, stemOfFile } from './roles'
 
 it.each([
+  ['1_My Drum Song_(Vocals).wav', 'vocals'],
+  ['1_My Drum Song_(Instrumental)_UVR-MDX-NET.flac', 'instrumental'],
+  ['01 Voices (Live)_(No Vocals)_htdemucs.wav', 'no_vocals'],
+  ['[The Drum] bass.wav', 'bass'],
+  ['Sing It - Drums.flac', 'drums'],
+  ['VOCALS.WAV', 'vocals'],
+  ['Bass Face (Bass Boosted) - Drums.wav', 'drums'],
+  ['Lead Vocals.wav', 'lead_vocals'],
+])('knows the stem of %s', (file, stem) => expect(stemOfFile(file)).toBe(stem))
+
+it.each([
   ['vocals', 'vocals'],
   ['no_vocals', 'rest'],
   ['drumless', 'rest'],

@@ -21,8 +21,15 @@ export function roleOf(name: string): Role {
 /** The CSS colour of a stem. */
 export const colourOf = (name: string): string => `var(--role-${roleOf(name)})`
 
+/** Names of stems as UVR, audio-separator and others write them: `1_Song_(Vocals)`, `[Song] bass`, `Song - Drums`. */
+const STEM = /^((no|lead|backing|main)[ _-])?(vocals?|drums?|bass|guitars?|piano|keys|synths?|strings|percussion|other|instrumental|accompaniment|karaoke)$/i
+
 /** What a recording's stem is called, guessed from its file's name: `My Song - 03 Drums (24bit).wav` → `drums`. */
 export function stemOfFile(file: string): string {
+  const base = file.replace(/\.[^.]+$/, '').trim()
+  const groups = [...base.matchAll(/[([{]([^()[\]{}]+)[)\]}]/g)].map(([, text = '']) => text.trim())
+  const named = [base, ...groups.toReversed(), base.split(/\s-\s|__|\]/).at(-1)?.trim() ?? ''].find((part) => STEM.test(part))
+  if (named) return named.toLowerCase().replaceAll(/[ -]/g, '_').replace(/^vocal$/, 'vocals').replace(/^drum$/, 'drums')
   const role = roleOf(partOf(file))
   return role === 'other' || role === 'rest' ? wordsOfFile(file) : role
 }

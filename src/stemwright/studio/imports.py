@@ -21,6 +21,7 @@ from stemwright.studio.files import Served
 from stemwright.studio.making import LONG, bench
 from stemwright.studio.pool import run_in_pool_to_its_end
 from stemwright.studio.songs import find_song
+from stemwright.studio.stem_names import stem_names
 from stemwright.studio.submit import check_kind
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ async def import_song(studio: Studio, uploads: Sequence[Upload], *, title: str |
     """
     studio.require_room()
     notes = [one for one in uploads if is_midi(one)]
-    stems = {_stem(one): one for one in uploads if not is_midi(one)}
+    recordings = [one for one in uploads if not is_midi(one)]
+    stems = dict(zip(stem_names(one.name for one in recordings), recordings, strict=True))
     if taken := sorted(stems.keys() & NOT_STEMS):
         raise OptionError(f"a stem cannot be called {taken[0]!r}: that means something else in a mix")
     if not stems:
@@ -160,10 +162,6 @@ def _save(
             raise
         return there
     return song_id
-
-
-def _stem(upload: Upload) -> str:
-    return upload.name.rsplit(".", 1)[0].strip()
 
 
 def is_midi(upload: Upload) -> bool:
