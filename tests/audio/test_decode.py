@@ -342,7 +342,7 @@ def test_the_longest_recording_allowed_is_read_and_one_sample_more_is_refused(tm
 def test_header_that_says_too_much_is_believed_at_once_and_the_error_says_what_to_do(tmp_path: Path) -> None:
     path = patched(tmp_path, "a.flac", silent_flac(seconds=3 * 3600))
     with open_audio(path, limits=DecodeLimits(duration=600)) as stream:
-        with pytest.raises(TooLongError, match=r"lasts 10800 s; the limit is 600 s \(setting max_duration") as caught:
+        with pytest.raises(TooLongError, match=r"lasts 10(799|800) s; the limit is 600 s \(set") as caught:
             deque(stream, maxlen=0)
         assert stream.frames < 20 * stream.info.sample_rate
     assert "--max-duration" in caught.value.message
@@ -352,7 +352,7 @@ def test_header_of_a_cut_file_is_not_believed(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "a.wav", sound("noise", seconds=4, rate=8000), 8000, bits=16)
     path.write_bytes(path.read_bytes()[: 44 + 2 * 8000 * 2])
     samples, notices = decode(path, limits=DecodeLimits(duration=2))
-    assert samples.shape[1] == 16_000
+    assert samples.shape[1] == 8_000
     assert "truncated" in {notice.code for notice in notices}
 
 

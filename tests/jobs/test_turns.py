@@ -58,7 +58,9 @@ async def hall(places: int, *, waiting: int = 16) -> AsyncIterator[Hall]:
     finally:
         for task in found.tasks.values():
             task.cancel()
-        await asyncio.gather(*found.tasks.values(), return_exceptions=True)
+        ends = await asyncio.gather(*found.tasks.values(), return_exceptions=True)
+        assert not [end for end in ends if not isinstance(end, BusyError | asyncio.CancelledError | None)]
+        assert not found.turns._lines  # nobody is remembered
 
 
 def test_no_group_holds_all_places_and_another_comes_in_at_once() -> None:
@@ -124,6 +126,7 @@ def test_who_leaves_the_line_or_a_place_leaves_nothing_behind() -> None:
             here.leave["b1"].set()
             here.tasks["b2"].cancel()  # in the moment in which it gets the place
             await here.settle()
+            assert here.tasks["b2"].cancelled()
             await here.cancel("a3")
             await here.come("c1")
             await here.come("d1")

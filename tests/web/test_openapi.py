@@ -19,11 +19,13 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from server import WAIT
+from server import WAIT, running
 from stemwright.web.openapi import describe
 from web.answers import faults, problem_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from server import Server
     from web.answers import Prepared
 
@@ -49,10 +51,18 @@ described = schemathesis.openapi.from_dict(json.loads(describe()))
 schema = described.exclude(path_regex="/events$")  # without end
 
 
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose songs may be changed and deleted at random."""
+    with running(tmp_path_factory.mktemp("fuzz") / "data") as server:
+        yield server
+        assert not faults(server)
+
+
 @schema.parametrize()
 @BOUNDED
-def test_every_answer_is_as_documented(case: schemathesis.Case[Any], server: Server) -> None:
-    case.call_and_validate(base_url=server.url, checks=CHECKS, timeout=WAIT)
+def test_every_answer_is_as_documented(case: schemathesis.Case[Any], own: Server) -> None:
+    case.call_and_validate(base_url=own.url, checks=CHECKS, timeout=WAIT)
 
 
 @schema.include(method="GET", path_regex=r"\{(song|job)_id\}").parametrize()

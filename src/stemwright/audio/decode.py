@@ -59,7 +59,8 @@ _DECODERS = ",".join(
 )
 _DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+)")
 _STREAM = re.compile(r"^  Stream #(?!.*\(attached pic\)).*: (Audio|Video|Subtitle|Data)")
-_EARLY = 8  # blocks in which a song may turn out to be too long by its header
+_EARLY = 8  # blocks in which a song may turn out to be too long by its header …
+_LEAST = 4  # … which is believed for no fewer bytes a second: silence as FLAC takes 10
 _GUESSES = ("Estimating duration from bitrate", "using bitrate for duration")
 _JUNK = ("Header missing", "Invalid data found when processing input")  # what no frame begins with
 
@@ -94,17 +95,18 @@ class AudioStream:
         name: str,
         container: Demuxer,
         limits: DecodeLimits,
+        size: int,
         cut: bool = False,
         ignore_junk: bool = False,
     ) -> None:
-        """Read the header. `cut`: the end of the file is missing. `ignore_junk`: bytes between frames are tags.
+        """Read the header; `size` is the file's, in bytes.
 
-        Raises as `open_audio`.
+        `cut`: the end of the file is missing. `ignore_junk`: bytes between frames are tags. Raises as `open_audio`.
         """
         self._child = child
         self._name = name
         self._limits = limits
-        self._cut = cut
+        self._cut, self._size = cut, size
         self._ignored = ("not on whitelist", *(_JUNK if ignore_junk else ()))
         self._waited = 0.0
         self.frames = 0
@@ -122,7 +124,7 @@ class AudioStream:
         while data := self._read(BLOCK * channels * 4):
             if self.frames < _EARLY * BLOCK and not self._cut:  # what the header says is in the log by now, or soon
                 declared = self._declared_duration() or 0.0
-                if declared > self._limits.duration + _SLACK:
+                if self._limits.duration + _SLACK < declared < self._size / _LEAST:
                     raise self._too_long(f"{declared:.0f} s")
             usable = len(data) - len(data) % (4 * channels)
             block = np.frombuffer(data[:usable], "<f4").reshape(-1, channels).T
@@ -275,7 +277,9 @@ def open_audio(path: Path, *, limits: DecodeLimits | None = None) -> Iterator[Au
             cpu_seconds=int(limits.wall_clock * 4) + 1,
         )
         try:
-            yield AudioStream(child, name=path.name, container=demuxer, limits=limits, cut=cut, ignore_junk=tag_behind)
+            yield AudioStream(
+                child, name=path.name, container=demuxer, limits=limits, size=size, cut=cut, ignore_junk=tag_behind
+            )
         finally:
             child.kill()
 

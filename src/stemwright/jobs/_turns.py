@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter, OrderedDict, deque
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
@@ -48,8 +49,7 @@ class Turns:
             await turn
         except asyncio.CancelledError:
             if turn.cancelled():
-                line.remove(turn)
-                self._drop(group)
+                self._leave(group, turn)
             else:  # it came this very moment
                 self._give(group)
             raise
@@ -71,13 +71,21 @@ class Turns:
 
     def _first(self) -> str | None:
         """The group whose turn it is."""
-        for group, line in self._lines.items():
+        for group, line in [*self._lines.items()]:
             while line and line[0].done():  # cancelled this very moment
                 line.popleft()
+            self._drop(group)
             if line and self._held[group] < self._share:
                 return group
         return None
 
+    def _leave(self, group: str, turn: asyncio.Future[None]) -> None:
+        """Take a cancelled turn out of its line, unless a free place has passed over it already."""
+        with contextlib.suppress(KeyError, ValueError):
+            self._lines[group].remove(turn)
+        self._drop(group)
+
     def _drop(self, group: str) -> None:
-        if not self._lines[group]:
+        """Forget a line in which nobody waits."""
+        if not self._lines.get(group, True):
             del self._lines[group]
