@@ -105,7 +105,8 @@ class Server:
     def objects(self) -> list[str]:
         """The keys of all objects that are stored."""
         folder = self.data / "objects"
-        return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+        found = os.walk(folder)  # which passes over folders that are removed meanwhile, unlike `rglob`
+        return sorted(os.path.relpath(f"{place}/{name}", folder) for place, _, names in found for name in names)
 
 
 @contextlib.contextmanager
