@@ -26,6 +26,7 @@ class Cost:
     wall: float  # seconds
     cpu: float  # seconds, user and system
     peak_rss: int  # bytes: the largest sum over the processes that lived at one time; shared pages count in each
+    rss_95: int  # bytes: 19 of 20 looks found no more
     output: str  # standard output and standard error
 
 
@@ -45,7 +46,7 @@ def measure(command: Sequence[str | Path], *, timeout: float, environment: Mappi
             words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **(environment or {})}
         )
         try:
-            peak, code, cpu = _watch(process, words, deadline=started + timeout, timeout=timeout)
+            looks, code, cpu = _watch(process, words, deadline=started + timeout, timeout=timeout)
         except BaseException:
             process.kill()
             process.wait()
@@ -55,7 +56,7 @@ def measure(command: Sequence[str | Path], *, timeout: float, environment: Mappi
         output = log.read().decode("utf-8", "replace")
     if code:
         raise CommandFailedError(f"{' '.join(words)} ended with {code}:\n{output[-2000:]}")
-    return Cost(wall=wall, cpu=cpu, peak_rss=peak, output=output)
+    return Cost(wall=wall, cpu=cpu, peak_rss=max(looks), rss_95=sorted(looks)[len(looks) * 19 // 20], output=output)
 
 
 def tree_rss(pid: int) -> int:
@@ -84,17 +85,17 @@ def tree_rss(pid: int) -> int:
 
 def _watch(
     process: subprocess.Popen[bytes], words: list[str], *, deadline: float, timeout: float
-) -> tuple[int, int, float]:
-    """Wait for the end; peak memory, exit code, processor seconds (of children too, once they were waited for)."""
-    peak = 0
+) -> tuple[list[int], int, float]:
+    """Wait for the end; memory at each look, exit code, processor seconds (of children that were waited for too)."""
+    looks = [0]
     while True:
         pid, status, usage = os.wait4(process.pid, os.WNOHANG)
         if pid:
             process.returncode = os.waitstatus_to_exitcode(status)
-            return peak, process.returncode, usage.ru_utime + usage.ru_stime
+            return looks, process.returncode, usage.ru_utime + usage.ru_stime
         if time.monotonic() > deadline:
             raise subprocess.TimeoutExpired(words, timeout)
-        peak = max(peak, tree_rss(process.pid))
+        looks.append(tree_rss(process.pid))
         time.sleep(_INTERVAL)
 
 

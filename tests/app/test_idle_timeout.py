@@ -18,7 +18,7 @@ HASTY = 0.2  # seconds
 
 
 class Hasty(IdleTimeoutProtocol):
-    PATIENCE = HASTY
+    IDLE_TIMEOUT = HASTY
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:

@@ -71,7 +71,7 @@ def test_folder_keeps_its_tree_goes_on_after_a_failure_and_ends_with_a_table(tmp
     assert "song" in done.stderr
     assert "2 done, 0 done before, 1 failed" in done.stderr
     assert "(not_audio)" in done.stderr
-    assert "1 other file was passed over, without sound: cover.jpg" in done.stderr
+    assert "1 other file was passed over (no sound in it, or unfinished): cover.jpg" in done.stderr
     names = {Path(name).parent for name in tree(album / "stems")}
     assert names == {Path("a"), Path("disc 2/a")}
     again = run("separate", album, "-o", album / "stems", "-m", "sketch", "-f", "wav", code=1)
@@ -212,7 +212,7 @@ def test_output_that_cannot_be_written_is_said_in_a_line(song: Path, tmp_path: P
         )
     assert done.returncode == 1
     assert done.stderr.decode().splitlines()[-1] == (
-        "error (output_failed): standard output cannot be written: No space left on device"
+        "error (output_failed): the output cannot be written: No space left on device"
     )
     assert b"Traceback" not in done.stderr
 

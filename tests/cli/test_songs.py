@@ -136,7 +136,7 @@ def test_files_of_a_folder_that_are_no_recordings_are_passed_over(tmp_path: Path
     (folder / "song.lrc").write_text("[00:01.00]la la")
     (folder / "mute.avi").write_bytes(b"RIFF\0\1\0\0AVI LIST\0\1\0\0hdrlavih" + bytes(300) + b"vids")
     done = run("separate", folder, "-o", tmp_path / "out", "-m", "sketch")
-    assert "5 other files were passed over, without sound" in done.stderr
+    assert "5 other files were passed over (no sound in them, or unfinished)" in done.stderr
     for name in ("unfinished.wav.part", "empty.mp3", "notes.mid", "song.lrc", "mute.avi"):
         if name != "unfinished.wav.part":
             run("separate", folder / name, "-o", tmp_path / "one", "-m", "sketch", code=1)
@@ -149,7 +149,8 @@ def test_film_without_sound_in_a_folder_is_passed_over_and_named_it_is_an_error(
     write_wav(folder / "song.wav", sound("noise", seconds=0.3))
     film = mute_film(folder / "mute.mp4")
     assert (
-        "passed over, without sound: mute.mp4" in run("separate", folder, "-o", tmp_path / "out", "-m", "sketch").stderr
+        "passed over (no sound in it, or unfinished): mute.mp4"
+        in run("separate", folder, "-o", tmp_path / "out", "-m", "sketch").stderr
     )
     assert "no_audio" in run("separate", film, "-o", tmp_path / "out", "-m", "sketch", code=1).stderr
 

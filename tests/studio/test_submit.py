@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import select, text, update
+from sqlalchemy.exc import IntegrityError
 
 from sounds import sound, write_wav
 from stemwright.audio.decode import DecodeLimits
@@ -200,6 +201,18 @@ def test_each_time_that_a_job_is_cancelled_is_told(studio: Studio) -> None:
         jobs.cancel_job(studio, job["id"], owner=ME)
         assert _callbacks(studio) == told
         resubmit(studio, job["id"], owner=ME)
+
+
+def test_fault_of_the_database_is_not_blamed_on_others(studio: Studio) -> None:
+    refuse = "CREATE TRIGGER refuse BEFORE INSERT ON jobs BEGIN SELECT RAISE(ABORT, 'no jobs today'); END"
+    with studio.db.session() as session:
+        session.execute(text(refuse))
+    with pytest.raises(IntegrityError, match="no jobs today"):
+        submit_upload(studio, upload(studio), request(), owner=ME)
+    with studio.db.session() as session:
+        assert not session.scalars(select(Song)).all()
+        session.execute(text("DROP TRIGGER refuse"))
+    assert submit_upload(studio, upload(studio), request(), owner=ME)[0]["status"] == "queued"
 
 
 def _separated(studio: Studio, song_id: str, model: str) -> str:

@@ -50,9 +50,9 @@ export function useJobs() {
   })
 }
 
-/** The largest and longest files that the studio takes; asked for once. */
+/** The largest and longest files that the studio takes. */
 export function limits(): Promise<Limits> {
-  return client.fetchQuery({ queryKey: ['limits'], queryFn: ({ signal }) => request<Limits>(`${API}/limits`, { signal }), staleTime: FOREVER })
+  return client.fetchQuery({ queryKey: ['limits'], queryFn: ({ signal }) => request<Limits>(`${API}/limits`, { signal }), staleTime: 60_000 })
 }
 
 /** The ways of taking a song apart that the studio offers; none while they are not known. */

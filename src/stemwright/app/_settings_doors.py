@@ -36,14 +36,13 @@ class Drumalong(Group):
 class DemucsWeb(Group):
     """The door of the Demucs page."""
 
-    upload_max_bytes: Size = Field(
-        default=100_000_000, gt=0, description="The largest upload through the door demucs-web, as its page says."
-    )
-
     model: Word = Field(
         default="htdemucs_ft",
         description="The model for uploads through the door demucs-web that name none; where it cannot be had, "
         "`model.default`.",
+    )
+    upload_max_bytes: Size = Field(
+        default=100_000_000, gt=0, description="The largest upload through the door demucs-web, as its page says."
     )
 
 

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 class IdleTimeoutProtocol(H11Protocol):
-    """uvicorn's HTTP, which closes what has waited for a whole request head for `PATIENCE` to twice that, in seconds.
+    """uvicorn's HTTP, which closes a connection that sends no whole request head for `IDLE_TIMEOUT` to twice that, in s.
 
     uvicorn itself waits forever for the first request of a connection, and for one that comes letter by letter.
     """
 
-    PATIENCE: ClassVar = 30.0
+    IDLE_TIMEOUT: ClassVar = 30.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, and look now and then."""
@@ -33,4 +33,4 @@ class IdleTimeoutProtocol(H11Protocol):
             self.transport.close()
             return
         now = self.scope
-        self.loop.call_later(self.PATIENCE, lambda: self._look(now, waited=waits))
+        self.loop.call_later(self.IDLE_TIMEOUT, lambda: self._look(now, waited=waits))

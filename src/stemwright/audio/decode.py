@@ -254,7 +254,9 @@ def open_audio(path: Path, *, limits: DecodeLimits | None = None) -> Iterator[Au
     with open_regular(path) as file, _private_folder() as folder:
         size = os.fstat(file.fileno()).st_size
         if size > limits.size_bytes:
-            raise TooLargeError(f"{path.name}: {size} bytes; at most {limits.size_bytes} are allowed")
+            raise TooLargeError(
+                f"{path.name}: {size} bytes; at most {limits.size_bytes} are allowed (setting max_bytes)"
+            )
         demuxer = sniff_file(file, name=path.name)
         try:
             cut = is_cut(file, demuxer=demuxer, size=size)

@@ -95,8 +95,8 @@ class Reporter:
             self.failures += 1
             self._say(f"[red]{escape(folder)}[/]")
         if passed := [*found.ignored, *self._passed]:
-            files = "file was" if len(passed) == 1 else "files were"
-            self._say(f"{len(passed)} other {files} passed over, without sound: {_some(passed)}")
+            files, them = ("file was", "it") if len(passed) == 1 else ("files were", "them")
+            self._say(f"{len(passed)} other {files} passed over (no sound in {them}, or unfinished): {_some(passed)}")
         if self._count > 1 and not self._json:
             self._table()
 

@@ -77,7 +77,7 @@ def main() -> None:
         if isinstance(error, OSError) and error.errno in _UNWRITABLE:
             _forget_output()
             if error.errno != errno.EPIPE:  # which is the end of a reader such as `head`: nobody wants to be told
-                text = f"standard output cannot be written: {error.strerror}"
+                text = f"the output cannot be written: {error.strerror}"
                 Reporter(as_json=False).refuse(OutputError(text))
         elif ours := resource_error(error):
             Reporter(as_json="--json" in sys.argv).refuse(ours)

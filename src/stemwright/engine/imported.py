@@ -136,7 +136,9 @@ def import_stems(
         found = _scanned(files, limits=limits, most=most, report=report)
         shape = _common(found)
         if len(files) * shape.frames * shape.channels * 4 > most.decoded_bytes:
-            raise TooLargeError(f"the recordings come to more than {most.decoded_bytes / 1e9:g} GB once decoded")
+            raise TooLargeError(
+                f"the recordings come to more than {most.decoded_bytes / 1e9:g} GB once decoded (max_decoded_bytes)"
+            )
         with staging(root) as stage:
             stage.require(len(files) * shape.frames * shape.channels * 8)  # float32, and at most as much for the files
             equal = _equalise(files, found, shape, limits=limits, stage=stage, report=report)
@@ -194,7 +196,9 @@ def _together(most: Most, *, cut: bool) -> Iterator[None]:
     except TooLongError as error:
         if not cut:
             raise
-        raise TooLongError(f"all recordings together last longer than the limit of {most.seconds:g} s") from error
+        raise TooLongError(
+            f"all recordings together last longer than the limit of {most.seconds:g} s (making.max_import_duration)"
+        ) from error
 
 
 def _common(found: Mapping[StemName, Scan]) -> _Shape:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -95,8 +93,3 @@ class JobOptions(BaseModel):
     def master(self) -> str:
         """The format in which stems are kept: lossless, with as many bits as the one that was asked for."""
         return "flac24" if self.format.value in _FINE else "flac16"
-
-
-def digest_of(parts: object) -> str:
-    """SHA-256 of anything that JSON can hold."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from sqlalchemy import inspect, select
 
-from stemwright.jobs.options import digest_of
 from stemwright.library.tables import Job, Run
+from stemwright.strategies.plan import digest_of
 
 if TYPE_CHECKING:
     from dbos import DBOSClient

@@ -13,8 +13,8 @@ from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 
 from stemwright.engine.drum_names import STEM, no_stem
 from stemwright.errors import NoDrumStemError, TooLongError
-from stemwright.jobs.options import digest_of
 from stemwright.library.tables import LIVE, File, Job, Run, Separation, Song, new_id
+from stemwright.strategies.plan import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -98,7 +98,7 @@ class JobWorker:
         limits = self._limits()
         limits["duration"] = min(limits["duration"], song["options"].get("max_duration") or math.inf)
         if (song["duration"] or 0.0) > limits["duration"]:
-            raise TooLongError(f"it lasts longer than the limit of {limits['duration']:g} s")
+            raise TooLongError(f"it lasts longer than the limit of {limits['duration']:g} s (max_duration)")
         if song["pcm_digest"] and not wanted:
             return {"pcm_digest": song["pcm_digest"], "duration": song["duration"], "model": model}
         with self._folder(run_id) as folder:

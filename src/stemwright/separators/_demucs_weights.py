@@ -21,7 +21,7 @@ from stemwright.errors import ModelUnavailableError, WeightsError
 from stemwright.separators import _demucs_publishers as published
 from stemwright.separators import _htdemucs_weights as htdemucs
 from stemwright.weights import publishers as publishers_
-from stemwright.weights.store import sha256_of
+from stemwright.weights.store import known_sha256_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -129,7 +129,7 @@ def digest_and_check(bag: Bag) -> Digest:
         if path is None:
             continue
         try:
-            digest = sha256_of(path)
+            digest = known_sha256_of(path)
         except OSError as error:
             raise WeightsError(f"{path.name} cannot be read: {error.strerror}") from error
         if path.suffix == ".th" and "-" in path.stem:

@@ -82,8 +82,8 @@ def settings_digest(strategy: Strategy, *, specs: Callable[[ModelUse], ModelSpec
 
 
 def digest_of(parts: object) -> Digest:
-    """SHA-256 of anything that JSON can hold."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    """SHA-256 of anything that JSON can hold; other values count as their texts."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 class _Planner:

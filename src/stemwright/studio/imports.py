@@ -15,8 +15,8 @@ from stemwright.disk import sha256_of
 from stemwright.engine.naming import safe_name
 from stemwright.errors import ConflictError, JobNotFoundError, NotAudioError, OptionError, TooLargeError
 from stemwright.jobs import sweep
-from stemwright.jobs.options import digest_of
 from stemwright.library.tables import File, Separation, Song, new_id
+from stemwright.strategies.plan import digest_of
 from stemwright.studio.files import Served
 from stemwright.studio.making import LONG, bench
 from stemwright.studio.pool import run_in_pool_to_its_end

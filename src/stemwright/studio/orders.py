@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import or_, select, update
 
 from stemwright.errors import JobNotFoundError
-from stemwright.jobs.options import digest_of
 from stemwright.jobs.runs import count_of
 from stemwright.library.tables import LIVE, Job, Order, Run
+from stemwright.strategies.plan import digest_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Select

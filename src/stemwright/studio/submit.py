@@ -16,12 +16,13 @@ from stemwright import failpoints
 from stemwright.audio.sniff import sniff
 from stemwright.errors import ConflictError, InputError, JobNotFoundError, UnknownModelError
 from stemwright.jobs import models
-from stemwright.jobs.options import JobOptions, digest_of
+from stemwright.jobs.options import JobOptions
 from stemwright.jobs.runs import is_measured, lock_run, separation_key, title_of
 from stemwright.jobs.snapshot import snapshot_of
 from stemwright.jobs.worker import pipeline_of
 from stemwright.library.tables import LIVE, Job, Run, Separation, Song, new_id
 from stemwright.strategies.find import is_strategy
+from stemwright.strategies.plan import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

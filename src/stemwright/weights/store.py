@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final, Literal
 
-from stemwright import disk
-from stemwright.disk import is_safe, read_json, remove_mine, sync
+from stemwright.disk import is_safe, read_json, remove_mine, sha256_of, sync
 from stemwright.errors import ModelUnavailableError, OutputError, StemwrightError, WeightsError
 from stemwright.weights import lock
 from stemwright.weights.archive import unpack
@@ -111,7 +110,7 @@ def check(folder: Path, names: Sequence[str]) -> None:
     try:
         known = read_json(folder / DIGESTS)
         for name in names:
-            if name in known and known[name] != sha256_of(folder / name):
+            if name in known and known[name] != known_sha256_of(folder / name):
                 raise WeightsError(f"{folder / name} has changed since it was downloaded: fetch it --again")
     except FileNotFoundError:
         if (folder / DIGESTS).is_symlink() or not folder.is_dir():
@@ -166,7 +165,7 @@ def _place(remote: Remote, part: Path, folder: Path) -> Path:
     for name in remote.files:
         (fresh / name).chmod(0o644)
         sync(fresh / name)
-    digests = {name: sha256_of(fresh / name) for name in remote.files}
+    digests = {name: known_sha256_of(fresh / name) for name in remote.files}
     (fresh / DIGESTS).write_text(json.dumps(digests, indent=2), encoding="utf-8")
     sync(fresh / DIGESTS)
     sync(fresh)
@@ -189,7 +188,7 @@ def _sweep(place: Path) -> None:
             old.rename(folder)
 
 
-def sha256_of(path: Path) -> Digest:
+def known_sha256_of(path: Path) -> Digest:
     """The SHA-256 of a file; computed once a process for a file that stays as it is. Raises OSError."""
     facts = path.stat()
     return _digest_of(path, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino)
@@ -197,7 +196,7 @@ def sha256_of(path: Path) -> Digest:
 
 @functools.lru_cache(maxsize=64)
 def _digest_of(path: Path, *_facts: int) -> Digest:
-    return disk.sha256_of(path)
+    return sha256_of(path)
 
 
 @contextlib.contextmanager
