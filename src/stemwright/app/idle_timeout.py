@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class IdleTimeoutProtocol(H11Protocol):
-    """uvicorn's HTTP, which closes a connection that sends no whole request head for `IDLE_TIMEOUT` to twice that, in s.
+    """uvicorn's HTTP, which closes a connection that sends no whole request head for `IDLE_TIMEOUT` to twice that, s.
 
     uvicorn itself waits forever for the first request of a connection, and for one that comes letter by letter.
     """
