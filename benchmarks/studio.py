@@ -220,8 +220,8 @@ def library(place: Path) -> list[tuple[str, str, str]]:
 
 def _fill(server: Server) -> None:
     """Rows as 5,000 separated songs leave them."""
-    from stemwright.library.database import Database
-    from stemwright.library.tables import File, Separation, Song
+    from stemwright.studio.store.database import Database
+    from stemwright.studio.store.tables import File, Separation, Song
 
     db = Database(f"sqlite:///{server.data / 'studio.db'}")
     stems: list[dict[str, Any]] = [{"name": name, "loudness": {}} for name in ("vocals", "drums", "bass", "other")]

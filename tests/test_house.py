@@ -16,11 +16,10 @@ SOURCE = Path(__file__).parent.parent / "src" / "stemwright"
 FLOORS = [
     {"errors", "types", "failpoints", "disk", "children", "words", "memory", "subnormals"},
     {"bounded_yaml"},
-    {"audio", "storage", "library", "weights"},
+    {"audio", "weights"},
     {"separators", "drums", "analysis"},
     {"strategies"},
     {"engine"},
-    {"jobs"},
     {"studio"},
     {"web"},
     {"doors"},

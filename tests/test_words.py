@@ -15,8 +15,8 @@ from sounds import sound, write_wav
 from stemwright.app.settings import SettingsError, load_settings
 from stemwright.audio.ffmpeg import find_ffmpeg
 from stemwright.errors import NotFoundError, OutputError
-from stemwright.storage.objects import ObjectStore
 from stemwright.studio.fetch import fetch_upload
+from stemwright.studio.store.objects import ObjectStore
 from stemwright.words import has_controls, plain, without_secrets
 from web.answers import problem_of
 

@@ -27,7 +27,7 @@ from stemwright.app.process import prepare_failpoints
 from stemwright.app.serve import Executor, _listening, _without
 from stemwright.app.settings import Settings
 from stemwright.errors import SetupError
-from stemwright.library import database
+from stemwright.studio.store import database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,16 +23,16 @@ import pytest
 from sqlalchemy import select, text
 from standardwebhooks import Webhook
 
-from jobs.receivers import Receiver, listening
 from recordings import FFMPEG, silent_flac, wav_header
 from server import WAIT, Server
 from sounds import sound, write_wav
 from stemwright.audio.decode import DecodeLimits
-from stemwright.jobs.config import JobsConfig
-from stemwright.jobs.sweep import sweep
-from stemwright.library.database import Database
-from stemwright.library.tables import LIVE, File, Job, Run, Separation, Song
-from stemwright.storage.objects import ObjectStore
+from stemwright.studio.store.database import Database
+from stemwright.studio.store.objects import ObjectStore
+from stemwright.studio.store.tables import LIVE, File, Job, Run, Separation, Song
+from stemwright.studio.work.config import JobsConfig
+from stemwright.studio.work.retention import sweep
+from studio.work.receivers import Receiver, listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from server import running
 from stemwright.app import doors
 from stemwright.app.doors import ByPort, run_beside
 from stemwright.doors.door import NAMES, Door
-from stemwright.jobs.engine import EngineCrashedError
+from stemwright.engine.process.pool import EngineCrashedError
 from stemwright.web import problems
 from stemwright.web.common import WebConfig, new_app
 from stemwright.web.middleware import Gate

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobs.desks import Desk, opened
 from stemwright.doors.mismo.clerk import Clerk
 from stemwright.doors.mismo.config import Config as MismoConfig
 from stemwright.doors.mismo.engines import Engines
@@ -20,9 +19,10 @@ from stemwright.doors.runpod.jobs import Jobs
 from stemwright.doors.runpod.results import ResultStore
 from stemwright.doors.stemset.config import DoorConfig, Profile, Stemset
 from stemwright.doors.stemset.jobs import Uploads
-from stemwright.library.tables import Job
-from stemwright.studio import orders
+from stemwright.studio import outbox
+from stemwright.studio.store.tables import Job
 from studio.shelves import over
+from studio.work.desks import Desk, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -121,14 +121,14 @@ def test_runpod_job_ends_by_what_nobody_foresaw(made: Made) -> None:
 def mismo(made: Made, folder: Path) -> dict[str, Any]:
     """What the clerk told of the stems."""
     facts = {"stages": ["stems"], "digest": "d", "kind": "job"}
-    orders.place(made.studio, door="mismo", name="n", job_id=made.job_id, facts=facts, owner=ME)
+    outbox.place(made.studio, door="mismo", name="n", job_id=made.job_id, facts=facts, owner=ME)
     config = MismoConfig(roots=(), jobs_dir=folder, stem_format="mp3")
 
     async def run() -> dict[str, Any]:
         working = asyncio.create_task(Clerk(made.studio, config, Engines()).run())
         try:
             async with asyncio.timeout(20):
-                while not (told := orders.latest(made.studio, door="mismo", name="n", owner=ME).told):
+                while not (told := outbox.latest(made.studio, door="mismo", name="n", owner=ME).told):
                     await asyncio.sleep(0.05)
         finally:
             working.cancel()

@@ -6,18 +6,18 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from stemwright.audio.decode import DecodeLimits
-from stemwright.jobs.config import JobsConfig
-from stemwright.jobs.engine import EnginePool
-from stemwright.jobs.queue import Queue, prepare_jobs
-from stemwright.library.database import Database
-from stemwright.storage.objects import ObjectStore
+from stemwright.engine.process.pool import EnginePool
+from stemwright.studio.store.database import Database
+from stemwright.studio.store.objects import ObjectStore
 from stemwright.studio.studio import Studio
+from stemwright.studio.work.config import JobsConfig
+from stemwright.studio.work.queue import Queue, prepare_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from jobs.desks import Desk
+    from studio.work.desks import Desk
 
 
 def over(desk: Desk, incoming: Path) -> Studio:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobs.desks import Desk, opened, options
 from stemwright.errors import ConflictError, JobNotFoundError
-from stemwright.library.tables import File, Job, Run, Separation, Song, new_id
 from stemwright.studio.charts import charted_by, delete_charted, find_charted, list_charted, onsets_of
+from stemwright.studio.store.tables import File, Job, Run, Separation, Song, new_id
 from studio.shelves import over
+from studio.work.desks import Desk, opened, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sounds import level_db, read, sound, write_wav
+from stemwright.engine.process.pool import JobTimeoutError
 from stemwright.errors import OptionError, StemwrightError
-from stemwright.jobs.engine import JobTimeoutError
 from stemwright.studio.encoding import encode
 
 if TYPE_CHECKING:

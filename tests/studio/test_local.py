@@ -14,10 +14,10 @@ import pytest
 from sounds import sound, write_wav
 from stemwright.disk import sha256_of
 from stemwright.errors import DiskFullError, InputError, JobNotFoundError, TooLargeError
-from stemwright.jobs.options import JobOptions
-from stemwright.library.tables import Song
 from stemwright.studio import local, songs
 from stemwright.studio.local import opened, submit_local
+from stemwright.studio.options import JobOptions
+from stemwright.studio.store.tables import Song
 from stemwright.studio.submit import JobRequest
 from studio.shelves import idle
 

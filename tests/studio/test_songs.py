@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stemwright.library.tables import Song
 from stemwright.studio.songs import list_songs
+from stemwright.studio.store.tables import Song
 from studio.shelves import idle
 
 if TYPE_CHECKING:

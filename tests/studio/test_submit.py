@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sounds import sound, write_wav
 from stemwright.audio.decode import DecodeLimits
 from stemwright.disk import sha256_of
+from stemwright.engine.process.pool import EnginePool
 from stemwright.errors import (
     ConflictError,
     DiskFullError,
@@ -21,19 +22,18 @@ from stemwright.errors import (
     UnknownModelError,
     UnknownStemError,
 )
-from stemwright.jobs.config import JobsConfig
-from stemwright.jobs.engine import EnginePool
-from stemwright.jobs.options import JobOptions
-from stemwright.jobs.queue import Queue, prepare_jobs
-from stemwright.jobs.runs import separation_key
-from stemwright.jobs.worker import pipeline_of
-from stemwright.library.database import Database
-from stemwright.library.tables import Job, Run, Separation, Song
-from stemwright.storage.objects import ObjectStore
 from stemwright.studio import jobs, songs
 from stemwright.studio.files import _made_once
+from stemwright.studio.options import JobOptions
+from stemwright.studio.store.database import Database
+from stemwright.studio.store.objects import ObjectStore
+from stemwright.studio.store.tables import Job, Run, Separation, Song
 from stemwright.studio.studio import Studio
 from stemwright.studio.submit import JobRequest, Upload, resubmit, run_options, submit_song, submit_upload
+from stemwright.studio.work.config import JobsConfig
+from stemwright.studio.work.queue import Queue, prepare_jobs
+from stemwright.studio.work.runs import separation_key
+from stemwright.studio.work.worker import pipeline_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

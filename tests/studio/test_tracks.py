@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from stemwright.errors import JobNotFoundError
-from stemwright.library.tables import Song
 from stemwright.studio import tracks
 from stemwright.studio.local import opened
+from stemwright.studio.store.tables import Song
 from studio.shelves import idle
 
 if TYPE_CHECKING:

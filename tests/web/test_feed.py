@@ -14,10 +14,10 @@ from sqlalchemy import delete, event, update
 
 from stemwright.audio.decode import DecodeLimits
 from stemwright.errors import JobNotFoundError
-from stemwright.jobs.config import JobsConfig
-from stemwright.library.database import Database
-from stemwright.library.tables import Job, Run
+from stemwright.studio.store.database import Database
+from stemwright.studio.store.tables import Job, Run
 from stemwright.studio.studio import Studio
+from stemwright.studio.work.config import JobsConfig
 from stemwright.web.feed import Feed
 
 if TYPE_CHECKING:

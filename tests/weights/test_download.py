@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from certificates import make_certificate
-from jobs.receivers import Receiver, listening
 from needs import needs
 from stemwright import errors
 from stemwright.weights.config import Config, current
 from stemwright.weights.download import Wanted, download
+from studio.work.receivers import Receiver, listening
 
 if TYPE_CHECKING:
     from pathlib import Path

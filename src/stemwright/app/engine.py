@@ -18,7 +18,7 @@ if __name__ == "__main__":
     prepare_failpoints("engine")
     from stemwright.app.settings import load_settings
     from stemwright.app.weights import use_weights
-    from stemwright.jobs.child import run
+    from stemwright.engine.process.child import run
 
     use_weights(load_settings(file=False))
     run()

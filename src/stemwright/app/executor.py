@@ -24,8 +24,8 @@ def main() -> None:
     from stemwright.app.settings import load_settings
     from stemwright.app.weights import use_weights
     from stemwright.app.wiring import database_url, jobs_config, open_store
-    from stemwright.jobs.executor import run_executor
-    from stemwright.library.database import Database
+    from stemwright.studio.store.database import Database
+    from stemwright.studio.work.executor import run_executor
 
     settings = load_settings()
     use_weights(settings)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import URL
 
-from stemwright.jobs.config import JobsConfig
-from stemwright.jobs.engine import EnginePool
-from stemwright.jobs.queue import Queue, has_jobs, prepare_jobs
-from stemwright.library.database import Database
-from stemwright.storage.objects import ObjectStore
+from stemwright.engine.process.pool import EnginePool
 from stemwright.strategies.find import list_strategies
+from stemwright.studio.store.database import Database
+from stemwright.studio.store.objects import ObjectStore
 from stemwright.studio.studio import Studio
+from stemwright.studio.work.config import JobsConfig
+from stemwright.studio.work.queue import Queue, has_jobs, prepare_jobs
 from stemwright.web.common import WebConfig
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from sqlalchemy import Row, Select, and_, select
 
 from stemwright.engine.drum_names import PARTS, STEM
 from stemwright.errors import ConflictError, JobNotFoundError
-from stemwright.library.tables import LIVE, File, Job, Run, Separation, Song
 from stemwright.studio import files, songs
+from stemwright.studio.store.tables import LIVE, File, Job, Run, Separation, Song
 
 if TYPE_CHECKING:
     from stemwright.engine.drum_names import Part

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stemwright import children
+from stemwright.engine.process.pool import JobTimeoutError
 from stemwright.errors import OutputError, StemwrightError, error_of
-from stemwright.jobs.engine import JobTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

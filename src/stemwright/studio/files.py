@@ -16,10 +16,10 @@ from stemwright.disk import sha256_of
 from stemwright.engine.drum_names import PARTS
 from stemwright.engine.naming import safe_name
 from stemwright.errors import ConflictError, JobNotFoundError, NoChartError, UnknownStemError
-from stemwright.library.tables import File, Separation, Song, new_id
 from stemwright.studio.making import Bench, bench
 from stemwright.studio.pool import run_in_pool_to_its_end
 from stemwright.studio.songs import find_song
+from stemwright.studio.store.tables import File, Separation, Song, new_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

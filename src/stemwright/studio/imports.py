@@ -14,15 +14,15 @@ from sqlalchemy.exc import IntegrityError
 from stemwright.disk import sha256_of
 from stemwright.engine.naming import safe_name
 from stemwright.errors import ConflictError, JobNotFoundError, NotAudioError, OptionError, TooLargeError
-from stemwright.jobs import sweep
-from stemwright.library.tables import File, Separation, Song, new_id
 from stemwright.strategies.plan import digest_of
 from stemwright.studio.files import Served
 from stemwright.studio.making import LONG, bench
 from stemwright.studio.pool import run_in_pool_to_its_end
 from stemwright.studio.songs import find_song
 from stemwright.studio.stem_names import stem_names
+from stemwright.studio.store.tables import File, Separation, Song, new_id
 from stemwright.studio.submit import check_kind
+from stemwright.studio.work import retention
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,7 @@ def _there(studio: Studio, source: str, owner: str) -> str | None:
         ).first()
     if found is None or found[1]:
         return found[0] if found else None
-    sweep.delete_song(studio.db, studio.store, song_id=found[0], owner=owner)
+    retention.delete_song(studio.db, studio.store, song_id=found[0], owner=owner)
     return None
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, func, select
 
+from stemwright.engine import choice
 from stemwright.errors import ConflictError, JobNotFoundError
-from stemwright.jobs import models
-from stemwright.jobs.runs import lock_run, speed_of, waiting_jobs
-from stemwright.jobs.snapshot import iso, snapshot_of, snapshots_of
-from stemwright.library.tables import LIVE, Delivery, Job, Run
 from stemwright.separators import catalogue
 from stemwright.strategies import draw, find
+from stemwright.studio.snapshot import iso, snapshot_of, snapshots_of
+from stemwright.studio.store.tables import LIVE, Delivery, Job, Run
+from stemwright.studio.work.runs import lock_run, speed_of, waiting_jobs
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -150,7 +150,7 @@ def list_models(studio: Studio) -> dict[str, Any]:
             }
             for family, info in catalogue.list_models()
         ]
-    return {"items": items, "default": models.resolve(studio.config.model, repo=repo)}
+    return {"items": items, "default": choice.resolve(studio.config.model, repo=repo)}
 
 
 def list_strategies(studio: Studio) -> list[dict[str, Any]]:

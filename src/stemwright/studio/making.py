@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from stemwright.jobs.engine import EngineProcess
+    from stemwright.engine.process.pool import EngineProcess
     from stemwright.studio.studio import Studio
     from stemwright.types import Seconds
 

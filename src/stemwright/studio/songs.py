@@ -8,9 +8,9 @@ from urllib.parse import quote
 from sqlalchemy import func, select, update
 
 from stemwright.errors import ConflictError, JobNotFoundError
-from stemwright.jobs import sweep
-from stemwright.jobs.snapshot import drum_links, iso
-from stemwright.library.tables import LIVE, File, Job, Run, Separation, Song
+from stemwright.studio.snapshot import drum_links, iso
+from stemwright.studio.store.tables import LIVE, File, Job, Run, Separation, Song
+from stemwright.studio.work import retention
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
@@ -170,5 +170,5 @@ def delete_song(studio: Studio, song_id: str, *, owner: str) -> None:
         find_song(session, song_id, owner=owner)
         if session.scalar(select(Run.id).where(Run.song_id == song_id, Run.status.in_(LIVE))):
             raise ConflictError("a job for this song is under way; cancel it first")
-    if not sweep.delete_song(studio.db, studio.store, song_id=song_id, owner=owner):
+    if not retention.delete_song(studio.db, studio.store, song_id=song_id, owner=owner):
         raise ConflictError("a job for this song has begun this moment, or someone else deletes it")

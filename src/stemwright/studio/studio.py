@@ -11,11 +11,11 @@ from stemwright.errors import DiskFullError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from stemwright.jobs.config import JobsConfig
-    from stemwright.jobs.engine import EnginePool
-    from stemwright.jobs.queue import Queue
-    from stemwright.library.database import Database
-    from stemwright.storage.objects import ObjectStore
+    from stemwright.engine.process.pool import EnginePool
+    from stemwright.studio.store.database import Database
+    from stemwright.studio.store.objects import ObjectStore
+    from stemwright.studio.work.config import JobsConfig
+    from stemwright.studio.work.queue import Queue
 
 LOCAL = "local"  # the one owner, until there is sign-in
 

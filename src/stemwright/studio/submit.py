@@ -14,15 +14,15 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from stemwright import failpoints
 from stemwright.audio.sniff import sniff
+from stemwright.engine import choice
 from stemwright.errors import ConflictError, InputError, JobNotFoundError, UnknownModelError
-from stemwright.jobs import models
-from stemwright.jobs.options import JobOptions
-from stemwright.jobs.runs import is_measured, lock_run, separation_key, title_of
-from stemwright.jobs.snapshot import snapshot_of
-from stemwright.jobs.worker import pipeline_of
-from stemwright.library.tables import LIVE, Job, Run, Separation, Song, new_id
 from stemwright.strategies.find import is_strategy
 from stemwright.strategies.plan import digest_of
+from stemwright.studio.options import JobOptions
+from stemwright.studio.snapshot import snapshot_of
+from stemwright.studio.store.tables import LIVE, Job, Run, Separation, Song, new_id
+from stemwright.studio.work.runs import is_measured, lock_run, separation_key, title_of
+from stemwright.studio.work.worker import pipeline_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ def submit_upload(
     """Take an uploaded song in; the job, and whether it is a new one. The upload's file is gone afterwards.
 
     If not `sniffed`, files that are not audio are accepted and fail as jobs. Raises `NotAudioError` and its like by the
-    first bytes of the file, `DiskFullError`, `ConflictError`, and what `models.check` raises; then nothing is left.
+    first bytes of the file, `DiskFullError`, `ConflictError`, and what `choice.check` raises; then nothing is left.
     """
     try:
         if earlier := _repeated(studio, request, f"upload {upload.digest}", owner=owner):
@@ -92,13 +92,13 @@ def _submit_stored(studio: Studio, upload: Upload, request: JobRequest, *, owner
 
 
 def _check(studio: Studio, options: JobOptions) -> None:
-    """Refuse what cannot work. Raises as `models.check`."""
+    """Refuse what cannot work. Raises as `choice.check`."""
     named = options.named(studio.config.model)
     if options.model and is_strategy(options.model, repo=studio.config.repo):
         raise UnknownModelError(f"{options.model} is a strategy: give it as `strategy`")
     if not (options.separate or options.model or options.strategy):
         return  # nothing is asked of the model that others get
-    models.check(named, stems=options.stems, transcribe=options.transcribe, repo=studio.config.repo)
+    choice.check(named, stems=options.stems, transcribe=options.transcribe, repo=studio.config.repo)
 
 
 def check_kind(upload: Upload) -> None:
@@ -112,7 +112,7 @@ def check_kind(upload: Upload) -> None:
 def submit_song(studio: Studio, song_id: str, request: JobRequest, *, owner: str) -> tuple[dict[str, Any], bool]:
     """A job for a song of the library; the job, and whether it is a new one.
 
-    Raises `JobNotFoundError`, `ConflictError` for imported stems, `DiskFullError`, and what `models.check` raises.
+    Raises `JobNotFoundError`, `ConflictError` for imported stems, `DiskFullError`, and what `choice.check` raises.
     """
 
     def find(session: Session) -> Song:
@@ -196,7 +196,7 @@ def run_options(options: JobOptions, *, studio: Studio) -> dict[str, Any]:
     named = options.named(studio.config.model)
     return {
         "model": named,
-        "resolved": models.resolve(named, repo=studio.config.repo),
+        "resolved": choice.resolve(named, repo=studio.config.repo),
         "stems": list(options.stems) if options.stems else None,
         "master": options.master,
         "format": options.format.value,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import delete, func, select, update
 
 from stemwright.errors import JobNotFoundError
-from stemwright.jobs.runs import retry_on_db_error  # others may be quicker to note the same file
-from stemwright.library.tables import Separation, Song, Track
+from stemwright.studio.store.tables import Separation, Song, Track
+from stemwright.studio.work.runs import retry_on_db_error  # others may be quicker to note the same file
 from stemwright.words import has_controls
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from stemwright.errors import JobNotFoundError
-from stemwright.library.tables import FINAL
 from stemwright.studio import jobs
+from stemwright.studio.store.tables import FINAL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

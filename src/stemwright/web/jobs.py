@@ -9,10 +9,10 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from stemwright.jobs.options import JobOptions
-from stemwright.jobs.webhooks import check_url
 from stemwright.studio import jobs as use
+from stemwright.studio.options import JobOptions
 from stemwright.studio.submit import JobRequest, resubmit, submit_song, submit_upload
+from stemwright.studio.work.webhooks import check_url
 from stemwright.web import schemas, uploads
 from stemwright.web.bodies import kind_of, read_json
 from stemwright.web.common import Id, Limit, Offset, Owner, TheStudio, problems

@@ -13,8 +13,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from sqlalchemy import func, select
 
 from stemwright import __version__
-from stemwright.library.tables import Job, Run, Song
 from stemwright.studio import jobs
+from stemwright.studio.store.tables import Job, Run, Song
 from stemwright.web import schemas
 from stemwright.web.common import problems, state_of
 from stemwright.web.problems import NotReadyError

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from stemwright.errors import OptionError, StemwrightError, resource_error
-from stemwright.jobs.snapshot import shown
+from stemwright.studio.snapshot import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

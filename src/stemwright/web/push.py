@@ -13,8 +13,8 @@ from fastapi import APIRouter, Request, Response, WebSocket, WebSocketDisconnect
 from fastapi.responses import StreamingResponse
 
 from stemwright.errors import ConflictError, StemwrightError
-from stemwright.library.tables import FINAL
 from stemwright.studio import jobs
+from stemwright.studio.store.tables import FINAL
 from stemwright.studio.studio import LOCAL
 from stemwright.web.common import Id, Owner, TheStudio, problems, state_of
 from stemwright.web.problems import body_of

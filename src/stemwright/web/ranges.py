@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from fastapi import Request
     from starlette.types import Receive, Scope, Send
 
-    from stemwright.storage.objects import ObjectStore
     from stemwright.studio.files import Served
+    from stemwright.studio.store.objects import ObjectStore
 
 _PIECE: Final = 1 << 20
 _PICTURE: Final = "default-src 'none'; style-src 'unsafe-inline'"  # its styles are within it, and nothing else is

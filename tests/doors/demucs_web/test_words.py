@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stemwright.doors.demucs_web import words
-from stemwright.library.tables import new_id
+from stemwright.studio.store.tables import new_id
 
 
 def job(**more: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from doors.drumalong.game import RANGES, stages
 from stemwright.doors.drumalong.progress import SPANS, Telling, stage_of, status_of
-from stemwright.jobs.worker import SHARES
+from stemwright.studio.work.worker import SHARES
 
 
 def job(stage: str, progress: float, *, status: str = "running", **more: Any) -> dict[str, Any]:

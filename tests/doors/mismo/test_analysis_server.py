@@ -15,9 +15,9 @@ import pyloudnorm
 import pytest
 
 from doors.mismo.node import Node, node
-from jobs.receivers import Receiver, listening
 from server import Server, running
 from sounds import Samples, level_db, read, sound, write_wav
+from studio.work.receivers import Receiver, listening
 from web.answers import faults
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 
 from stemwright.analysis.key import TONICS
 from stemwright.doors.mismo import messages
-from stemwright.studio.orders import Placed
+from stemwright.studio.outbox import Placed
 
 PROTOCOL = Path(messages.__file__).with_name("PROTOCOL.md")
 

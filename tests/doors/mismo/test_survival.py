@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from jobs.receivers import Receiver, listening
 from server import Server
 from sounds import sound, write_wav
+from studio.work.receivers import Receiver, listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,10 +16,10 @@ from stemwright.audio.sniff import sniff
 from stemwright.doors.demucs_web.progress import socket_io
 from stemwright.doors.demucs_web.words import job_id_of, message_of, progress_of, status_of, times_of, uuid_of
 from stemwright.doors.door import Door
+from stemwright.engine import choice
 from stemwright.errors import ConflictError, JobNotFoundError, ModelUnavailableError, UnsupportedInputError
-from stemwright.jobs import models
-from stemwright.jobs.options import AudioFormat, JobOptions
 from stemwright.studio import files, jobs
+from stemwright.studio.options import AudioFormat, JobOptions
 from stemwright.studio.submit import JobRequest, check_kind, submit_upload
 from stemwright.web import ops, problems, uploads
 from stemwright.web.bodies import while_there
@@ -112,7 +112,7 @@ def _options(studio: Studio, fields: Mapping[str, str], *, config: Config) -> Jo
 def _default(studio: Studio, model: str) -> str | None:
     """The model for who names none; None, which is the studio's, where it cannot be had."""
     try:
-        models.check(model, stems=None, transcribe=False, repo=studio.config.repo)
+        choice.check(model, stems=None, transcribe=False, repo=studio.config.repo)
     except ModelUnavailableError:
         return None
     return model
@@ -123,7 +123,7 @@ def _model_of(job: dict[str, Any], studio: Studio) -> str:
     if job["result"]:
         return str(job["result"]["model"])
     named = job["options"].get("strategy") or job["options"].get("model") or studio.config.model
-    return models.resolve(named, repo=studio.config.repo)
+    return choice.resolve(named, repo=studio.config.repo)
 
 
 def _job(studio: Studio, uuid: str, *, owner: str) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from fastapi import APIRouter, Request, Response, WebSocket
 from stemwright.doors.door import Door
 from stemwright.doors.drumalong.progress import Telling, message_of, stage_of, status_of
 from stemwright.errors import JobNotFoundError, StemwrightError
-from stemwright.jobs.options import AudioFormat, JobOptions, Priority
-from stemwright.jobs.snapshot import iso, shown
 from stemwright.studio import charts, jobs
+from stemwright.studio.options import AudioFormat, JobOptions, Priority
+from stemwright.studio.snapshot import iso, shown
 from stemwright.studio.studio import LOCAL
 from stemwright.studio.submit import JobRequest, submit_upload
 from stemwright.web import ops, problems, push, ranges, uploads

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any, Final
 
-from stemwright.jobs.worker import SHARES
-from stemwright.library.tables import FINAL
+from stemwright.studio.store.tables import FINAL
+from stemwright.studio.work.worker import SHARES
 from stemwright.web.problems import reason_of
 
 STAGES: Final = {"hashing": 0, "separating": 10, "transcribing": 70, "saving": 90, "complete": 100}  # where each begins

@@ -13,15 +13,15 @@ from sqlalchemy.exc import DBAPIError
 from stemwright.doors.mismo import folder, messages
 from stemwright.doors.mismo.config import DOOR, TRIES
 from stemwright.errors import ConflictError, JobNotFoundError, StemwrightError, writing
-from stemwright.library.tables import FINAL
-from stemwright.studio import jobs, orders, tracks
+from stemwright.studio import jobs, outbox, tracks
+from stemwright.studio.store.tables import FINAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from stemwright.doors.mismo.config import Config
     from stemwright.doors.mismo.engines import Engines
-    from stemwright.studio.orders import Placed
+    from stemwright.studio.outbox import Placed
     from stemwright.studio.studio import Studio
 
 _EVERY: Final = 0.25  # seconds between two looks while a job lives …
@@ -48,7 +48,7 @@ class Clerk:
     async def place(self, *, name: str, job_id: str, facts: dict[str, Any], owner: str) -> Placed:
         """Promise to tell of a job."""
         order = await asyncio.to_thread(
-            orders.place, self._studio, door=DOOR, name=name, job_id=job_id, facts=facts, owner=owner
+            outbox.place, self._studio, door=DOOR, name=name, job_id=job_id, facts=facts, owner=owner
         )
         self.wake()
         return order
@@ -61,12 +61,12 @@ class Clerk:
             self._news.clear()
             if self._all or began - looked_at_all > _ALL:
                 self._all, looked_at_all = False, began
-                found = await asyncio.to_thread(orders.open_orders, self._studio, door=DOOR)
+                found = await asyncio.to_thread(outbox.open_orders, self._studio, door=DOOR)
             else:
-                found = await asyncio.to_thread(orders.moved, self._studio, door=DOOR, since=since)
+                found = await asyncio.to_thread(outbox.moved, self._studio, door=DOOR, since=since)
             since = began - _SLACK
             await self._serve_all(found)
-            pause = _EVERY if await asyncio.to_thread(orders.any_live, self._studio, door=DOOR) else _IDLE
+            pause = _EVERY if await asyncio.to_thread(outbox.any_live, self._studio, door=DOOR) else _IDLE
             try:
                 async with asyncio.timeout(pause):
                     await self._news.wait()
@@ -144,7 +144,7 @@ class Clerk:
 
     async def _stems(self, order: Placed, snapshot: Mapping[str, Any]) -> dict[str, Any]:
         """The stems in their folder. Raises `ConflictError` when its name is another's by now, and as `make`."""
-        newest = await asyncio.to_thread(orders.latest, self._studio, door=DOOR, name=order.name, owner=order.owner)
+        newest = await asyncio.to_thread(outbox.latest, self._studio, door=DOOR, name=order.name, owner=order.owner)
         if newest.facts["digest"] != order.facts["digest"]:
             raise ConflictError("the same track_hash was given to another recording meanwhile")
         with writing():
@@ -160,10 +160,10 @@ class Clerk:
             stems = data["stems"] if data else None
             if not await self._engines.push(order, messages.stems_news(order.facts, stems=stems, error=error)):
                 if time.time() - order.created_at > _UNTOLD:
-                    await asyncio.to_thread(orders.close, self._studio, order.id)
+                    await asyncio.to_thread(outbox.close, self._studio, order.id)
                 return
         await asyncio.to_thread(
-            orders.tell,
+            outbox.tell,
             self._studio,
             order.id,
             stage,

@@ -18,7 +18,7 @@ from stemwright.errors import StemwrightError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from stemwright.studio.orders import Placed
+    from stemwright.studio.outbox import Placed
     from stemwright.studio.tracks import TrackView
 
 _TIMEOUT: Final = 5.0  # seconds that an engine may take to accept a message

@@ -7,13 +7,13 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from stemwright.doors.mismo.config import STAGES
-from stemwright.jobs.snapshot import iso, shown
+from stemwright.studio.snapshot import iso, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from stemwright.errors import StemwrightError
-    from stemwright.studio.orders import Placed
+    from stemwright.studio.outbox import Placed
     from stemwright.studio.tracks import TrackView
 
 _PITCHES: Final = {"C": 0, "C#": 1, "Db": 1, "D": 2, "D#": 3, "Eb": 3, "E": 4, "F": 5, "F#": 6, "Gb": 6, "G": 7} | {

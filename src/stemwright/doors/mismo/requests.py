@@ -10,8 +10,8 @@ from stemwright.doors.mismo import folder, messages
 from stemwright.doors.mismo.clerk import stems_data
 from stemwright.doors.mismo.config import DOOR, STAGES
 from stemwright.errors import OptionError
-from stemwright.jobs.options import AudioFormat, JobOptions, Priority
-from stemwright.studio import jobs, local, orders, tracks
+from stemwright.studio import jobs, local, outbox, tracks
+from stemwright.studio.options import AudioFormat, JobOptions, Priority
 from stemwright.studio.pool import run_in_pool
 from stemwright.studio.studio import LOCAL
 from stemwright.studio.submit import JobRequest
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from stemwright.doors.mismo.clerk import Clerk
     from stemwright.doors.mismo.config import Config
-    from stemwright.studio.orders import Placed
+    from stemwright.studio.outbox import Placed
     from stemwright.studio.studio import Studio
     from stemwright.studio.tracks import TrackView
 
@@ -95,7 +95,7 @@ class Requests:
         """The newest job of a name. Raises `JobNotFoundError`."""
 
         def find() -> dict[str, Any]:
-            order = orders.latest(self.studio, door=DOOR, name=name, owner=LOCAL)
+            order = outbox.latest(self.studio, door=DOOR, name=name, owner=LOCAL)
             return self._shown(order, jobs.get_job(self.studio, order.job_id, owner=LOCAL))
 
         return await asyncio.to_thread(find)
@@ -112,7 +112,7 @@ class Requests:
         """All jobs that are not done, those that work first, then in the order in which they will."""
 
         def find() -> list[dict[str, Any]]:
-            live = orders.open_orders(self.studio, door=DOOR)
+            live = outbox.open_orders(self.studio, door=DOOR)
             snapshots = jobs.get_jobs(self.studio, {order.job_id for order in live})
             shown = [
                 messages.job(one, snapshots[one.job_id], facts={}, stems={}) for one in live if one.job_id in snapshots

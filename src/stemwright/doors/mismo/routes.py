@@ -11,10 +11,10 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from stemwright.doors.mismo import messages
-from stemwright.jobs.options import Priority
-from stemwright.jobs.webhooks import check_url
 from stemwright.studio import tracks
+from stemwright.studio.options import Priority
 from stemwright.studio.studio import LOCAL
+from stemwright.studio.work.webhooks import check_url
 from stemwright.web.bodies import read_json
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from stemwright.doors.runpod.contract import SeparationConfig, model_of, stems_o
 from stemwright.doors.runpod.jobs import Jobs
 from stemwright.doors.runpod.results import ResultStore
 from stemwright.errors import JobNotFoundError
-from stemwright.storage.objects import ObjectStore
 from stemwright.studio.fetch import fetch_upload
 from stemwright.studio.files import Served
 from stemwright.studio.pool import run_in_pool
+from stemwright.studio.store.objects import ObjectStore
 from stemwright.web import ops, problems, uploads
 from stemwright.web.bodies import kind_of, read_json
 from stemwright.web.common import Owner, TheStudio, add_routes, new_app

@@ -23,8 +23,8 @@ from stemwright.doors.runpod.results import ResultStore
 from stemwright.engine.naming import NameTemplate, safe_name
 from stemwright.engine.separate import Engine
 from stemwright.errors import CancelledError, OptionError, StemwrightError, resource_error, too_large
-from stemwright.jobs.snapshot import shown
 from stemwright.studio.fetch import fetch_upload
+from stemwright.studio.snapshot import shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -12,13 +12,13 @@ from sqlalchemy.exc import DBAPIError
 
 from stemwright.doors.runpod.contract import Results, SeparationConfig, SeparationJob, model_of, stems_of
 from stemwright.errors import JobNotFoundError, StemwrightError, writing
-from stemwright.jobs.options import AudioFormat, JobOptions
-from stemwright.jobs.snapshot import shown
 from stemwright.studio import jobs
 from stemwright.studio.encoding import encode
 from stemwright.studio.files import receipt, stem_file
 from stemwright.studio.making import LONG, working_folder
+from stemwright.studio.options import AudioFormat, JobOptions
 from stemwright.studio.pool import run_in_pool
+from stemwright.studio.snapshot import shown
 from stemwright.studio.submit import JobRequest, submit_upload
 from stemwright.web.problems import reason_of
 

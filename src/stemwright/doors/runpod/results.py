@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
 from stemwright.disk import make_private
-from stemwright.storage.objects import as_store_error
+from stemwright.studio.store.objects import as_store_error
 
 if TYPE_CHECKING:
     from obstore.store import LocalStore, S3Store

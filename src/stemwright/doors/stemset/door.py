@@ -13,9 +13,9 @@ from stemwright.doors.door import Door
 from stemwright.doors.stemset.jobs import Uploads
 from stemwright.doors.stemset.media import METADATA, Media, recording_id
 from stemwright.errors import NotFoundError, StemwrightError
-from stemwright.jobs.snapshot import iso
-from stemwright.storage.objects import ObjectStore
 from stemwright.studio.files import Served
+from stemwright.studio.snapshot import iso
+from stemwright.studio.store.objects import ObjectStore
 from stemwright.studio.studio import LOCAL
 from stemwright.web import ops, problems, uploads
 from stemwright.web.bodies import pieces

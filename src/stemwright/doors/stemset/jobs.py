@@ -23,12 +23,12 @@ from stemwright.doors.stemset.media import Media, Source
 from stemwright.doors.stemset.worker import RemoteWorker
 from stemwright.engine.receipt import Receipt
 from stemwright.errors import BusyError, JobNotFoundError, StemwrightError, WorkerError, writing
-from stemwright.jobs.options import JobOptions, Priority
-from stemwright.jobs.snapshot import shown
 from stemwright.studio import files, jobs
 from stemwright.studio.encoding import encode
 from stemwright.studio.making import LONG
+from stemwright.studio.options import JobOptions, Priority
 from stemwright.studio.pool import run_in_pool
+from stemwright.studio.snapshot import shown
 from stemwright.studio.submit import JobRequest, check_kind, submit_upload
 from stemwright.web.problems import reason_of
 from stemwright.words import plain

@@ -1,1 +1,0 @@
-"""Durable jobs: the workflow on DBOS, the engine process, callbacks, retention."""

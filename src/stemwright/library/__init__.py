@@ -1,1 +1,0 @@
-"""The library: tables, queries and migrations of songs, separations and jobs; SQLite or PostgreSQL."""

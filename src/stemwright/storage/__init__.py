@@ -1,1 +1,0 @@
-"""Objects by key: put, read in ranges, delete; a folder or S3 through one library."""

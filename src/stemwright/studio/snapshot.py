@@ -1,0 +1,203 @@
+"""A job as its clients see it: in answers, events and callbacks alike."""
+
+from __future__ import annotations
+
+import functools
+import re
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import quote
+
+from sqlalchemy import Float, bindparam, case, func, select
+
+from stemwright.studio.store.tables import LIVE, Job, Run, Separation, Song
+from stemwright.studio.work.runs import speed_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy import Select
+    from sqlalchemy.orm import Session
+
+    from stemwright.types import Seconds
+
+_LISTENING = 0.1  # seconds, about, that tempo, key and loudness take for a second of song
+_OURS: Final = "something went wrong on our side; the log says what"
+_UNTOLD: Final = {  # errors whose messages hold what a process said last
+    "internal": _OURS,
+    "engine_crashed": _OURS,
+    "out_of_memory": "the memory of the server did not suffice",
+}
+
+
+_FOLDERS: Final = re.compile(r"(?<![\w.:/])/(?:[^/\s:]+/)*(?=[^/\s])")  # of a path on a disk; of a URL none
+
+
+def shown(code: str, message: str) -> str:
+    """What of an error clients are told: its message without the server's folders; nothing of the inside of a process.
+
+    >>> shown("disk_full", "/srv/data/work/vocals.flac: the disk is full"), shown("internal", "KeyError: 'x'")
+    ('vocals.flac: the disk is full', 'something went wrong on our side; the log says what')
+    """
+    return _UNTOLD.get(code) or _FOLDERS.sub("", message)
+
+
+def snapshot_of(session: Session, job: Job, *, slots: Mapping[str, int]) -> dict[str, Any]:
+    """One job; see `snapshots_of`."""
+    return snapshots_of(session, [job], slots=slots)[0]
+
+
+def snapshots_of(session: Session, jobs: list[Job], *, slots: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Jobs as plain facts for JSON, with their place in the queue; `slots` is how many runs of each work at once."""
+    runs = {run.id: run for run in session.scalars(select(Run).where(Run.id.in_({job.run_id for job in jobs})))}
+    ids = {part for run in runs.values() for part in (run.separation_id, run.preview_id) if part}
+    made = {row.id: row for row in session.scalars(select(Separation).where(Separation.id.in_(ids)))} if ids else {}
+    waits = _waits(session, [run.id for run in runs.values() if run.status == "queued"], slots=slots)
+    failed = [job.id for job in jobs if job.song_id and runs[job.run_id].status == "failed"]
+    songs = {job.id: job.song_id for job in jobs}
+    if failed:  # a failure may take the song along, between the reading of the job and that of the run
+        songs |= {row[0]: row[1] for row in session.execute(select(Job.id, Job.song_id).where(Job.id.in_(failed)))}
+    return [_snapshot(job, songs[job.id], runs[job.run_id], made, waits.get(job.run_id)) for job in jobs]
+
+
+def _snapshot(
+    job: Job, song_id: str | None, run: Run, made: dict[str, Separation], wait: Wait | None
+) -> dict[str, Any]:
+    status = "cancelled" if job.cancelled_at else run.status
+    wait = wait if status == "queued" else None
+    finished = job.cancelled_at or run.finished_at
+    final, draft = made.get(run.separation_id or ""), made.get(run.preview_id or "")
+    eta = None
+    if status == "running" and run.eta:
+        eta = round(max(0.0, run.eta - time.time()), 1)
+    elif wait:
+        eta = wait.seconds
+    return {
+        "id": job.id,
+        "song_id": song_id,
+        "status": status,
+        "stage": "cancelled" if job.cancelled_at else run.stage,
+        "progress": run.progress if status != "cancelled" or run.progress < 100 else 0.0,
+        "position": wait.position if wait else None,
+        "eta_seconds": eta,
+        "priority": run.priority,
+        "options": job.options,
+        "cached": job.cached,
+        "attempts": run.attempts,
+        "created_at": iso(job.created_at),
+        "started_at": iso(run.started_at),
+        "finished_at": iso(max(finished, job.created_at)) if finished else None,
+        "error": {"code": run.error_code, "message": shown(run.error_code, run.error_message or "")}
+        if status == "failed" and run.error_code
+        else None,
+        "preview": _links(song_id, draft) if draft and status != "succeeded" else None,
+        "result": _links(song_id, final) if final and status == "succeeded" else None,
+        "links": {
+            "self": f"/api/v1/jobs/{job.id}",
+            "song": f"/api/v1/songs/{song_id}" if song_id else None,
+            "events": f"/api/v1/jobs/{job.id}/events",
+        },
+    }
+
+
+def _links(song_id: str | None, separation: Separation) -> dict[str, Any] | None:
+    """Where the stems of a separation are."""
+    if song_id is None:
+        return None
+    base, which = f"/api/v1/songs/{song_id}", f"?separation={separation.id}"
+    names = [stem["name"] for stem in separation.receipt["stems"]]
+    return {
+        "separation": separation.id,
+        "model": separation.model,
+        "draft": separation.draft,
+        "stems": {name: f"{base}/stems/{quote(name)}.flac{which}" for name in names},
+        "peaks": {name: f"{base}/peaks/{quote(name)}.dat{which}" for name in names},
+        "zip": f"{base}/stems.zip{which}",
+        "receipt": f"{base}/receipt{which}",
+        "mix": f"{base}/mix.flac{which}",
+        "drums": drum_links(base, which, separation),
+    }
+
+
+def drum_links(base: str, which: str, separation: Separation) -> dict[str, Any] | None:
+    """Where the drum chart of a separation is, and what it says in short; None where there is none."""
+    chart = separation.receipt.get("drums")
+    if not chart:
+        return None
+    quantised = f"{base}/drums.mid{which}&quantised=true" if "midi_quantised" in chart["files"] else None
+    return {
+        "chart": f"{base}/drums.json{which}",
+        "midi": f"{base}/drums.mid{which}",
+        "midi_quantised": quantised,
+        "picture": f"{base}/drums.svg{which}",
+        "onsets": chart["onsets"],
+        "bpm": chart["bpm"],
+    }
+
+
+class Wait(NamedTuple):
+    """A run's place in its queue, 1 is next, and when it will be ready; None where something ahead is not known."""
+
+    position: int
+    seconds: Seconds | None
+
+
+def _waits(session: Session, run_ids: list[str], *, slots: Mapping[str, int]) -> dict[str, Wait]:
+    """How these queued runs wait, by the measured speeds of this machine."""
+    if not run_ids:
+        return {}
+    queue = session.connection()
+    models = tuple(sorted(queue.scalars(_MODELS)))
+    known = {name: speed for name in models if (speed := speed_of(session, name))}
+    speeds = {f"speed_{at}": known.get(name) for at, name in enumerate(models)}
+    return {
+        row.id: Wait(row.position, None if row.unknown else round(row.seconds / max(1, slots.get(row.queue, 1)), 1))
+        for row in queue.execute(_queue(models), {"ids": run_ids, "now": time.time(), **speeds})
+    }
+
+
+_RUNS, _SONGS = Run.__table__.c, Song.__table__.c
+_MODEL = _RUNS.options["resolved"].as_string()
+_MODELS = select(_MODEL).where(_RUNS.status == "queued").distinct()
+
+
+@functools.lru_cache  # to put it together takes longer than to execute it
+def _queue(models: tuple[str, ...]) -> Select[Any]:
+    """Place and seconds of the runs `ids`, at `now`, where `speed_0` and so on are those of the models."""
+    now = bindparam("now", type_=Float)
+    listened = _RUNS.options["separate"].as_boolean().is_(False), _SONGS.duration * _LISTENING + 1.0
+    made = [
+        (name == _MODEL, _SONGS.duration * bindparam(f"speed_{at}", type_=Float) + 1.0)
+        for at, name in enumerate(models)
+    ]
+    own = case(listened, *made, else_=None)
+    left = case((_RUNS.eta > now, _RUNS.eta - now), (_RUNS.eta.is_not(None), 0.0), else_=None)
+    queued = case((_RUNS.status == "queued", 1), else_=0)
+    seconds = case((queued == 1, own), else_=left)
+    upto: dict[str, Any] = {
+        "partition_by": _RUNS.queue,
+        "order_by": (queued, _RUNS.rank, _RUNS.created_at, _RUNS.id),
+    }
+    rows = (
+        select(
+            _RUNS.id,
+            _RUNS.queue,
+            func.sum(queued).over(**upto).label("position"),
+            func.sum(seconds).over(**upto).label("seconds"),
+            (func.count().over(**upto) - func.count(seconds).over(**upto)).label("unknown"),
+        )
+        .select_from(Run.__table__.outerjoin(Song.__table__, _SONGS.id == _RUNS.song_id))
+        .where(_RUNS.status.in_(LIVE))
+        .subquery()
+    )
+    return select(rows).where(rows.c.id.in_(bindparam("ids", expanding=True)))
+
+
+def iso(at: float | None) -> str | None:
+    """A time as RFC 3339, in UTC."""
+    return (
+        None
+        if at is None
+        else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )

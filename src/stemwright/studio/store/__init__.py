@@ -1,0 +1,1 @@
+"""Rows and objects: tables, migrations, the database, the object store."""

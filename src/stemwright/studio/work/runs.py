@@ -1,0 +1,337 @@
+"""What becomes of a run, as rows: it begins, goes on, and ends in exactly one way."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+
+from sqlalchemy import CursorResult, bindparam, select, update
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+
+from stemwright.engine.drum_names import STEM, no_stem
+from stemwright.errors import NoDrumStemError, TooLongError
+from stemwright.strategies.plan import digest_of
+from stemwright.studio.store.tables import LIVE, File, Job, Run, Separation, Song, new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from sqlalchemy.orm import Session
+
+    from stemwright.studio.store.database import Database
+    from stemwright.studio.work.queue import Queue
+
+
+def separation_key(*, pcm_digest: str, model: str, options: dict[str, Any], pipeline: str) -> str:
+    """Everything that can change a sample of the stems, but for the owner, which is in the row."""
+    settings = {name: options.get(name) for name in ("stems", "master", "sample_rate")}
+    return digest_of([pcm_digest, model, settings, pipeline])
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_PAUSES: Final = (0.2, 1.0, 3.0, 10.0, 30.0)  # seconds between tries while the database is away
+_BATCH: Final = 500  # names in one query
+log = logging.getLogger("stemwright.jobs")
+
+
+class Saved(StrEnum):
+    """What became of stems that were to be published."""
+
+    published = "published"
+    ended = "ended"  # the run is no longer running: cancelled, or saved by another process
+    gone = "gone"  # the separation that was found has been deleted meanwhile
+
+
+def retry_on_db_error(what: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call something that may be called twice, again while the database is locked or away, or others were quicker."""
+    for pause in _PAUSES:
+        try:
+            return what(*args, **kwargs)
+        except (OperationalError, InterfaceError, IntegrityError) as error:
+            log.warning("the database could not do that, trying again", extra={"error": str(error.orig)[:200]})
+            time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # nosec B311  (no secret: so that not all try at once)
+    return what(*args, **kwargs)
+
+
+def lock_run(session: Session, run_id: str, *, statuses: Sequence[str] = LIVE) -> Run | None:
+    """A run, if it is in one of these states, which stays so until the transaction ends: all others wait.
+
+    SQLite knows no `FOR UPDATE`, and begins a transaction only with its first write: hence a write that changes
+    nothing, before anything is read.
+    """
+    mine = update(Run).where(Run.id == run_id, Run.status.in_(statuses)).values(rank=Run.rank)
+    held = session.execute(mine, execution_options={"synchronize_session": False})
+    if not count_of(held):
+        return None
+    return session.get(Run, run_id, populate_existing=True)
+
+
+def count_of(result: object) -> int:
+    """How many rows a statement changed."""
+    return result.rowcount if isinstance(result, CursorResult) else 0
+
+
+def separates(options: dict[str, Any]) -> bool:
+    """Whether a run makes stems, by its options."""
+    return bool(options.get("separate", True))
+
+
+def is_measured(song: Song) -> bool:
+    """Whether the loudness of a song is known without its stems."""
+    return "loudness" in (song.analysis or {})
+
+
+def title_of(file_name: str) -> str:
+    """What a song is called before anybody knows better."""
+    return file_name.rsplit(".", 1)[0].strip() or "untitled"
+
+
+class Runs:
+    """The transactions of an executor. Each may be repeated."""
+
+    def __init__(self, db: Database, queue: Queue) -> None:
+        self._db, self.queue = db, queue
+
+    def begin(self, run_id: str, *, attempts: int) -> dict[str, Any] | None:
+        """Start one more attempt: the run and its song as plain facts, or None when there is nothing left to do."""
+        with self._db.session() as session:
+            run = lock_run(session, run_id)
+            if run is None:
+                return None
+            song = session.get(Song, run.song_id) if run.song_id else None
+            if song is None:
+                self._end(session, run, "failed", error=("not_found", "the song was deleted"))
+                return None
+            if run.attempts >= attempts:
+                text = f"it was tried {run.attempts} times, and each time the process ended"
+                self._end(session, run, "failed", error=("engine_crashed", text))
+                return None
+            first = run.started_at is None
+            run.attempts += 1
+            run.status, run.started_at, run.updated_at = "running", run.started_at or time.time(), time.time()
+            if first:
+                self.queue.tell(session, run, "job.started")
+            return {
+                "owner": run.owner,
+                "options": run.options,
+                "song_id": song.id,
+                "title": song.title,
+                "upload_key": song.upload_key,
+                "file_name": song.file_name,
+                "pcm_digest": song.pcm_digest,
+                "duration": song.duration,
+                "analysed": song.analysis is not None,
+                "measured": is_measured(song),
+            }
+
+    def hand_back(self, run_ids: Iterable[str]) -> None:
+        """Put runs that this process must leave back into the queue: that was no attempt of theirs."""
+        values = {"attempts": Run.attempts - 1, "status": "queued", "stage": "queued", "progress": 0.0, "eta": None}
+        mine = update(Run).where(Run.id.in_([*run_ids]), Run.status == "running", Run.attempts > 0)
+        with self._db.session() as session:
+            session.execute(mine.values(**values, updated_at=time.time()))
+
+    def count_attempt(self, run_id: str, *, most: int) -> bool:
+        """Count one attempt more, if there may be one."""
+        more = update(Run).where(Run.id == run_id, Run.attempts < most).values(attempts=Run.attempts + 1)
+        with self._db.session() as session:
+            return count_of(session.execute(more)) > 0
+
+    def progress(self, run_id: str, *, stage: str, percent: float, remaining: float | None) -> bool:
+        """Note how far a run is, `remaining` in seconds; False when it has ended otherwise and the work is in vain."""
+        now = time.time()
+        eta = None if remaining is None else now + remaining
+        values = {"stage": stage, "progress": round(percent, 1), "eta": eta, "updated_at": now}
+        with self._db.session() as session:
+            there = session.execute(update(Run).where(Run.id == run_id, Run.status == "running").values(**values))
+            return count_of(there) > 0 or self._status(session, run_id) in LIVE
+
+    def is_live(self, run_id: str) -> bool:
+        """Whether a run is queued or running."""
+        with self._db.session() as session:
+            return self._status(session, run_id) in LIVE
+
+    def _status(self, session: Session, run_id: str) -> str | None:
+        return session.scalar(select(Run.status).where(Run.id == run_id))
+
+    def unknown(self, keys: Sequence[str]) -> list[str]:
+        """Those of some objects that no row names."""
+        known: set[str] = set()
+        with self._db.session() as session:
+            for at in range(0, len(keys), _BATCH):
+                some = keys[at : at + _BATCH]
+                known |= {*session.scalars(select(File.object_key).where(File.object_key.in_(some)))}
+                known |= {*session.scalars(select(Song.upload_key).where(Song.upload_key.in_(some)))}
+        return [key for key in keys if key not in known]
+
+    def describe_song(self, song_id: str, facts: dict[str, Any]) -> None:
+        """Write down what the first reading of a song found; what somebody called it meanwhile stays."""
+        with self._db.session() as session:
+            first = update(Song).where(Song.id == song_id).values(used_at=time.time())
+            session.execute(first, execution_options={"synchronize_session": False})  # holds it, in SQLite too
+            song = session.get(Song, song_id)
+            if song is None:
+                return
+            if song.pcm_digest is None:
+                song.title = facts["title"] if facts["title"] and song.title == title_of(song.file_name) else song.title
+                song.artist = song.artist or facts["artist"]
+                song.search = f"{song.title} {song.artist}".lower()
+            for name in ("pcm_digest", "duration", "sample_rate", "channels"):
+                setattr(song, name, facts[name])
+            song.analysis = facts["analysis"] or song.analysis
+
+    def find(self, owner: str, key: str) -> str | None:
+        """The separation of that key."""
+        with self._db.session() as session:
+            return session.scalar(select(Separation.id).where(Separation.owner == owner, Separation.key == key))
+
+    def uncharted(self, separation_id: str) -> str | None:
+        """The object of the drum stem of a separation that has no chart yet. Raises `NoDrumStemError`."""
+        with self._db.session() as session:
+            found = session.get(Separation, separation_id)
+            if found is None or found.receipt.get("drums"):
+                return None
+            drums = select(File.object_key).where(File.separation_id == found.id, File.name == f"{STEM}.flac")
+            if (key := session.scalar(drums)) is None:
+                raise NoDrumStemError(no_stem([stem["name"] for stem in found.receipt["stems"]]))
+            return key
+
+    def model_speed(self, model: str) -> float | None:
+        """Seconds of work for a second of song, the median of the last separations by a model."""
+        with self._db.session() as session:
+            return speed_of(session, model)
+
+    def save(self, run_id: str, made: dict[str, Any], *, preview: bool = False) -> Saved:
+        """Publish stems and, unless they are a preview, end the run.
+
+        `made` is what `JobWorker.make` stored; it has `found` where the separation has been there before.
+        """
+        with self._db.session() as session:
+            run = lock_run(session, run_id, statuses=("running",))
+            if run is None:
+                return Saved.ended
+            separation = _separation(session, run.owner, made)
+            if separation is None:
+                return Saved.gone
+            song = session.get(Song, run.song_id) if run.song_id else None
+            old = session.get(Separation, song.separation_id) if song and song.separation_id else None
+            if song and not (separation.draft and old and not old.draft):
+                song.separation_id, song.used_at = separation.id, time.time()
+            if preview:
+                run.preview_id, run.updated_at = separation.id, time.time()
+                self.queue.tell(session, run, "job.preview_ready")
+            else:
+                run.separation_id = separation.id
+                self._end(session, run, "succeeded")
+            return Saved.published
+
+    def finish(self, run_id: str) -> None:
+        """End a run that was to make no stems."""
+        with self._db.session() as session:
+            if run := lock_run(session, run_id, statuses=("running",)):
+                self._end(session, run, "succeeded")
+
+    def fail(self, run_id: str, *, code: str, message: str, forget_upload: bool) -> str | None:
+        """End a run as failed; the key of the upload that nobody needs any more, where there is one."""
+        with self._db.session() as session:
+            run = lock_run(session, run_id)
+            if run is None:
+                return None
+            song = session.get(Song, run.song_id, with_for_update=True) if run.song_id else None
+            self._end(session, run, "failed", error=(code, message))
+            if song is None or not forget_upload or song.separation_id:
+                return None
+            if code == TooLongError.code and song.pcm_digest:
+                return None  # too long for this job's client; it was in the library before
+            if session.scalar(select(Run.id).where(Run.song_id == song.id, Run.status.in_(LIVE), Run.id != run.id)):
+                return None  # who asked with other options is to hear the same reason; the last run forgets it
+            key = song.upload_key
+            session.flush()
+            session.delete(song)
+            return key
+
+    def give_up(self, run_id: str, *, unchanged_since: float) -> bool:
+        """End a run that nobody works on, unless it moved after that time; whether it did."""
+        with self._db.session() as session:
+            run = lock_run(session, run_id)
+            if run is None or run.updated_at >= unchanged_since:
+                return False
+            self._end(session, run, "failed", error=("engine_crashed", "the work was given up"))
+            return True
+
+    def _end(self, session: Session, run: Run, status: str, *, error: tuple[str, str] | None = None) -> None:
+        run.status, run.finished_at, run.updated_at, run.eta = status, time.time(), time.time(), None
+        run.stage = "done" if status == "succeeded" else run.stage
+        run.progress = 100.0 if status == "succeeded" else run.progress
+        if error:
+            run.error_code, run.error_message = error
+        self.queue.tell(session, run, f"job.{status}")
+
+
+def _separation(session: Session, owner: str, made: dict[str, Any]) -> Separation | None:
+    """The separation that was found or made; that of equal ones that somebody made meanwhile; None if it is gone."""
+    wanted = Separation.id == made["found"] if "found" in made else Separation.key == made["key"]
+    touch = update(Separation).where(Separation.owner == owner, wanted).values(used_at=time.time())
+    session.execute(touch, execution_options={"synchronize_session": False})  # from here on it stays
+    there = session.scalar(select(Separation).where(Separation.owner == owner, wanted))
+    if there:
+        _add_chart(session, there, made)
+    if there or "found" in made:
+        return there
+    receipt = made["receipt"]
+    separation = Separation(
+        id=made["id"],
+        owner=owner,
+        key=made["key"],
+        pcm_digest=receipt["input"]["digest"],
+        model=receipt["model"]["name"],
+        draft=receipt["model"]["draft"],
+        receipt=receipt,
+        duration=receipt["input"]["duration"],
+        elapsed=receipt["elapsed"],
+    )
+    session.add(separation)
+    session.flush()
+    charted = _chart_names(made)
+    stems = [file for file in made["files"] if file["name"] not in charted]
+    session.add_all(File(id=new_id(), owner=owner, separation_id=separation.id, **file) for file in stems)
+    _add_chart(session, separation, made)
+    return separation
+
+
+def _chart_names(made: dict[str, Any]) -> set[str]:
+    return {*made["chart"]["drums"]["files"].values()} if made.get("chart") else set()
+
+
+def _add_chart(session: Session, separation: Separation, made: dict[str, Any]) -> None:
+    """Add the drum chart that was made to a separation that has none."""
+    if not made.get("chart") or separation.receipt.get("drums"):
+        return
+    chart, receipt = made["chart"], separation.receipt
+    separation.receipt = receipt | {"drums": chart["drums"], "warnings": [*receipt["warnings"], *chart["warnings"]]}
+    charted = [file for file in made["files"] if file["name"] in _chart_names(made)]
+    session.add_all(File(id=new_id(), owner=separation.owner, separation_id=separation.id, **file) for file in charted)
+
+
+_MADE = Separation.__table__.c
+_SPEEDS = (
+    select(_MADE.elapsed / _MADE.duration)
+    .where(_MADE.model == bindparam("model"), _MADE.elapsed > 0, _MADE.duration > 0)
+    .order_by(_MADE.created_at.desc())
+    .limit(15)
+)
+
+
+def speed_of(session: Session, model: str) -> float | None:
+    """Seconds of work for a second of song, the median of the last separations by a model."""
+    speeds = sorted(map(float, session.connection().scalars(_SPEEDS, {"model": model})))
+    return speeds[len(speeds) // 2] if speeds else None
+
+
+def waiting_jobs(session: Session, run_id: str) -> int:
+    """How many clients wait for a run."""
+    return len(session.scalars(select(Job.id).where(Job.run_id == run_id, Job.cancelled_at.is_(None))).all())

@@ -1,0 +1,115 @@
+"""The queue: who goes first, and what is enqueued together with its rows."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from stemwright.studio.store.database import Database
+from stemwright.studio.store.tables import Delivery, Job, Run
+from stemwright.studio.work.queue import has_jobs, message_id, rank_of
+from studio.work.desks import Desk, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CLASSES = ("high", "normal", "low")
+TIMES = st.floats(1_767_225_600, 1_767_225_600 + 50 * 365 * 86_400)
+AGEING = st.floats(1, 86_400)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    yield from opened(tmp_path)
+
+
+@given(at=TIMES, ageing=AGEING)
+def test_classes_that_come_together_are_in_their_order(at: float, ageing: float) -> None:
+    ranks = [rank_of(name, at=at, ageing=ageing) for name in CLASSES]
+    assert ranks[0] < ranks[1] < ranks[2] or (ageing < 2 and ranks == sorted(ranks))
+
+
+@given(at=TIMES, later=st.floats(0, 86_400), name=st.sampled_from(CLASSES), ageing=AGEING)
+def test_within_a_class_who_came_first_goes_first(at: float, later: float, name: str, ageing: float) -> None:
+    assert rank_of(name, at=at, ageing=ageing) <= rank_of(name, at=at + later, ageing=ageing)
+
+
+@given(at=TIMES, ageing=AGEING)
+def test_who_has_waited_long_goes_before_fresh_ones_of_the_next_class(at: float, ageing: float) -> None:
+    assert rank_of("low", at=at, ageing=ageing) <= rank_of("normal", at=at + ageing + 1, ageing=ageing)
+    assert rank_of("low", at=at, ageing=ageing) <= rank_of("high", at=at + 2 * ageing + 1, ageing=ageing)
+
+
+@given(name=st.sampled_from(CLASSES), at=st.floats(0, 3_900_000_000), ageing=AGEING)
+def test_rank_fits_where_it_is_kept(name: str, at: float, ageing: float) -> None:
+    assert 1 <= rank_of(name, at=at, ageing=ageing) < 2**31
+
+
+def test_work_is_enqueued_with_its_row_or_not_at_all(desk: Desk) -> None:
+    run_id = desk.run(desk.song())
+    assert desk.queue.statuses([run_id]) == {run_id: "ENQUEUED"}
+
+    def fail() -> None:
+        with desk.db.session() as session:
+            run = Run(id="lost", owner="local", key="k", options={}, queue="cpu", priority="low", rank=1)
+            session.add(run)
+            desk.queue.submit(session, run)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert desk.queue.statuses(["lost"]) == {}
+
+
+def test_what_is_cancelled_leaves_the_queue(desk: Desk) -> None:
+    one, two = desk.run(desk.song("a")), desk.run(desk.song("b"))
+    desk.queue.cancel(one)
+    assert desk.queue.statuses([one, two, "nobody"]) == {one: "CANCELLED", two: "ENQUEUED"}
+
+
+def test_callback_goes_once_to_each_job_that_wants_one(desk: Desk) -> None:
+    run_id = desk.run(desk.song(), job=False)
+    jobs = [
+        Job(owner="local", run_id=run_id, options={}, request_digest="r", callback_url=url, cancelled_at=at)
+        for url, at in (("http://a/", None), ("http://b/", None), (None, None), ("http://c/", 1.0))
+    ]
+    desk.add(*jobs)
+    for _ in range(2):  # an attempt more tells the same again
+        with desk.db.session() as session:
+            desk.queue.tell(session, session.get_one(Run, run_id), "job.started")
+    ids = [f"{message_id(job, 'job.started')}-1" for job in jobs]
+    assert [id_ in desk.queue.statuses(ids) for id_ in ids] == [True, True, False, False]
+    with desk.db.engine.connect() as connection:
+        found = connection.execute(text("SELECT count(*) FROM workflow_status WHERE name = 'deliver'")).scalar()
+    assert found == 2
+
+
+def test_id_of_a_callback_fits_its_column_and_differs_by_event_and_retry() -> None:
+    job = Job(id="j" * 28, run_id="r" * 28)
+    length = Delivery.__table__.c.message_id.type.length  # type: ignore[attr-defined]
+    ids = {message_id(job, event) for event in ("job.started", "job.preview_ready", "job.succeeded")}
+    job.run_id = "s" * 28
+    ids.add(message_id(job, "job.started"))
+    assert len(ids) == 4
+    assert all(len(one) <= length for one in ids)
+
+
+def test_what_dbos_keeps_of_old_work_is_deleted_and_live_work_is_not(desk: Desk) -> None:
+    ended, live = desk.run(desk.song("a")), desk.run(desk.song("b"))
+    desk.queue.cancel(ended)
+    assert desk.queue.forget(before=time.time() - 3600) == 0
+    assert desk.queue.forget(before=time.time() + 3600) == 1
+    assert desk.queue.statuses([ended, live]) == {live: "ENQUEUED"}
+
+
+def test_tables_of_dbos_are_looked_for_without_it(desk: Desk, tmp_path: Path) -> None:
+    assert has_jobs(desk.db)
+    empty = Database(f"sqlite:///{tmp_path}/empty.db")
+    assert not has_jobs(empty)
+    empty.close()
