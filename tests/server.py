@@ -24,8 +24,9 @@ WAIT = 120.0  # seconds, generous: the machine is shared
 class Server:
     """`stemwright serve` as a process, and a client of it."""
 
-    def __init__(self, data: Path, **environment: str) -> None:
+    def __init__(self, data: Path, *arguments: str, **environment: str) -> None:
         self.data = data
+        self._arguments = arguments
         self.log = data.with_name(f"{data.name}.log")
         self._environment = {
             **{
@@ -49,7 +50,7 @@ class Server:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "stemwright", "serve", "--port", "0"],
+                [sys.executable, "-P", "-m", "stemwright", "serve", "--port", "0", *self._arguments],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -110,9 +111,9 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(data: Path, **environment: str) -> Iterator[Server]:
+def running(data: Path, *arguments: str, **environment: str) -> Iterator[Server]:
     """A server for the time of a block."""
-    server = Server(data, **environment)
+    server = Server(data, *arguments, **environment)
     try:
         yield server.start()
     finally:

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from cli.command import run
-from stemwright.app.settings import Settings, SettingsError, load_settings
-from stemwright.app.stemset import load_stemset
+from stemwright.app.settings import SettingsError, load_settings
 from stemwright.bounded_yaml import LIMITS, Limits, YamlError, load
 from stemwright.doors.stemset.config import ConfigFileError
+from stemwright.doors.stemset.load import load_stemset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +83,7 @@ def test_stemset_s_file_in_the_current_folder_is_refused_and_named(hostile: tupl
     text, words = hostile
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(ConfigFileError, match=rf"config\.yaml.*{words}") as caught:
-        load_stemset(tmp_path / "config.yaml", Settings())
+        load_stemset(tmp_path / "config.yaml", environ=os.environ)
     assert caught.value.code == "bad_config"
 
 
@@ -107,7 +107,7 @@ def test_pipe_in_the_place_of_a_file_does_not_hold_a_command_up(
     (tmp_path / name).unlink(missing_ok=True)
     os.mkfifo(tmp_path / name)
     with pytest.raises((SettingsError, ConfigFileError), match="not a regular file"):
-        load_settings() if name == "stemwright.yaml" else load_stemset(tmp_path / "config.yaml", Settings())
+        load_settings() if name == "stemwright.yaml" else load_stemset(tmp_path / "config.yaml", environ=os.environ)
 
 
 def test_variables_of_a_dotenv_file_that_double_each_other_are_refused(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_variables_of_a_dotenv_file_that_double_each_other_are_refused(tmp_path:
     rows = ["A0=lollol"] + [f"A{n}=${{A{n - 1}}}${{A{n - 1}}}" for n in range(1, 41)]
     (tmp_path / ".env").write_text("\n".join(rows))
     with pytest.raises(ConfigFileError, match=r"\.env: more than"):
-        load_stemset(tmp_path / "config.yaml", Settings())
+        load_stemset(tmp_path / "config.yaml", environ=os.environ)
 
 
 def test_long_variable_used_often_is_refused(tmp_path: Path) -> None:
@@ -124,14 +124,14 @@ def test_long_variable_used_often_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("profiles: ['" + "${LONG}" * 20_000 + "']")
     (tmp_path / ".env").write_text("LONG=" + "x" * 100_000)
     with pytest.raises(ConfigFileError, match=r"config\.yaml: more than"):
-        load_stemset(tmp_path / "config.yaml", Settings())
+        load_stemset(tmp_path / "config.yaml", environ=os.environ)
 
 
 def test_variables_of_a_dotenv_file_name_one_another_as_before(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("media: ${PLACE}\nprofiles: ${NONE:-}")
     (tmp_path / ".env").write_text("BASE='/srv'\nPLACE=${BASE}/media:${OTHER:-x}\nEMPTY\n")
     with pytest.raises(ConfigFileError) as caught:
-        load_stemset(tmp_path / "config.yaml", Settings())
+        load_stemset(tmp_path / "config.yaml", environ=os.environ)
     assert "variables that are not set" not in caught.value.message
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cli import command
+from doors.stemset.hostile import answering, honest
 from server import running
 from sounds import sound, write_wav
 from stemwright import children
-from stemwright.studio.encoding import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,17 +91,27 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(children, "_given", None)
 
 
-@pytest.mark.usefixtures("configured")
 def test_encoder_of_stemset_s_recordings_knows_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sibling: a child that is started beside the pool; what it knows is told by a program that it runs as Python."""
+    """Sibling: an engine of `stemwright process`; what it knows is told by a program that it runs as Python."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
     seen = tmp_path / "seen"
-    spy = f"import os, runpy, pathlib; pathlib.Path({str(seen)!r}).write_text(repr(dict(os.environ)))"
-    (tmp_path / "sitecustomize.py").write_text(spy)
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, pathlib, sys\n"
+        "if 'stemwright.app.engine' in sys.orig_argv:\n"
+        f"    pathlib.Path({str(seen)!r}).write_text(repr(dict(os.environ)))\n"
+    )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    song = write_wav(tmp_path / "song.wav", sound("noise", seconds=0.2))
-    monkeypatch.setattr("stemwright.studio.encoding._COMMAND", (sys.executable, "-m", "stemwright.studio.encoding"))
-    asyncio.run(encode({song: tmp_path / "song.mp3"}, format="mp3", bitrate=None, timeout=60))
-    assert (tmp_path / "song.mp3").stat().st_size > 0
+    (tmp_path / "in").mkdir()
+    write_wav(tmp_path / "in" / "song.wav", sound("noise", seconds=0.2))
+    with answering(honest(tmp_path)) as worker:
+        (tmp_path / "config.yaml").write_text(
+            "profiles: [{name: gpu, source_folder: in, strategy: fast, remote: true, output: {format: mp3}}]\n"
+            f"gpu_worker_url: {worker.url}\n"
+        )
+        command.run("process", "gpu", cwd=tmp_path)
+    [made] = (tmp_path / "media" / "gpu").glob("*/vocals.mp3")
+    assert made.stat().st_size > 0
     assert not [name for name in SECRETS if name in seen.read_text()]
     assert "PATH" in seen.read_text()
 

@@ -65,7 +65,8 @@ def python() -> Path:
     if sys.version_info[:2] > NEWEST_PYTHON:
         pytest.skip("the oldest numpy and scipy have no wheels for this Python")
     pins = [f"{each.name}=={floor(each)}" for each in requirements()]
-    key = hashlib.sha256("\n".join([sys.version, *TOOLS, *pins, str(ROOT)]).encode()).hexdigest()
+    registered = json.dumps(project()["entry-points"])
+    key = hashlib.sha256("\n".join([sys.version, *TOOLS, *pins, registered, str(ROOT)]).encode()).hexdigest()
     python, mark = PLACE / "bin" / "python", PLACE / "key"
     if mark.is_file() and mark.read_text() == key:
         return python

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ import needs
 SOURCE = Path(__file__).parent.parent / "src" / "stemwright"
 FLOORS = [
     {"errors", "types", "failpoints", "disk", "children", "words", "memory", "subnormals"},
-    {"bounded_yaml"},
+    {"bounded_yaml", "records", "setting_values"},
+    {"setting_files"},
     {"audio", "weights"},
     {"separators", "drums", "analysis"},
     {"strategies"},
@@ -45,7 +47,9 @@ def imported(path: Path) -> set[str]:
 
 
 def home(path: Path) -> str:
-    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    """The room of a module; the commands that doors bring are the command line's."""
+    parts = path.relative_to(SOURCE).parts
+    return "cli" if parts[0] == "doors" and parts[-1] == "command.py" else parts[0].removesuffix(".py")
 
 
 @pytest.mark.parametrize(
@@ -54,6 +58,95 @@ def home(path: Path) -> str:
 def test_doors_do_not_import_each_other(path: Path) -> None:
     names = re.findall(r"^\s*(?:from|import) stemwright\.doors\.(\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     assert {*names} <= {path.parent.name, "door"}
+
+
+DOORS = ("demucs-web", "drumalong", "mismo", "runpod", "stemset")
+
+
+def test_app_and_command_line_know_no_door_by_name() -> None:
+    names = re.compile("|".join(DOORS).replace("-", "[-_ ]?"), re.IGNORECASE)
+    for path in sorted(MODULES):
+        if path.relative_to(SOURCE).parts[0] in {"app", "cli"}:
+            assert not names.search(path.read_text(encoding="utf-8")), path
+
+
+def test_app_and_command_line_know_no_family_by_name() -> None:
+    with (SOURCE.parents[1] / "pyproject.toml").open("rb") as file:
+        families = tomllib.load(file)["project"]["entry-points"]["stemwright.separators"]
+    names = re.compile("|".join(families).replace("-", "[-_ ]?"), re.IGNORECASE)
+    for path in MODULES:
+        if path.relative_to(SOURCE).parts[0] in {"app", "cli"}:
+            text = re.sub(r'Alias\("DEMUCS_\w+"\)|custom models', "", path.read_text(encoding="utf-8"))
+            assert not names.search(text), path  # the variables of another system are read as it calls them
+
+
+def test_a_door_is_registered_as_anybody_s_and_nothing_outside_its_folder_imports_it() -> None:
+    with (SOURCE.parents[1] / "pyproject.toml").open("rb") as file:
+        registered = tomllib.load(file)["project"]["entry-points"]["stemwright.doors"]
+    folders = {path.parent.name for path in (SOURCE / "doors").glob("*/__init__.py")}
+    assert {*registered} == {*DOORS}
+    assert {*registered.values()} == {f"stemwright.doors.{folder}" for folder in folders}
+    for folder in folders:
+        assert {f"{name}.py" for name in ("settings", "door")} <= {
+            path.name for path in (SOURCE / "doors" / folder).iterdir()
+        }
+        for path in MODULES:
+            if path.parent.name != folder:
+                imports = rf"^\s*(from|import) stemwright\.doors(\.| import ){folder}\b"
+                assert not re.search(imports, path.read_text(encoding="utf-8"), re.MULTILINE), path
+
+
+# Circles that are known, and are to go; a new one is a fault.
+KNOWN_CIRCLES: set[frozenset[str]] = set()
+
+
+def imports_of(root: Path) -> dict[str, set[str]]:
+    """Each module below a package's folder, with the modules of it that it imports, wherever in it and for whatever."""
+    paths = {}
+    for path in root.rglob("*.py"):
+        parts = (root.name, *path.relative_to(root).with_suffix("").parts)
+        paths[".".join(parts).removesuffix(".__init__")] = path
+    found = {}
+    for name, path in paths.items():
+        imported = set[str]()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                whole = {f"{node.module}.{alias.name}" for alias in node.names}  # `from package import module`
+                imported |= (whole & paths.keys()) or {node.module}
+        found[name] = imported & paths.keys() - {name}
+    return found
+
+
+def circles(graph: dict[str, set[str]]) -> set[frozenset[str]]:
+    """The groups of modules each of which leads to all others of its group."""
+
+    def reached(start: str) -> set[str]:
+        seen, left = set[str](), [start]
+        while left:
+            fresh = graph[left.pop()] - seen
+            seen |= fresh
+            left += fresh
+        return seen
+
+    reach = {name: reached(name) for name in graph}
+    groups = {frozenset(other for other in reach[name] if name in reach[other]) for name in graph}
+    return {group for group in groups if group}
+
+
+def test_a_circle_of_imports_is_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"e"}, "e": {"d"}, "f": set()}
+    assert circles(graph) == {frozenset("bc"), frozenset("de")}
+    assert "stemwright.disk" in imports_of(SOURCE)["stemwright.engine.output"]
+    assert "stemwright.separators.protocol" in imports_of(SOURCE)["stemwright.engine.song_separator"]  # for types only
+
+
+@pytest.mark.parametrize("root", [SOURCE, *(SOURCE.parents[1] / name for name in ("training", "demo", "benchmarks"))])
+def test_modules_do_not_import_each_other_in_circles(root: Path) -> None:
+    graph = imports_of(root)
+    assert graph
+    assert circles(graph) == {group for group in KNOWN_CIRCLES if group <= graph.keys()}
 
 
 def test_there_is_no_room_that_is_on_no_floor() -> None:
@@ -90,10 +183,15 @@ def test_nothing_imports_the_training_or_the_tests() -> None:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    heavy = {"numpy", "scipy", "torch", "soxr", "pydantic", "rich.progress", "demucs"}
-    code = "import sys, stemwright.cli.main; print(*sorted(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
-    assert not heavy & {*loaded}
+    heavy = {"numpy", "scipy", "torch", "soxr", "pydantic", "yaml", "rich", "fastapi", "demucs", "runpod"}
+    code = (
+        "import atexit, sys; from stemwright.cli.main import main; sys.argv[1:] = ['--help'];"
+        "atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr)); main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "process" in done.stdout  # commands of doors are there
+    assert "stemwright.doors.stemset.command" in done.stderr.split()
+    assert not heavy & {*done.stderr.split()}
 
 
 def test_separating_by_sketch_does_not_load_torch() -> None:
@@ -158,3 +256,48 @@ def test_every_child_is_given_its_environment() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in starts:
                 assert "env" in {keyword.arg for keyword in node.keywords}, f"{path}:{node.lineno}"
+
+
+def room(path: Path) -> str:
+    return str(path.relative_to(SOURCE))
+
+
+UNTYPED: dict[str, int] = {  # lines where JSON, or somebody else's types, are read as they come
+    "doors/catalogue.py": 2,  # typer's `context_settings`
+    "doors/stemset/config.py": 1,  # the strategies of a file, which `strategies/` reads with their lines
+    "studio/store/migrations/versions/v0003_records_and_outbox.py": 8,  # the JSON of an earlier edition
+    "web/common.py": 1,  # OpenAPI's, as FastAPI takes it
+}
+
+
+def test_records_cross_the_rooms_and_no_dicts_of_anything() -> None:
+    found = {}
+    for path in MODULES:
+        count = path.read_text(encoding="utf-8").count("dict[str, Any]")
+        if count and home(path) in {"engine", "studio", "web", "doors"}:
+            found[room(path)] = count
+    assert found == UNTYPED
+
+
+def test_links_are_made_in_the_web_alone() -> None:
+    for path in MODULES:
+        if home(path) in {"engine", "studio", "app", "cli"}:
+            assert "/api/v1" not in path.read_text(encoding="utf-8"), path
+
+
+def test_sql_is_in_the_studio_alone() -> None:
+    for path in MODULES:
+        if home(path) != "studio":
+            imports = re.search(
+                r"^\s*(from|import) (sqlalchemy|alembic|dbos)\b", path.read_text(encoding="utf-8"), re.M
+            )
+            assert not imports, path
+
+
+def test_doors_know_the_studio_and_the_web_and_nothing_of_queue_and_tables() -> None:
+    for path in (SOURCE / "doors").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        inside = {*re.findall(r"stemwright\.studio\.(work|store)\.?(\w*)", text)}
+        assert inside <= {("store", "objects")}, path  # files that a door serves from a folder of its own
+        if path.name != "command.py":  # which is a part of the command line
+            assert not re.search(r"stemwright\.(app|cli)\b", text), path

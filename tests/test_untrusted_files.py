@@ -10,9 +10,10 @@ import pytest
 
 from cli.command import lines, run
 from stemwright import disk
-from stemwright.app.settings import Settings, load_settings
-from stemwright.app.stemset import door_config, load_stemset
+from stemwright.app.settings import load_settings, settings_model
+from stemwright.app.wiring import jobs_config
 from stemwright.disk import ForeignFileError, read_found
+from stemwright.doors.stemset.load import door_config, load_stemset
 from stemwright.errors import UntrustedFileError
 
 NOBODY = 65534
@@ -78,8 +79,8 @@ def test_stemset_s_file_that_others_may_have_written_is_refused_unless_named(how
     """Sibling: `./config.yaml`, which says where recordings go."""
     path = planted("config.yaml", "gpu_worker_url: https://evil.example", how=how)
     with pytest.raises(UntrustedFileError, match=r"config\.yaml"):
-        load_stemset(path, Settings(), found=True)
-    assert load_stemset(path, Settings()).worker_url == "https://evil.example"
+        load_stemset(path, environ=os.environ, found=True)
+    assert load_stemset(path, environ=os.environ).worker_url == "https://evil.example"
 
 
 @as_root
@@ -96,10 +97,11 @@ def test_variables_beside_a_named_configuration_are_not_anybody_s(how: str, tmp_
     config.write_text("gpu_worker_url: ${URL}")
     planted(".env", "URL=https://evil.example\nSTEMSET_BYPASS_AUTH=true", how=how)
     with pytest.raises(UntrustedFileError, match=r"\.env .*variables in the environment"):
-        load_stemset(config, Settings())
+        load_stemset(config, environ=os.environ)
     config.write_text("gpu_worker_url: https://good.example")
     with pytest.raises(UntrustedFileError, match=r"\.env"):
-        door_config(Settings.model_validate({"stemset": {"config": config}}))
+        settings = settings_model().model_validate({"stemset": {"config": config}})
+        door_config(settings.door("stemset"), jobs_config(settings), home=tmp_path / "stemset")
 
 
 @as_root
@@ -107,9 +109,9 @@ def test_variables_of_who_wrote_the_named_configuration_are_read(tmp_path: Path)
     """A folder of another user, as a container sees it, that the operator named."""
     config = planted("config.yaml", "gpu_worker_url: ${URL}")
     planted(".env", "URL=https://good.example")
-    assert load_stemset(config, Settings()).worker_url == "https://good.example"
+    assert load_stemset(config, environ=os.environ).worker_url == "https://good.example"
     with pytest.raises(UntrustedFileError):
-        load_stemset(config, Settings(), found=True)
+        load_stemset(config, environ=os.environ, found=True)
 
 
 @as_root

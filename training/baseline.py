@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stemwright.separators._cues import Cues
-from stemwright.separators._stft import Spectrum, Stft
 from stemwright.separators.protocol import ModelInfo, ModelSpec
+from stemwright.separators.stft import Spectrum, Stft
 
 if TYPE_CHECKING:
     from stemwright.types import Samples

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from stemwright.disk import draft_of
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -15,9 +17,8 @@ if TYPE_CHECKING:
 def save_checkpoint(network: nn.Module, path: Path) -> None:
     """Write the weights as float16; a reader sees the old file or the new one."""
     state = {name: value.half() if value.is_floating_point() else value for name, value in network.state_dict().items()}
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
+    with draft_of(path) as draft:
+        torch.save(state, draft)
 
 
 def load_checkpoint(network: nn.Module, path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from stemwright.separators._stft import Spectrum, Stft
+from stemwright.separators.stft import Spectrum, Stft
 from training.bands import HOP, N_FFT
 
 Array = npt.NDArray[np.float32]

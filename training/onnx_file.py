@@ -10,6 +10,8 @@ import onnx
 import torch
 from onnx import helper
 
+from stemwright.disk import draft_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -41,6 +43,5 @@ def write_model(model: onnx.ModelProto, target: Path, about: Mapping[str, object
     """Check and write it, with `about` as JSON in its metadata; a reader sees the old file or the new one."""
     helper.set_model_props(model, {"stemwright": json.dumps(about)})
     onnx.checker.check_model(model)
-    partial = target.with_suffix(".partial")
-    onnx.save(model, partial)
-    partial.replace(target)
+    with draft_of(target) as draft:
+        onnx.save(model, draft)

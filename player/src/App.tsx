@@ -1,6 +1,5 @@
 /** The page: what is always there, and the view in it. */
 
-import { Monitor, Moon, Sun } from 'lucide-react'
 import { Suspense, lazy, useEffect, useRef } from 'react'
 import { Add } from './add/Add'
 import { DropAnywhere } from './add/DropAnywhere'
@@ -8,9 +7,8 @@ import { connected, listen } from './api/live'
 import { Library } from './library/Library'
 import { useRoute, useTitle, type Route } from './lib/route'
 import { useStore } from './lib/store'
-import { choose, useChoice, type Choice } from './lib/theme'
 import { Link } from './ui/Link'
-import { Key } from './ui/controls'
+import { ThemeSwitch } from './ui/ThemeSwitch'
 import { Notes } from './ui/surfaces'
 
 const SongView = lazy(() => import('./song/SongView'))
@@ -62,7 +60,7 @@ function Header() {
   )
 }
 
-export function Mark() {
+function Mark() {
   return (
     <svg viewBox="0 0 24 24" className="size-6" aria-hidden>
       <g strokeWidth="2.6" strokeLinecap="round">
@@ -72,23 +70,6 @@ export function Mark() {
         <path d="M20 10v4" stroke="var(--role-other)" />
       </g>
     </svg>
-  )
-}
-
-const NEXT: Record<Choice, Choice> = { system: 'dark', dark: 'light', light: 'system' }
-const CHOICES: Record<Choice, [string, typeof Sun]> = {
-  system: ['as the system', Monitor],
-  dark: ['dark', Moon],
-  light: ['light', Sun],
-}
-
-export function ThemeSwitch() {
-  const choice = useChoice()
-  const [text, Icon] = CHOICES[choice]
-  return (
-    <Key aria-label={`Colours: ${text}`} title={`Colours: ${text}`} onClick={() => choose(NEXT[choice])}>
-      <Icon size={18} aria-hidden />
-    </Key>
   )
 }
 

@@ -12,12 +12,15 @@ import hashlib
 import json
 import os
 import pwd
+import secrets
 import shutil
 import stat
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from io import BufferedReader
 
 SMALL: Final = 16 << 20  # bytes: no receipt, journal or note of ours is larger
@@ -41,6 +44,33 @@ def sync(path: Path | int) -> None:
     finally:
         if not isinstance(path, int):
             os.close(handle)
+
+
+@contextmanager
+def draft_of(path: Path) -> Iterator[Path]:
+    """The path of a new file beside `path`, to be written by the caller; it takes the place of `path` at the end.
+
+    Readers see the old file or the new one, whole. Where the caller fails, the draft goes and the old file stays.
+    Raises OSError.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+    try:
+        yield draft
+        sync(draft)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Write a file that appears whole or not at all, as `draft_of`; `mode` is less what the umask takes.
+
+    Raises OSError.
+    """
+    with draft_of(path) as draft:
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
 
 
 def is_mine(facts: os.stat_result) -> bool:

@@ -166,6 +166,14 @@ class OutputError(StemwrightError):
     code = "output_failed"
 
 
+class DatabaseUnavailableError(StemwrightError):
+    """The database is locked or away; try again."""
+
+    code = "database_unavailable"
+    status = 503
+    retryable = True
+
+
 class DiskFullError(OutputError):
     """There is not enough room on the disk."""
 

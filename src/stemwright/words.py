@@ -36,3 +36,12 @@ def without_secrets(text: str) -> str:
     'ws://***@engine:8080/ws?*** refuses'
     """
     return _QUERY.sub(r"\1?***", _USER.sub(r"\1***@", text))
+
+
+def shortened(text: str, *, most: int = 80) -> str:
+    """A text of at most `most` characters; an ellipsis stands for the rest.
+
+    >>> shortened("xylophone", most=5)
+    'xylo…'
+    """
+    return text if len(text) <= most else f"{text[: most - 1]}…"

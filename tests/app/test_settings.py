@@ -16,19 +16,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
-from stemwright.app._settings_file import substitute
 from stemwright.app._settings_leaves import Leaf, leaves
-from stemwright.app._settings_values import parse_duration, parse_size, show_size
-from stemwright.app.settings import Callbacks, Http, Jobs, Settings, SettingsError, load_settings
+from stemwright.app.settings import Callbacks, Http, Jobs, Settings, SettingsError, load_settings, settings_model
 from stemwright.audio.decode import DecodeLimits
 from stemwright.errors import OptionError
+from stemwright.setting_files import substitute
+from stemwright.setting_values import parse_duration, parse_size, show_size
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
 DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
-LEAVES = leaves(Settings)
+LEAVES = leaves(settings_model())
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def origin(settings: Settings, name: str) -> str:
 def test_without_a_file_and_variables_all_is_default() -> None:
     settings = load_settings()
     assert settings.file is None
-    assert settings.model_dump() == Settings().model_dump()
+    assert settings.model_dump() == settings_model()().model_dump()
     assert {one.origin for one in settings.describe()} == {"default"}
     assert settings.limits() == DecodeLimits()
 
@@ -159,14 +159,14 @@ def test_every_setting_can_be_set_by_its_variable(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv(leaf.variable, values.get(leaf.name, str(leaf.typed(leaf.default()))))
     described = load_settings().describe()
     assert [one.origin for one in described] == [leaf.variable for leaf in LEAVES]
-    same = {one.name: one.value for one in Settings().describe()}
+    same = {one.name: one.value for one in settings_model()().describe()}
     assert {one.name for one in described if one.value != same[one.name]} == values.keys()
 
 
 def test_empty_variables_and_empty_values_count_as_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
     write("port:\ncallbacks:\n  secret: ${NO_SECRET:-}\nlog:\n")
     monkeypatch.setenv("STEMWRIGHT_HOST", "")
-    assert load_settings().model_dump() == Settings().model_dump()
+    assert load_settings().model_dump() == settings_model()().model_dump()
 
 
 def test_data_is_where_xdg_says_or_below_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_doors_have_names_and_ports(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_address_for_clients_is_one_that_links_can_begin_with(monkeypatch: pytest.MonkeyPatch) -> None:
     for right in ("https://drums.example.org", "http://10.0.0.1:8001", "https://example.org/drums/"):
         monkeypatch.setenv("STEMWRIGHT_DRUMALONG_PUBLIC_URL", right)
-        assert load_settings().drumalong.public_url == right.rstrip("/")
+        assert load_settings().door("drumalong").public_url == right.rstrip("/")
     for wrong in ("drums.example.org", "ftp://example.org", "https://", "https://example.org?x=1"):
         monkeypatch.setenv("STEMWRIGHT_DRUMALONG_PUBLIC_URL", wrong)
         assert "STEMWRIGHT_DRUMALONG_PUBLIC_URL" in faults()[0]
@@ -202,7 +202,7 @@ def test_address_for_clients_is_one_that_links_can_begin_with(monkeypatch: pytes
 
 def test_folders_of_the_library_say_where_they_are_and_the_engine_has_a_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     write("mismo:\n  library: [/music, ~/more]\n  engine_url: wss://engine.example.org/x\n")
-    assert load_settings().mismo.library == (Path("/music"), Path("~/more").expanduser())
+    assert load_settings().door("mismo").library == (Path("/music"), Path("~/more").expanduser())
     for wrong in ("music", "./music", "/music,more"):
         monkeypatch.setenv("STEMWRIGHT_MISMO_LIBRARY", wrong)
         assert "STEMWRIGHT_MISMO_LIBRARY" in faults()[0]
@@ -215,7 +215,7 @@ def test_folders_of_the_library_say_where_they_are_and_the_engine_has_a_socket(m
 def test_objects_are_in_a_bucket_or_in_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     for right in ("s3://bucket", "s3://bucket/some/prefix/", "file:///srv/results"):
         monkeypatch.setenv("STEMWRIGHT_RUNPOD_STORAGE", right)
-        assert load_settings().runpod.storage == right.rstrip("/")
+        assert load_settings().door("runpod").storage == right.rstrip("/")
     for wrong in ("bucket", "s3://", "file://srv/results", "https://bucket.example.org", "s3://bucket?x=1", "/srv"):
         monkeypatch.setenv("STEMWRIGHT_RUNPOD_STORAGE", wrong)
         assert "STEMWRIGHT_RUNPOD_STORAGE" in faults()[0]
@@ -409,7 +409,7 @@ def test_what_kubernetes_says_about_a_service_of_our_name_is_passed_over(monkeyp
         "STEMWRIGHT_PORT_8000_TCP_ADDR": "10.0.0.11",
     }.items():
         monkeypatch.setenv(name, value)
-    assert load_settings().model_dump() == Settings().model_dump()
+    assert load_settings().model_dump() == settings_model()().model_dump()
 
 
 # ---- secrets ---------------------------------------------------------------------------------------------------------

@@ -27,10 +27,10 @@ from recordings import FFMPEG, silent_flac, wav_header
 from server import WAIT, Server
 from sounds import sound, write_wav
 from stemwright.audio.decode import DecodeLimits
+from stemwright.studio.config import JobsConfig
 from stemwright.studio.store.database import Database
 from stemwright.studio.store.objects import ObjectStore
 from stemwright.studio.store.tables import LIVE, File, Job, Run, Separation, Song
-from stemwright.studio.work.config import JobsConfig
 from stemwright.studio.work.retention import sweep
 from studio.work.receivers import Receiver, listening
 
@@ -107,7 +107,7 @@ class Studio(Server):
             made = session.get_one(Separation, job["result"]["separation"])
             files = session.scalars(select(File).where(File.separation_id == made.id, File.name.like("%.flac")))
             digests = {file.name: self.digest(file) for file in files}
-            return {stem["name"]: (digests[f"{stem['name']}.flac"], stem) for stem in made.receipt["stems"]}
+            return {stem.name: (digests[f"{stem.name}.flac"], stem) for stem in made.receipt.stems}
 
     def digest(self, file: File) -> str:
         """Of the bytes on the disk, which must be those that the row tells."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cli.command import lines, run
 from sounds import sound, write_wav
-from stemwright.app.settings import Settings
+from stemwright.app.settings import settings_model
 from stemwright.cli.config import _text
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def test_any_text_is_yaml_for_itself(text: str) -> None:
 
 def test_json_is_a_list_of_all_settings(tmp_path: Path) -> None:
     rows = json.loads(run("config", "--json", cwd=tmp_path).stdout)
-    assert [row["name"] for row in rows] == [one.name for one in Settings().describe()]
+    assert [row["name"] for row in rows] == [one.name for one in settings_model()().describe()]
     assert {"name": "port", "value": 8000, "origin": "default", "variable": "STEMWRIGHT_PORT"} in rows
 
 

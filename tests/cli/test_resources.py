@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 from pathlib import Path
@@ -11,6 +10,9 @@ import pytest
 
 from cli.command import STEMWRIGHT, lines
 from sounds import sound, write_wav
+from stemwright.audio.decode import DecodeLimits
+from stemwright.engine.process.messages import Separate, line_of, said_by
+from stemwright.engine.settings import SeparationSettings
 
 GREEDY = """
 from separators_for_tests import KnownFamily
@@ -60,27 +62,29 @@ def test_song_fails_with_a_code_and_no_traceback(
 @pytest.mark.parametrize(("model", "code"), CODES.items())
 def test_engine_process_answers_with_a_code(model: str, code: str, environment: dict[str, str], tmp_path: Path) -> None:
     song = write_wav(tmp_path / "song.wav", sound("noise", seconds=0.2))
-    options: dict[str, object] = {
-        "model": model,
-        "format": "wav32f",
-        "repo": None,
-        "device": "auto",
-        "stems": None,
-        "sample_rate": None,
-    }
-    options |= {"limits": {}}
-    request = {"what": "separate", "song": str(song), "root": str(tmp_path / "out"), "options": options}
+    request = Separate(
+        song=song,
+        file_name="song.wav",
+        root=tmp_path / "out",
+        model=model,
+        repo=None,
+        device="auto",
+        format="wav32f",
+        settings=SeparationSettings(),
+        limits=DecodeLimits(),
+    )
     command = [STEMWRIGHT[0], "-m", "stemwright.app.engine"]
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:
         assert process.stdin
         assert process.stdout
-        process.stdin.write(f"{json.dumps(request)}\n".encode())
+        process.stdin.write(line_of(request))
         process.stdin.flush()
-        said = next(found for line in process.stdout if "error" in (found := json.loads(line)))
+        error = next(said.error for line in process.stdout if (said := said_by(line)).error)
         process.stdin.close()
-    assert said["error"]["code"] == code
+    assert error
+    assert error.code == code
 
 
 def test_command_without_songs_too_ends_with_a_code(environment: dict[str, str], tmp_path: Path) -> None:

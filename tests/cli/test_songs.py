@@ -13,7 +13,7 @@ from cli.command import lines, run
 from sounds import sound, write_wav
 from stemwright.audio.ffmpeg import find_ffmpeg
 from stemwright.cli.songs import find_songs
-from stemwright.engine.naming import NameTemplate, folded, safe_name
+from stemwright.engine.naming import folded, safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,18 +84,6 @@ def test_song_that_is_named_twice_or_through_a_link_is_done_once(tmp_path: Path)
     (tmp_path / "album" / "again.wav").symlink_to(song)
     assert places([song, song, tmp_path / "link.wav"], tmp_path / "out") == ["a"]
     assert len(places([tmp_path / "album"], tmp_path / "out")) == 1
-
-
-def test_long_names_that_differ_at_their_ends_stay_apart() -> None:
-    first, second = safe_name(f"{LONG}1. Satz"), safe_name(f"{LONG}2. Satz")
-    assert first != second
-    assert first[:100] == second[:100] == LONG[:100]
-    assert max(len(name.encode()) for name in (first, second)) <= 150
-    assert safe_name(f"{LONG}1. Satz") == first
-    template = NameTemplate("{artist}/{title}/{stem}.{ext}")
-    assert template.path({"title": LONG + "a"}, stem="x", ext="wav") != template.path(
-        {"title": LONG + "b"}, stem="x", ext="wav"
-    )
 
 
 def test_two_movements_with_long_names_are_both_done(tmp_path: Path) -> None:

@@ -16,12 +16,12 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from sounds import sound, write_wav
-from stemwright.doors.door import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+NAMES: Final = ("drumalong", "mismo", "runpod", "stemset", "demucs-web")
 FRESH: Final = httpx.Limits(max_keepalive_connections=0)  # a loop that was held up finds idle connections closed
 PATIENCE: Final = 600.0  # seconds for a job: twenty clients share what the machine has
 PROFILES: Final = """

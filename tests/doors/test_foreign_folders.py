@@ -35,6 +35,11 @@ def job_folder(jobs: Path, name: str = "a1b2", **changes: object) -> Path:
         "job_id": name,
         "separation": "gone",
         "format": "wav",
+        "model": "sketch",
+        "draft": True,
+        "sample_rate": 44100,
+        "duration": 2.0,
+        "gain_db": 0.0,
         "stems": {"vocals": str(folder / "stems" / "vocals.wav")},
         "zip": str(folder / "stems.zip"),
     }

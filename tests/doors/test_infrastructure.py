@@ -12,10 +12,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from cli.command import run
+from doors.crowd import NAMES
 from server import running
 from stemwright.app import doors
 from stemwright.app.doors import ByPort, run_beside
-from stemwright.doors.door import NAMES, Door
+from stemwright.doors.door import Door
 from stemwright.engine.process.pool import EngineCrashedError
 from stemwright.web import problems
 from stemwright.web.common import WebConfig, new_app

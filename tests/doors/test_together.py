@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from doors.crowd import FRESH, Crowd, prepared
+from doors.crowd import FRESH, NAMES, Crowd, prepared
 from server import Server, running
-from stemwright.doors.door import NAMES
 from web.answers import faults
 
 if TYPE_CHECKING:

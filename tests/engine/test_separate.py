@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -21,14 +20,20 @@ from stemwright.audio.tags import read_tags
 from stemwright.engine.naming import NameTemplate
 from stemwright.engine.options import SeparateOptions
 from stemwright.engine.receipt import Receipt
-from stemwright.engine.separate import Engine, SongResult
+from stemwright.engine.separate import Engine
+from stemwright.engine.settings import SeparationSettings
 
+if TYPE_CHECKING:
+    from stemwright.engine.song_result import SongResult
+
+SETTINGS = SeparationSettings.model_fields.keys()
 pytestmark = pytest.mark.usefixtures("known_family")
 
 
 def separate(song: Path, root: Path, *, form: str = "wav32f", **options: Any) -> SongResult:
     options.setdefault("model", "sketch")
-    return Engine(SeparateOptions(format=parse_format(form), **options)).separate(song, root)
+    settings = SeparationSettings(**{name: options.pop(name) for name in options.keys() & SETTINGS})
+    return Engine(SeparateOptions(format=parse_format(form), settings=settings, **options)).separate(song, root)
 
 
 def total(result: SongResult, channels: int) -> Any:
@@ -96,7 +101,7 @@ def test_stems_asked_for_come_alone_and_their_opposites_complete_the_mix(tmp_pat
 
 def test_stem_that_the_model_does_not_give_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
     with pytest.raises(errors.UnknownStemError, match="vocals, drums, bass, other"):
-        Engine(SeparateOptions(model="sketch", stems=("piano",)))
+        Engine(SeparateOptions(model="sketch", settings=SeparationSettings(stems=("piano",))))
 
 
 def test_one_gain_for_all_where_one_stem_would_clip(tmp_path: Path) -> None:
@@ -398,8 +403,9 @@ def test_model_stays_loaded_from_song_to_song(tmp_path: Path, demucs_repo: Path)
 
 
 def test_options_that_no_model_takes_are_refused() -> None:
-    options = SeparateOptions()
-    for change in (
+    with pytest.raises(errors.OptionError):
+        SeparateOptions(bitrate=128_000)
+    changes: list[dict[str, object]] = [
         {"overlap": 1.0},
         {"overlap": -0.1},
         {"shifts": -1},
@@ -407,10 +413,11 @@ def test_options_that_no_model_takes_are_refused() -> None:
         {"sample_rate": 3999},
         {"stems": ()},
         {"stems": ("a", "a")},
-        {"bitrate": 128_000},
-    ):
-        with pytest.raises(errors.OptionError):
-            replace(options, **change)
+    ]
+    for change in changes:
+        [name] = change
+        with pytest.raises(errors.OptionError, match=name):
+            SeparationSettings.checked(**change)
 
 
 def test_draft_says_that_it_is_one_and_how_to_get_better(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from stemwright import errors
 from stemwright.audio.formats import parse_format
 from stemwright.engine.options import SeparateOptions
 from stemwright.engine.receipt import Receipt
-from stemwright.engine.separate import Engine, SongResult
+from stemwright.engine.separate import Engine
+from stemwright.engine.settings import SeparationSettings
 from stemwright.engine.trees.intermediates import Intermediates
 from stemwright.separators._onnx import GraphWriter
 from stemwright.strategies.find import find_strategy
@@ -20,6 +21,8 @@ from tiny_demucs import make_repo
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from stemwright.engine.song_result import SongResult
 
 SUCCESSIVE = """\
 strategies:
@@ -49,7 +52,8 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def separate(song: Path, root: Path, strategy: str, *, repo: Path | None = None, **options: Any) -> SongResult:
     found = find_strategy(strategy, repo=repo)
     options.setdefault("format", parse_format("wav32f"))
-    return Engine(SeparateOptions(strategy=found, repo=repo, **options)).separate(song, root)
+    settings = SeparationSettings(stems=options.pop("stems", None))
+    return Engine(SeparateOptions(strategy=found, repo=repo, settings=settings, **options)).separate(song, root)
 
 
 def stems(result: SongResult, *, channels: int = 2) -> dict[str, Any]:
@@ -175,7 +179,13 @@ def test_missing_weights_are_missed_before_anything_is_done(tmp_path: Path, monk
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("change", [{"model": "sketch"}, {"overlap": 0.5}, {"shifts": 1}, {"segment": 5.0}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "sketch"},
+        *({"settings": SeparationSettings(**one)} for one in ({"overlap": 0.5}, {"shifts": 1}, {"segment": 5.0})),
+    ],
+)
 def test_settings_of_a_model_are_no_settings_of_a_strategy(change: dict[str, Any]) -> None:
     with pytest.raises(errors.OptionError, match="names its models"):
         SeparateOptions(strategy=find_strategy("fast"), **change)
@@ -183,4 +193,4 @@ def test_settings_of_a_model_are_no_settings_of_a_strategy(change: dict[str, Any
 
 def test_stem_that_a_strategy_does_not_give_is_refused_before_anything_is_loaded() -> None:
     with pytest.raises(errors.UnknownStemError, match="karaoke gives vocals, instrumental, not 'drums'"):
-        Engine(SeparateOptions(strategy=find_strategy("karaoke"), stems=("drums",)))
+        Engine(SeparateOptions(strategy=find_strategy("karaoke"), settings=SeparationSettings(stems=("drums",))))

@@ -145,6 +145,24 @@ def test_auto_with_a_folder_that_lacks_the_model_is_an_error(repo: Path) -> None
         catalogue.choose_auto(LoadOptions(repo=repo))
 
 
+def test_auto_is_resolved_without_loading_to_the_model_that_would_be_loaded(hub_files: Path, repo: Path) -> None:
+    assert catalogue.resolve("auto", repo=hub_files) == "htdemucs"
+    assert catalogue.resolve("auto", repo=None) == "sketch"
+    assert catalogue.resolve("auto", repo=repo) == "sketch"
+    assert catalogue.resolve("no such model", repo=None) == "no such model"
+
+
+def test_auto_is_resolved_to_the_draft_where_a_family_fails(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(name: str, *, repo: Path | None = None) -> None:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr(catalogue, "find_model", fail)
+    assert catalogue.resolve("auto", repo=None) == "sketch"
+    assert "auto is the draft" in caplog.text
+
+
 def test_auto_does_not_hide_damaged_weights(hub_files: Path, tmp_path: Path) -> None:
     shutil.copytree(hub_files, tmp_path, dirs_exist_ok=True)
     (tmp_path / "955717e8.safetensors").write_bytes(b"not weights")

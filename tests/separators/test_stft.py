@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sounds import level_db, sound
-from stemwright.separators._stft import Spectrum, Stft
+from stemwright.separators.stft import Spectrum, Stft
 
 
 @pytest.mark.parametrize("hops", [8, 64, 65, 200])

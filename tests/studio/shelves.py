@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from stemwright.audio.decode import DecodeLimits
 from stemwright.engine.process.pool import EnginePool
+from stemwright.studio.config import JobsConfig
 from stemwright.studio.store.database import Database
 from stemwright.studio.store.objects import ObjectStore
 from stemwright.studio.studio import Studio
-from stemwright.studio.work.config import JobsConfig
 from stemwright.studio.work.queue import Queue, prepare_jobs
 
 if TYPE_CHECKING:

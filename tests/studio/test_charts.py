@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from receipts import drums, receipt
 from stemwright.errors import ConflictError, JobNotFoundError
 from stemwright.studio.charts import charted_by, delete_charted, find_charted, list_charted, onsets_of
+from stemwright.studio.options import JobOptions
 from stemwright.studio.store.tables import File, Job, Run, Separation, Song, new_id
 from studio.shelves import over
 from studio.work.desks import Desk, opened, options
@@ -37,9 +39,16 @@ def song(desk: Desk, name: str, *, pcm: str = PCM, **changes: Any) -> str:
 
 
 def separation(desk: Desk, *, pcm: str = PCM, at: float = 100.0, chart: bool = True, **changes: Any) -> str:
-    drums = {"onsets": 1, "bpm": 120.5, "files": {"chart": "drums.json"}} if chart else None
-    receipt = {"stems": [{"name": "drums"}], "drums": drums}
-    made = Separation(id=new_id(), owner=ME, key=new_id(), pcm_digest=pcm, model="sketch", draft=True, receipt=receipt)
+    heard = drums(chart="drums.json").model_copy(update={"onsets": 1, "bpm": 120.5}) if chart else None
+    made = Separation(
+        id=new_id(),
+        owner=ME,
+        key=new_id(),
+        pcm_digest=pcm,
+        model="sketch",
+        draft=True,
+        receipt=receipt("drums", drums=heard),
+    )
     made.duration, made.elapsed, made.created_at = 2.0, 1.5, at
     for column, value in changes.items():
         setattr(made, column, value)
@@ -64,7 +73,9 @@ def separation(desk: Desk, *, pcm: str = PCM, at: float = 100.0, chart: bool = T
 def job(desk: Desk, song_id: str, separation_id: str, *, started: float, cached: bool = False) -> str:
     run = Run(id=new_id(), owner=ME, song_id=song_id, key="k", options=options(), queue="cpu", priority="high", rank=0)
     run.status, run.started_at, run.separation_id = "succeeded", started, separation_id
-    made = Job(id=new_id(), owner=ME, song_id=song_id, run_id=run.id, options={}, request_digest="r", cached=cached)
+    made = Job(
+        id=new_id(), owner=ME, song_id=song_id, run_id=run.id, options=JobOptions(), request_digest="r", cached=cached
+    )
     desk.add(run)
     desk.add(made)
     return made.id

@@ -127,16 +127,16 @@ def test_file_is_copied_once_and_known_again_until_it_changes(
         first, digest = submit_local(studio, found, REQUEST, owner=ME)
     assert digest == sha256_of(path)
     [song] = songs.list_songs(studio, owner=ME, search=None, sort="title", limit=9, offset=0)[0]
-    assert (song["id"], song["file_name"]) == (first["song_id"], "song.wav")
+    assert (song.id, song.file_name) == (first.song_id, "song.wav")
     with monkeypatch.context() as patch:
         patch.setattr(local, "_copied", None)  # not called
         with opened(path, roots=[library]) as found:
-            assert submit_local(studio, found, REQUEST, owner=ME)[0]["song_id"] == first["song_id"]
+            assert submit_local(studio, found, REQUEST, owner=ME)[0].song_id == first.song_id
     write_wav(path, sound("noise", seconds=0.2, seed=2), bits=16)
     os.utime(path, (1, 1))
     with opened(path, roots=[library]) as found:
         again, changed = submit_local(studio, found, REQUEST, owner=ME)
-    assert again["song_id"] != first["song_id"]
+    assert again.song_id != first.song_id
     assert changed == sha256_of(path) != digest
     assert list(studio.incoming.iterdir()) == []
 
@@ -144,7 +144,7 @@ def test_file_is_copied_once_and_known_again_until_it_changes(
 def test_file_that_several_ask_for_at_once_is_one_song(studio: Studio, library: Path) -> None:
     def ask(_: int) -> str:
         with opened(library / "album" / "song.wav", roots=[library]) as found:
-            return str(submit_local(studio, found, REQUEST, owner=ME)[0]["song_id"])
+            return str(submit_local(studio, found, REQUEST, owner=ME)[0].song_id)
 
     with ThreadPoolExecutor(6) as pool:
         assert len({*pool.map(ask, range(12))}) == 1
@@ -155,11 +155,11 @@ def test_song_that_the_studio_forgot_is_copied_again(studio: Studio, library: Pa
     with opened(path, roots=[library]) as found:
         first, _ = submit_local(studio, found, REQUEST, owner=ME)
     with studio.db.session() as session:
-        session.get_one(Song, first["song_id"]).upload_key = None
+        session.get_one(Song, first.song_id).upload_key = None
     with opened(path, roots=[library]) as found:
         again, _ = submit_local(studio, found, REQUEST, owner=ME)
     with studio.db.session() as session:
-        key = session.get_one(Song, again["song_id"]).upload_key
+        key = session.get_one(Song, again.song_id).upload_key
     assert key
     assert studio.store.get(key) == path.read_bytes()
 
@@ -173,7 +173,7 @@ def test_copy_is_the_studios_own(studio: Studio, library: Path) -> None:
     with path.open("r+b") as file:
         file.write(b"XXXX")
     with studio.db.session() as session:
-        key = session.get_one(Song, job["song_id"]).upload_key
+        key = session.get_one(Song, job.song_id).upload_key
     assert studio.store.get(str(key)) == before
 
 

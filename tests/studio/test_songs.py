@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from stemwright.engine.song_facts import AnalysisRecord, KeyRecord, TempoRecord
 from stemwright.studio.songs import list_songs
 from stemwright.studio.store.tables import Song
 from studio.shelves import idle
@@ -11,6 +12,7 @@ from studio.shelves import idle
 if TYPE_CHECKING:
     from pathlib import Path
 
+KEY = KeyRecord(name="A minor", tonic="A", mode="minor", camelot="8A", open_key="1m", confidence=0.9)
 FACTS = {  # title: tempo and key
     "fast": (174.0, "2A"),
     "slow": (60.5, "10B"),
@@ -35,10 +37,12 @@ def test_songs_are_sorted_by_tempo_and_around_the_circle_of_fifths(
     with idle(tmp_path) as studio:
         with studio.db.session() as session:
             for title, (bpm, camelot) in FACTS.items():
-                analysis = {"tempo": bpm and {"bpm": bpm}, "key": camelot and {"camelot": camelot}}
+                tempo = TempoRecord(bpm=bpm, confidence=1.0, octave=None, octave_strength=0.0) if bpm else None
+                key = KEY.model_copy(update={"camelot": camelot}) if camelot else None
+                analysis = AnalysisRecord(tempo=tempo, key=key)
                 facts = {"file_name": f"{title}.wav", "source_digest": title, "size_bytes": 1, "search": title}
                 session.add(Song(owner="me", title=title, analysis=analysis, **facts))
         items, total = list_songs(studio, owner="me", search=None, sort=sort, limit=50, offset=0)
         assert total == len(FACTS)
-        assert [song["title"] for song in items][: len(titles)] == titles
-        assert {song["title"] for song in items} == FACTS.keys()
+        assert [song.title for song in items][: len(titles)] == titles
+        assert {song.title for song in items} == FACTS.keys()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from stemwright.engine.song_facts import AnalysisRecord, KeyRecord, KnownFacts
 from stemwright.errors import JobNotFoundError
 from stemwright.studio import tracks
 from stemwright.studio.local import opened
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from stemwright.studio.studio import Studio
 
 ME = "local"
-KEY = {"name": "A minor", "tonic": "A", "mode": "minor", "camelot": "8A", "open_key": "1m", "confidence": 0.9}
+KEY = KeyRecord(name="A minor", tonic="A", mode="minor", camelot="8A", open_key="1m", confidence=0.9)
+HEARD = AnalysisRecord(tempo=None, key=KEY)
 
 
 @pytest.fixture
@@ -86,7 +88,7 @@ def test_track_has_the_same_id_after_the_database_was_lost(studio: Studio, music
             tracks.get_track(studio, track.id, roots=roots, owner=owner)
 
 
-def known(studio: Studio, music: Path) -> dict[str, Any]:
+def known(studio: Studio, music: Path) -> KnownFacts:
     return tracks.get_track(studio, tracks.track_id(music, "b.WAV"), roots=[music], owner=ME).found
 
 
@@ -94,22 +96,22 @@ def test_what_was_found_stays_with_the_track_until_the_file_changes(studio: Stud
     """Even when the song has expired."""
     tracks.scan(studio, [music], owner=ME)
     with opened(music / "b.WAV", roots=[music]) as file:
-        tracks.remember(studio, file, "d" * 64, owner=ME)
-        assert tracks.known_digest(studio, file, owner=ME) == "d" * 64
-        assert tracks.known_digest(studio, file, owner="other") is None
+        tracks.remember(studio, music, file.seen, "d" * 64, owner=ME)
+        assert tracks.known_digest(studio, music, file.seen, owner=ME) == "d" * 64
+        assert tracks.known_digest(studio, music, file.seen, owner="other") is None
     song = Song(
         owner=ME, title="b", search="b", file_name="b.WAV", source_digest="d" * 64, size_bytes=5, upload_key="k"
     )
-    song.duration, song.sample_rate, song.channels, song.analysis = 2.0, 44_100, 2, {"tempo": None, "key": KEY}
+    song.duration, song.sample_rate, song.channels, song.analysis = 2.0, 44_100, 2, HEARD
     with studio.db.session() as session:
         session.add(song)
-    assert known(studio, music)["key"] == KEY  # of the song
+    assert known(studio, music).analysis == HEARD  # of the song
     assert tracks.song_of(studio, "d" * 64, owner=ME) == song.id
     tracks.describe(studio, "d" * 64, tracks.song_facts(studio, song.id, owner=ME), owner=ME)
     with studio.db.session() as session:
         session.delete(session.get_one(Song, song.id))
-    assert (known(studio, music)["key"], known(studio, music)["duration"]) == (KEY, 2.0)
-    assert tracks.song_facts(studio, song.id, owner=ME) == {}
+    assert (known(studio, music).analysis, known(studio, music).duration) == (HEARD, 2.0)
+    assert tracks.song_facts(studio, song.id, owner=ME) == KnownFacts()
     os.utime(music / "b.WAV", (1, 1))
     tracks.scan(studio, [music], owner=ME)
-    assert known(studio, music) == {}
+    assert known(studio, music) == KnownFacts()

@@ -15,8 +15,8 @@ import torch
 from training.checkpoints import load_checkpoint, save_checkpoint
 from training.drums import bank, mixer, modal, patterns, scores, shape
 from training.drums import train as training
-from training.drums.evaluate import special
 from training.drums.export import export
+from training.drums.judging import special
 from training.drums.kinship import SAME, kinship
 from training.drums.network import CONTEXT, Activations, Network
 from training.drums.tally import NOTHING, Tally, matched

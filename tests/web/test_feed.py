@@ -14,15 +14,19 @@ from sqlalchemy import delete, event, update
 
 from stemwright.audio.decode import DecodeLimits
 from stemwright.errors import JobNotFoundError
+from stemwright.studio.config import JobsConfig
+from stemwright.studio.options import JobOptions
 from stemwright.studio.store.database import Database
 from stemwright.studio.store.tables import Job, Run
 from stemwright.studio.studio import Studio
-from stemwright.studio.work.config import JobsConfig
 from stemwright.web.feed import Feed
+from studio.work.desks import options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from stemwright.studio.snapshot import JobSnapshot
 
 
 @pytest.fixture
@@ -45,7 +49,7 @@ def add(studio: Studio, *names: str, owner: str = "local") -> None:
                 id=f"run {name}",
                 owner=owner,
                 key=name,
-                options={"resolved": "sketch"},
+                options=options(),
                 queue="cpu",
                 priority="normal",
                 rank=1,
@@ -54,7 +58,7 @@ def add(studio: Studio, *names: str, owner: str = "local") -> None:
             )
             session.add(run)
             session.flush()
-            session.add(Job(id=name, owner=owner, run_id=run.id, options={}, request_digest=name))
+            session.add(Job(id=name, owner=owner, run_id=run.id, options=JobOptions(), request_digest=name))
 
 
 def change(studio: Studio, *names: str, **values: Any) -> None:
@@ -67,7 +71,7 @@ def end(studio: Studio, *names: str) -> None:
     change(studio, *names, status="succeeded", stage="done", progress=100.0, finished_at=time.time())
 
 
-async def heard(feed: Feed, job_id: str) -> list[dict[str, Any]]:
+async def heard(feed: Feed, job_id: str) -> list[JobSnapshot]:
     views = []
     async with asyncio.timeout(60), feed.job(job_id, owner="local") as listener:
         while (view := await listener.next()) is not None:
@@ -85,7 +89,7 @@ def test_who_begins_to_listen_at_any_moment_hears_the_end(studio: Studio) -> Non
             add(studio, name)
             chance = random.Random(turn)
 
-            async def late(name: str = name, wait: float = 0.0) -> list[dict[str, Any]]:
+            async def late(name: str = name, wait: float = 0.0) -> list[JobSnapshot]:
                 await asyncio.sleep(wait)
                 return await heard(feed, name)
 
@@ -93,8 +97,8 @@ def test_who_begins_to_listen_at_any_moment_hears_the_end(studio: Studio) -> Non
             await asyncio.sleep(0.4)
             await asyncio.to_thread(end, studio, name)
             for views in await asyncio.gather(*listeners):
-                assert views[-1]["status"] == "succeeded"
-                assert [view["status"] for view in views[:-1]] == ["running"] * (len(views) - 1)
+                assert views[-1].status == "succeeded"
+                assert [view.status for view in views[:-1]] == ["running"] * (len(views) - 1)
 
     asyncio.run(run())
 
@@ -116,8 +120,8 @@ def test_who_follows_all_hears_every_end_however_slow_it_reads(studio: Studio) -
                 view = await listener.next()
                 assert view
                 read += 1
-                if view["status"] == "succeeded":
-                    ended.add(view["id"])
+                if view.status == "succeeded":
+                    ended.add(view.id)
             assert read <= 2 * len(names)  # what is old was dropped, not kept
 
     asyncio.run(run())
@@ -134,10 +138,10 @@ def test_jobs_of_other_owners_are_neither_told_nor_there(studio: Studio) -> None
         async with feed.all(owner="local") as mine, feed.all(owner="other") as theirs:
             for listener, wanted in ((mine, "mine"), (theirs, "theirs")):
                 end(studio, wanted)
-                while (view := await asyncio.wait_for(listener.next(), 30)) and view["status"] != "succeeded":
-                    assert view["id"] == wanted
+                while (view := await asyncio.wait_for(listener.next(), 30)) and view.status != "succeeded":
+                    assert view.id == wanted
                 assert view
-                assert view["id"] == wanted
+                assert view.id == wanted
 
     asyncio.run(run())
 
@@ -179,7 +183,7 @@ def test_nothing_is_kept_or_asked_once_nobody_listens(studio: Studio) -> None:
         await asyncio.sleep(0.6)
         assert not asked
         end(studio, "a")
-        assert (await heard(feed, "a"))[-1]["status"] == "succeeded"
+        assert (await heard(feed, "a"))[-1].status == "succeeded"
 
     asyncio.run(run())
 
@@ -215,6 +219,6 @@ def test_feed_goes_on_after_the_database_failed_for_a_while(studio: Studio, monk
             end(studio, "a")
             while view := await listener.next():
                 last = view
-            assert last["status"] == "succeeded"
+            assert last.status == "succeeded"
 
     asyncio.run(run())

@@ -28,7 +28,7 @@ WRONG = [
     ({"model": "sketch", "strategy": "sketch"}, "body"),
     ({"stems": "vocals,vocals"}, "stems"),
     ({"stems": "flute", "model": "sketch"}, "stems"),
-    ({"stems": "two words"}, "stems.0"),
+    ({"stems": "two/words"}, "stems.0"),
     ({"format": "ogg"}, "format"),
     ({"sample_rate": "fast"}, "sample_rate"),
     ({"sample_rate": "1"}, "sample_rate"),

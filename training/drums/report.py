@@ -10,7 +10,7 @@ import numpy as np
 
 from stemwright.drums.lanes import LANES
 from training.drums.bank import HELD_OUT
-from training.drums.evaluate import TOLERANCES, TRAINED_KITS, judge, through_sketch, without_drums
+from training.drums.judging import TOLERANCES, TRAINED_KITS, judge, through_sketch, without_drums
 from training.drums.kinship import SAME, table
 from training.drums.scores import SCORES
 from training.drums.tally import NOTHING, Tally

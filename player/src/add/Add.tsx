@@ -1,8 +1,8 @@
 /** Adding: three ways in, the files, and what is to become of them. */
 
-import { ArrowLeft, AudioLines, FolderOpen, Layers, Music4, X } from 'lucide-react'
-import { useRef, type ReactNode } from 'react'
-import { bytes, count } from '../lib/format'
+import { ArrowLeft, AudioLines, FolderOpen, Layers, Music4 } from 'lucide-react'
+import { useRef } from 'react'
+import { count } from '../lib/format'
 import { useTitle } from '../lib/route'
 import { useStore } from '../lib/store'
 import { Link } from '../ui/Link'
@@ -11,7 +11,7 @@ import { MidiForm } from './MidiForm'
 import { SongForm } from './SongForm'
 import { StemsForm } from './StemsForm'
 import { ACCEPTED, kindOf, tidy } from './files'
-import { choose, stage, staged, unstage, type Way } from './staged'
+import { choose, stage, staged, type Way } from './staged'
 
 const WAYS: readonly { way: Way; title: string; text: string; icon: typeof Layers }[] = [
   { way: 'song', title: 'A song to take apart', text: 'Any recording. Out come its stems.', icon: AudioLines },
@@ -97,35 +97,3 @@ function DropZone({ way }: { way: Way }) {
     </div>
   )
 }
-
-/** A file that waits, and what goes with it. */
-export function FileRow({ file, children, note }: { file: File; children?: ReactNode; note?: string | undefined }) {
-  return (
-    <li className="flex items-center gap-3 py-2.5">
-      {children}
-      <span className="min-w-0 grow">
-        <span className="block truncate">{file.name}</span>
-        <span className="tabular block text-sm text-faint">{[note, bytes(file.size)].filter(Boolean).join(' · ')}</span>
-      </span>
-      <button
-        type="button"
-        aria-label={`Leave out ${file.name}`}
-        onClick={() => unstage(file)}
-        className="flex size-8 shrink-0 items-center justify-center rounded-full text-faint transition-colors hover:bg-line/60 hover:text-ink"
-      >
-        <X size={16} aria-hidden />
-      </button>
-    </li>
-  )
-}
-
-export function Section({ title, children }: { title: string; children: ReactNode }) {
-  return (
-    <section className="mt-8">
-      <h2 className="mb-3 font-semibold tracking-tight">{title}</h2>
-      {children}
-    </section>
-  )
-}
-
-export const FIELD = 'h-10 w-full rounded-lg border border-strong bg-surface px-3 transition-colors hover:border-faint focus-visible:outline-offset-0'

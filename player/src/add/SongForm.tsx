@@ -3,16 +3,15 @@
 import { ChevronRight } from 'lucide-react'
 import { useEffect, useState } from 'react'
 import { useWays } from '../api/queries'
+import { defaultWay, USUAL_LENGTH, type Way } from '../api/ways'
 import { clock, count } from '../lib/format'
 import { go } from '../lib/route'
-import { Button, Select, Switch } from '../ui/controls'
-import { FIELD, FileRow, Section } from './Add'
+import { Button, FIELD, Select, Switch } from '../ui/controls'
 import { lengthOf } from './files'
+import { FileRow, Section } from './parts'
 import { clearStage } from './staged'
 import { sendSong } from './uploads'
 import { WayList } from './WayList'
-import { defaultWay, USUAL_LENGTH, type Way } from './ways'
-
 
 export interface Options {
   readonly chart: boolean

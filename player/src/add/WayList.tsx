@@ -2,10 +2,10 @@
 
 import { ChevronRight, Download, Search, TriangleAlert } from 'lucide-react'
 import { useState } from 'react'
+import { needOf, timeOf, waysFor, type Way } from '../api/ways'
 import { label } from '../lib/format'
 import { colourOf } from '../lib/roles'
-import { FIELD } from './Add'
-import { needOf, timeOf, waysFor, type Way } from './ways'
+import { FIELD } from '../ui/controls'
 
 const MAIN = 5 // ways that are in sight
 

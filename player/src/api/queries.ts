@@ -1,9 +1,9 @@
 /** What is asked of the studio, and kept fresh. */
 
 import { QueryClient, keepPreviousData, queryOptions, useInfiniteQuery, useMutation, useQueries, useQuery, useQueryClient, type UseQueryResult } from '@tanstack/react-query'
-import { waysOf, type Way } from '../add/ways'
+import { waysOf, type Way } from './ways'
 import { readPeaks, together, type Peaks } from '../lib/peaks'
-import { readChart } from '../drums/chart'
+import { readChart } from '../lib/chart'
 import { API, ApiError, answered, request, send, type Job, type JobPage, type Limits, type ModelList, type SongDetail, type SongPage, type StrategyList } from './client'
 
 const PAGE = 60

@@ -594,18 +594,41 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * AnalysisRecord
+         * @description What was heard in a song.
+         */
+        AnalysisRecord: {
+            /** @description Null where there is no pulse. */
+            tempo: components["schemas"]["TempoRecord"] | null;
+            /** @description Null where there is no key. */
+            key: components["schemas"]["KeyRecord"] | null;
+            /** @description Where it was measured without stems. */
+            loudness?: components["schemas"]["Loudness"] | null;
+            /**
+             * Warnings
+             * @default []
+             */
+            warnings?: components["schemas"]["NoticeRecord"][];
+        };
+        /**
+         * AudioFormat
+         * @description How stems are handed over.
+         * @enum {string}
+         */
+        AudioFormat: "flac" | "flac16" | "flac24" | "wav" | "wav16" | "wav24" | "wav32f" | "mp3" | "opus" | "m4a" | "alac16" | "alac24";
+        /**
          * DeliveryList
          * @description All tries.
          */
         DeliveryList: {
             /** Items */
-            items: components["schemas"]["DeliveryOut"][];
+            items: components["schemas"]["DeliveryRecord"][];
         };
         /**
-         * DeliveryOut
+         * DeliveryRecord
          * @description One try to call a job's URL.
          */
-        DeliveryOut: {
+        DeliveryRecord: {
             /** Message Id */
             message_id: string;
             /** Event */
@@ -649,8 +672,35 @@ export interface components {
             bpm: number | null;
         };
         /**
+         * DrumsRecord
+         * @description The chart that was made of the stem `drums`.
+         */
+        DrumsRecord: {
+            /** Weights Digest */
+            weights_digest: string;
+            /** Onsets */
+            onsets: number;
+            /**
+             * Bpm
+             * @description null where no tempo is clear
+             */
+            bpm: number | null;
+            /**
+             * Octave Bpm
+             * @description the other tempo at which the same pulse can be counted
+             */
+            octave_bpm: number | null;
+            /**
+             * Files
+             * @description chart, midi, midi_quantised (where there is a tempo) and picture
+             */
+            files: {
+                [key: string]: string;
+            };
+        };
+        /**
          * Fault
-         * @description Why a job failed.
+         * @description What went wrong: a stable code, and what to do about it in words.
          */
         Fault: {
             /**
@@ -660,6 +710,24 @@ export interface components {
             code: string;
             /** Message */
             message: string;
+        };
+        /**
+         * FileRecord
+         * @description A file that is no stem of this run: a chart, an overview, a picture, or what an earlier run left.
+         */
+        FileRecord: {
+            /**
+             * File
+             * @description relative to the output folder
+             */
+            file: string;
+            /** Size Bytes */
+            size_bytes: number;
+            /**
+             * Digest
+             * @description SHA-256 of its bytes; null for an earlier run's stem
+             */
+            digest?: string | null;
         };
         /**
          * Health
@@ -679,6 +747,35 @@ export interface components {
             version: string;
         };
         /**
+         * InputRecord
+         * @description The song that went in.
+         */
+        InputRecord: {
+            /** Name */
+            name: string;
+            /**
+             * Digest
+             * @description SHA-256 over the decoded samples, the rate and the number of channels
+             */
+            digest: string;
+            /** Size Bytes */
+            size_bytes: number;
+            /** Container */
+            container: string;
+            /** Sample Rate */
+            sample_rate: number;
+            /** Channels */
+            channels: number;
+            /**
+             * Frames
+             * @description samples of each channel
+             */
+            frames: number;
+            /** Duration */
+            duration: number;
+            loudness: components["schemas"]["Loudness"];
+        };
+        /**
          * JobLinks
          * @description Where more can be had.
          */
@@ -689,6 +786,84 @@ export interface components {
             song: string | null;
             /** Events */
             events: string;
+        };
+        /**
+         * JobOptions
+         * @description The options of a job, checked.
+         */
+        JobOptions: {
+            /**
+             * Stems
+             * @description Only these; `no_vocals` is the mix without the vocals. Default: all.
+             */
+            stems?: string[] | null;
+            /**
+             * Sample Rate
+             * @description Of the stems, in Hz. Default: the song's own.
+             */
+            sample_rate?: number | null;
+            /**
+             * Overlap
+             * @description Share that two chunks of the song have in common, 0–0.99. Default: the model's.
+             */
+            overlap?: number | null;
+            /**
+             * Shifts
+             * @description Average so many randomly shifted runs: a little better, that many times slower.
+             * @default 0
+             */
+            shifts?: number;
+            /**
+             * Segment
+             * @description Seconds of a chunk; shorter ones need less memory. Default: the model's.
+             */
+            segment?: number | null;
+            /**
+             * @description Made ready before the job ends; all others are encoded on demand.
+             * @default flac
+             */
+            format?: components["schemas"]["AudioFormat"];
+            /**
+             * Transcribe
+             * @description A chart of the stem `drums`: JSON, MIDI and a picture.
+             * @default false
+             */
+            transcribe?: boolean;
+            /**
+             * Analysis
+             * @description Tempo and key of the song.
+             * @default true
+             */
+            analysis?: boolean;
+            /**
+             * Separate
+             * @description False: no stems, only tempo, key and loudness.
+             * @default true
+             */
+            separate?: boolean;
+            /**
+             * Preview
+             * @description Publish draft stems within seconds, by `quick` or `sketch`.
+             * @default false
+             */
+            preview?: boolean;
+            /**
+             * Max Duration
+             * @description Seconds; the job of a longer recording fails, with `too_long`.
+             */
+            max_duration?: number | null;
+            /**
+             * Strategy
+             * @description The name of a strategy, see `stemwright strategies`, or of a model.
+             */
+            strategy?: string | null;
+            /**
+             * Model
+             * @description A model's name, or `auto`: the best that is here.
+             */
+            model?: string | null;
+            /** @default normal */
+            priority?: components["schemas"]["Priority"];
         };
         /**
          * JobOut
@@ -762,17 +937,10 @@ export interface components {
              * @description By the measured speed of this machine; null while nothing is known.
              */
             eta_seconds: number | null;
-            /**
-             * Priority
-             * @enum {string}
-             */
-            priority: "high" | "normal" | "low";
-            /**
-             * Options
-             * @description What was asked for; what is not named is at its default.
-             */
+            priority: components["schemas"]["Priority"];
+            /** @description What was asked for; what is not named is at its default. */
             options: {
-                [key: string]: unknown;
+                [key: string]: components["schemas"]["JsonValue"];
             };
             /**
              * Cached
@@ -807,15 +975,30 @@ export interface components {
             /** Total */
             total: number;
         };
+        JsonValue: unknown;
         /**
-         * Level
-         * @description How loud something is.
+         * KeyRecord
+         * @description The key of a song.
          */
-        Level: {
-            /** Integrated Lufs */
-            integrated_lufs: number | null;
-            /** True Peak Dbtp */
-            true_peak_dbtp: number | null;
+        KeyRecord: {
+            /** Name */
+            name: string;
+            /** Tonic */
+            tonic: string;
+            /**
+             * Mode
+             * @enum {string}
+             */
+            mode: "major" | "minor";
+            /** Camelot */
+            camelot: string;
+            /** Open Key */
+            open_key: string;
+            /**
+             * Confidence
+             * @description 0–1.
+             */
+            confidence: number;
         };
         /**
          * Life
@@ -848,6 +1031,22 @@ export interface components {
              * @description Seconds of one recording.
              */
             max_duration: number;
+        };
+        /**
+         * Loudness
+         * @description How loud a recording is.
+         */
+        Loudness: {
+            /**
+             * Integrated Lufs
+             * @description BS.1770-4; null when there is nothing above the gate
+             */
+            integrated_lufs: number | null;
+            /**
+             * True Peak Dbtp
+             * @description BS.1770-4; null for digital silence
+             */
+            true_peak_dbtp: number | null;
         };
         /**
          * ModelList
@@ -890,12 +1089,12 @@ export interface components {
              * Publishers
              * @description In the order in which they are asked.
              */
-            publishers: components["schemas"]["PublisherOut"][];
+            publishers: components["schemas"]["PublisherRecord"][];
             /**
              * Statements
              * @description Everything known of the licence of the weights.
              */
-            statements: components["schemas"]["StatementOut"][];
+            statements: components["schemas"]["StatementRecord"][];
             /**
              * Availability
              * @enum {string}
@@ -906,6 +1105,103 @@ export interface components {
              * @description Measured on this machine: work for a second of song.
              */
             seconds_per_second: number | null;
+        };
+        /**
+         * ModelRecord
+         * @description The model that was used.
+         */
+        ModelRecord: {
+            /** Requested */
+            requested: string;
+            /** Name */
+            name: string;
+            /** Family */
+            family: string;
+            /**
+             * Licence
+             * @description of the weights, as their publisher states it
+             */
+            licence: string;
+            /** Draft */
+            draft: boolean;
+            /** Weights Digest */
+            weights_digest: string | null;
+            /**
+             * Publisher
+             * @description where the weights came from; null for a folder of one's own
+             */
+            publisher?: string | null;
+            /**
+             * Back End
+             * @description what ran the network; null for a strategy: see `nodes`
+             */
+            back_end?: string | null;
+        };
+        /**
+         * NeededModel
+         * @description A model that a strategy uses.
+         */
+        NeededModel: {
+            /** Name */
+            name: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "ready" | "download" | "missing";
+            /**
+             * Download Bytes
+             * @description Of its first use, about.
+             */
+            download_bytes: number;
+        };
+        /**
+         * NodeRecord
+         * @description One run of a model in a strategy.
+         */
+        NodeRecord: {
+            /**
+             * Paths
+             * @description where in the strategy's file; several where one run serves them all
+             */
+            paths: string[];
+            /** Model */
+            model: string;
+            /** Family */
+            family: string;
+            /** Licence */
+            licence: string;
+            /** Draft */
+            draft: boolean;
+            /** Weights Digest */
+            weights_digest: string | null;
+            /**
+             * Publisher
+             * @description where the weights came from; null for a folder of one's own
+             */
+            publisher?: string | null;
+            /**
+             * Back End
+             * @description what ran the network
+             * @default onnxruntime
+             */
+            back_end?: string;
+            /**
+             * Device
+             * @description null where its stems had been made before, or were not needed for what had
+             */
+            device: string | null;
+            /**
+             * Stems
+             * @description those of the model's that were used
+             */
+            stems: string[];
+            /** Overlap */
+            overlap: number;
+            /** Shifts */
+            shifts: number;
+            /** Segment */
+            segment: number;
         };
         /**
          * NoteOut
@@ -920,20 +1216,26 @@ export interface components {
             url: string;
         };
         /**
-         * Notice
+         * NoticeRecord
          * @description Something that the user must know.
          */
-        Notice: {
+        NoticeRecord: {
             /** Code */
             code: string;
             /** Message */
             message: string;
         };
         /**
-         * PublisherOut
+         * Priority
+         * @description Who goes first.
+         * @enum {string}
+         */
+        Priority: "high" | "normal" | "low";
+        /**
+         * PublisherRecord
          * @description Where the weights of a model may be had.
          */
-        PublisherOut: {
+        PublisherRecord: {
             /** Name */
             name: string;
             /**
@@ -984,6 +1286,83 @@ export interface components {
             };
             /** Oldest Queued At */
             oldest_queued_at: string | null;
+        };
+        /**
+         * Receipt
+         * @description Everything about one separation.
+         */
+        Receipt: {
+            /**
+             * Version
+             * @default 1
+             */
+            version?: number;
+            /**
+             * Key
+             * @description equal for equal samples in, model, weights, settings and pipeline
+             */
+            key: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at?: string;
+            input: components["schemas"]["InputRecord"];
+            model: components["schemas"]["ModelRecord"];
+            /**
+             * Nodes
+             * @description the runs of a strategy; none for a single model
+             * @default []
+             */
+            nodes?: components["schemas"]["NodeRecord"][];
+            /** Device */
+            device: string;
+            settings: components["schemas"]["SettingsRecord"];
+            /**
+             * Gain Db
+             * @description one gain for all stems, 0 unless one would clip
+             */
+            gain_db: number;
+            /**
+             * Residual Db
+             * @description level of what the model's stems leave of the mix, relative to the mix; null when nothing is left
+             */
+            residual_db: number | null;
+            /** Residual Added To */
+            residual_added_to: string | null;
+            /** Elapsed */
+            elapsed: number;
+            /**
+             * Real Time Factor
+             * @description elapsed / duration
+             */
+            real_time_factor: number;
+            /** Versions */
+            versions: {
+                [key: string]: string;
+            };
+            /** Warnings */
+            warnings: components["schemas"]["NoticeRecord"][];
+            /** Stems */
+            stems: components["schemas"]["StemRecord"][];
+            /** @description null where no chart was asked for */
+            drums?: components["schemas"]["DrumsRecord"] | null;
+            /**
+             * Files
+             * @description all that was written, relative to the output folder
+             */
+            files: string[];
+            /**
+             * Kept
+             * @description files that earlier runs of the same song left beside them
+             */
+            kept: string[];
+            /**
+             * Others
+             * @description all files but stems and receipt
+             * @default []
+             */
+            others?: components["schemas"]["FileRecord"][];
         };
         /**
          * Results
@@ -1055,10 +1434,35 @@ export interface components {
             /** Residual Db */
             residual_db: number | null;
             /** Warnings */
-            warnings: components["schemas"]["Notice"][];
+            warnings: components["schemas"]["NoticeRecord"][];
             /** Stems */
             stems: components["schemas"]["StemOut"][];
             drums: components["schemas"]["DrumChart"] | null;
+        };
+        /**
+         * SettingsRecord
+         * @description The settings that were in force, defaults filled in; each run of a strategy has its own: see `nodes`.
+         */
+        SettingsRecord: {
+            /** Stems */
+            stems: string[];
+            /** Overlap */
+            overlap: number | null;
+            /** Shifts */
+            shifts: number | null;
+            /** Segment */
+            segment: number | null;
+            /** Exact */
+            exact: boolean;
+            /** Format */
+            format: string;
+            /**
+             * Bitrate
+             * @description bits/s
+             */
+            bitrate: number | null;
+            /** Sample Rate */
+            sample_rate: number;
         };
         /**
          * SongBrief
@@ -1113,13 +1517,8 @@ export interface components {
             model: string | null;
             /** Draft */
             draft: boolean | null;
-            /**
-             * Analysis
-             * @description Tempo and key.
-             */
-            analysis: {
-                [key: string]: unknown;
-            } | null;
+            /** @description Tempo and key. */
+            analysis: components["schemas"]["AnalysisRecord"] | null;
             /**
              * Created At
              * Format: date-time
@@ -1216,13 +1615,8 @@ export interface components {
             model: string | null;
             /** Draft */
             draft: boolean | null;
-            /**
-             * Analysis
-             * @description Tempo and key.
-             */
-            analysis: {
-                [key: string]: unknown;
-            } | null;
+            /** @description Tempo and key. */
+            analysis: components["schemas"]["AnalysisRecord"] | null;
             /**
              * Created At
              * Format: date-time
@@ -1256,10 +1650,10 @@ export interface components {
             total: number;
         };
         /**
-         * StatementOut
+         * StatementRecord
          * @description What somebody says of the licence of weights.
          */
-        StatementOut: {
+        StatementRecord: {
             /**
              * Text
              * @description Word for word.
@@ -1275,11 +1669,40 @@ export interface components {
         StemOut: {
             /** Name */
             name: string;
-            loudness: components["schemas"]["Level"];
+            loudness: components["schemas"]["Loudness"];
             /** Url */
             url: string;
             /** Peaks */
             peaks: string;
+        };
+        /**
+         * StemRecord
+         * @description One stem that came out.
+         */
+        StemRecord: {
+            /** Name */
+            name: string;
+            /**
+             * File
+             * @description relative to the output folder
+             */
+            file: string;
+            /** Size Bytes */
+            size_bytes: number;
+            /** Sample Rate */
+            sample_rate: number;
+            /** Channels */
+            channels: number;
+            /** Frames */
+            frames: number;
+            /**
+             * Digest
+             * @description as the input's, over the samples handed to the encoder
+             */
+            digest: string;
+            /** Gain Db */
+            gain_db: number;
+            loudness: components["schemas"]["Loudness"];
         };
         /**
          * StrategyList
@@ -1288,24 +1711,6 @@ export interface components {
         StrategyList: {
             /** Items */
             items: components["schemas"]["StrategyOut"][];
-        };
-        /**
-         * StrategyModel
-         * @description A model that a strategy uses.
-         */
-        StrategyModel: {
-            /** Name */
-            name: string;
-            /**
-             * State
-             * @enum {string}
-             */
-            state: "ready" | "download" | "missing";
-            /**
-             * Download Bytes
-             * @description Of its first use, about.
-             */
-            download_bytes: number;
         };
         /**
          * StrategyOut
@@ -1333,7 +1738,7 @@ export interface components {
              */
             state: "ready" | "download" | "missing";
             /** Models */
-            models: components["schemas"]["StrategyModel"][];
+            models: components["schemas"]["NeededModel"][];
             /** Download Bytes */
             download_bytes: number;
             /**
@@ -1341,7 +1746,7 @@ export interface components {
              * @description `source` and `outputs`: by slot a stem's name, or another such tree.
              */
             tree: {
-                [key: string]: unknown;
+                [key: string]: components["schemas"]["JsonValue"];
             };
             /**
              * Seconds Per Second
@@ -1350,17 +1755,28 @@ export interface components {
             seconds_per_second: number | null;
         };
         /**
-         * AudioFormat
-         * @description How stems are handed over.
-         * @enum {string}
+         * TempoRecord
+         * @description The tempo of a song, and how the same pulse may be counted otherwise.
          */
-        AudioFormat: "flac" | "flac16" | "flac24" | "wav" | "wav16" | "wav24" | "wav32f" | "mp3" | "opus" | "m4a" | "alac16" | "alac24";
-        /**
-         * Priority
-         * @description Who goes first.
-         * @enum {string}
-         */
-        Priority: "high" | "normal" | "low";
+        TempoRecord: {
+            /** Bpm */
+            bpm: number;
+            /**
+             * Confidence
+             * @description 0–1: how clear the pulse is.
+             */
+            confidence: number;
+            /**
+             * Octave
+             * @description The strongest other reading, such as half or double; BPM.
+             */
+            octave: number | null;
+            /**
+             * Octave Strength
+             * @description 0–1, beside the first.
+             */
+            octave_strength: number;
+        };
         /**
          * SongJobRequest
          * @description A job for a song of the library.
@@ -1373,34 +1789,40 @@ export interface components {
          */
         SongJobRequest: {
             /**
-             * Strategy
-             * @description The name of a strategy, see `stemwright strategies`, or of a model.
-             * @default null
-             */
-            strategy?: string | null;
-            /**
-             * Model
-             * @description A model's name, or `auto`: the best that is here.
-             * @default null
-             */
-            model?: string | null;
-            /**
              * Stems
-             * @description Only these; `no_vocals` is the mix without the vocals.
+             * @description Only these; `no_vocals` is the mix without the vocals. Default: all.
              * @default null
              */
             stems?: string[] | null;
+            /**
+             * Sample Rate
+             * @description Of the stems, in Hz. Default: the song's own.
+             * @default null
+             */
+            sample_rate?: number | null;
+            /**
+             * Overlap
+             * @description Share that two chunks of the song have in common, 0–0.99. Default: the model's.
+             * @default null
+             */
+            overlap?: number | null;
+            /**
+             * Shifts
+             * @description Average so many randomly shifted runs: a little better, that many times slower.
+             * @default 0
+             */
+            shifts?: number;
+            /**
+             * Segment
+             * @description Seconds of a chunk; shorter ones need less memory. Default: the model's.
+             * @default null
+             */
+            segment?: number | null;
             /**
              * @description Made ready before the job ends; all others are encoded on demand.
              * @default flac
              */
             format?: components["schemas"]["AudioFormat"];
-            /**
-             * Sample Rate
-             * @description Hz; the song's own if null.
-             * @default null
-             */
-            sample_rate?: number | null;
             /**
              * Transcribe
              * @description A chart of the stem `drums`: JSON, MIDI and a picture.
@@ -1431,6 +1853,18 @@ export interface components {
              * @default null
              */
             max_duration?: number | null;
+            /**
+             * Strategy
+             * @description The name of a strategy, see `stemwright strategies`, or of a model.
+             * @default null
+             */
+            strategy?: string | null;
+            /**
+             * Model
+             * @description A model's name, or `auto`: the best that is here.
+             * @default null
+             */
+            model?: string | null;
             /** @default normal */
             priority?: components["schemas"]["Priority"];
             /** Song Id */
@@ -1589,28 +2023,34 @@ export interface operations {
         requestBody: {
             content: {
                 "multipart/form-data": {
-                    /**
-                     * Strategy
-                     * @description The name of a strategy, see `stemwright strategies`, or of a model.
-                     */
-                    strategy?: string | null;
-                    /**
-                     * Model
-                     * @description A model's name, or `auto`: the best that is here.
-                     */
-                    model?: string | null;
-                    /** @description Names with commas between. */
+                    /** @description Only these; `no_vocals` is the mix without the vocals. Default: all. With commas between. */
                     stems?: string;
+                    /**
+                     * Sample Rate
+                     * @description Of the stems, in Hz. Default: the song's own.
+                     */
+                    sample_rate?: number | null;
+                    /**
+                     * Overlap
+                     * @description Share that two chunks of the song have in common, 0–0.99. Default: the model's.
+                     */
+                    overlap?: number | null;
+                    /**
+                     * Shifts
+                     * @description Average so many randomly shifted runs: a little better, that many times slower.
+                     * @default 0
+                     */
+                    shifts?: number;
+                    /**
+                     * Segment
+                     * @description Seconds of a chunk; shorter ones need less memory. Default: the model's.
+                     */
+                    segment?: number | null;
                     /**
                      * @description Made ready before the job ends; all others are encoded on demand.
                      * @default flac
                      */
                     format?: components["schemas"]["AudioFormat"];
-                    /**
-                     * Sample Rate
-                     * @description Hz; the song's own if null.
-                     */
-                    sample_rate?: number | null;
                     /**
                      * Transcribe
                      * @description A chart of the stem `drums`: JSON, MIDI and a picture.
@@ -1640,6 +2080,16 @@ export interface operations {
                      * @description Seconds; the job of a longer recording fails, with `too_long`.
                      */
                     max_duration?: number | null;
+                    /**
+                     * Strategy
+                     * @description The name of a strategy, see `stemwright strategies`, or of a model.
+                     */
+                    strategy?: string | null;
+                    /**
+                     * Model
+                     * @description A model's name, or `auto`: the best that is here.
+                     */
+                    model?: string | null;
                     /** @default normal */
                     priority?: components["schemas"]["Priority"];
                     callback_url?: string;
@@ -3483,9 +3933,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        [key: string]: unknown;
-                    };
+                    "application/json": components["schemas"]["Receipt"];
                 };
             };
             /** @description The request cannot be understood. */

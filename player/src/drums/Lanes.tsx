@@ -7,7 +7,7 @@ import { useTheme } from '../lib/theme'
 import { Segments } from '../ui/controls'
 import { useMix } from '../song/mixer'
 import type { View } from '../song/view'
-import { shape, shortLane, within, type Chart } from './chart'
+import { shape, shortLane, within, type Chart } from '../lib/chart'
 import { Drummer } from './drummer'
 
 const LANE = 16 // CSS pixels

@@ -1,7 +1,7 @@
 /** Plays a chart on the kit in time with the engine: a little ahead, on the clock of its own output. */
 
 import type { Engine, Region } from '../engine/types'
-import { upcoming, within, type Chart, type Hit } from './chart'
+import { upcoming, within, type Chart, type Hit } from '../lib/chart'
 import { loudness, hitSound } from './kit'
 
 const AHEAD = 0.35 // seconds that are planned

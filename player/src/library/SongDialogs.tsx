@@ -1,12 +1,11 @@
 /** Rename, separate again, delete. */
 
 import { useState } from 'react'
-import { FIELD } from '../add/Add'
 import { WayList } from '../add/WayList'
-import { defaultWay, USUAL_LENGTH } from '../add/ways'
 import { errorOf, type Song } from '../api/client'
 import { useJobActions, useSongActions, useWays } from '../api/queries'
-import { Button } from '../ui/controls'
+import { defaultWay, USUAL_LENGTH } from '../api/ways'
+import { Button, FIELD } from '../ui/controls'
 import { Dialog, say } from '../ui/surfaces'
 
 interface Props {

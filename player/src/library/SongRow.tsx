@@ -14,15 +14,11 @@ import { DeleteSong, RenameSong, SeparateAgain } from './SongDialogs'
 import { putAway } from './away'
 import { progressOf, stageOf } from './jobs'
 
-interface Analysis {
-  readonly tempo?: { readonly bpm: number | null } | null
-  readonly key?: { readonly name: string | null } | null
-}
-
 /** Tempo and key of a song as they are shown. */
 export function factsOf(song: Song): { bpm: string; key: string; keyName: string } {
-  const { tempo, key } = (song.analysis ?? {}) as Analysis
-  return { bpm: tempo?.bpm ? String(Math.round(tempo.bpm)) : '', key: key?.name ? shortKey(key.name) : '', keyName: key?.name ?? '' }
+  const tempo = song.analysis?.tempo
+  const key = song.analysis?.key
+  return { bpm: tempo ? String(Math.round(tempo.bpm)) : '', key: key?.name ? shortKey(key.name) : '', keyName: key?.name ?? '' }
 }
 
 type Open = 'rename' | 'again' | 'delete' | null

@@ -4,7 +4,7 @@ import { useCallback, useMemo, useState } from 'react'
 import { useQueries } from '@tanstack/react-query'
 import type { Job, SongDetail } from '../api/client'
 import { peaksQuery } from '../api/queries'
-import type { Chart } from '../drums/chart'
+import type { Chart } from '../lib/chart'
 import { Lanes } from '../drums/Lanes'
 import type { Engine } from '../engine/types'
 import { roleOf } from '../lib/roles'
@@ -102,7 +102,7 @@ function Keys() {
 
 /** Seconds between two beats by the song's tempo; null where none is known. */
 function periodOf(song: SongDetail): number | null {
-  const tempo = song.analysis?.['tempo'] as { bpm?: number | null } | null | undefined
+  const tempo = song.analysis?.tempo
   return tempo?.bpm ? 60 / tempo.bpm : null
 }
 

@@ -19,6 +19,9 @@ interface Look {
   size?: 'small' | 'normal' | 'icon'
 }
 
+/** The look of a field for text. */
+export const FIELD = 'h-10 w-full rounded-lg border border-strong bg-surface px-3 transition-colors hover:border-faint focus-visible:outline-offset-0'
+
 const SIZES = { small: 'h-8 px-3 text-sm', normal: 'h-10 px-4.5', icon: 'size-10' }
 
 export function look({ kind = 'plain', size = 'normal' }: Look = {}): string {

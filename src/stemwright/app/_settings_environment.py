@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from stemwright.app._settings_leaves import PREFIX, Leaf, Reading, suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 CONFIG: Final = "STEMWRIGHT_CONFIG"  # the path of the file
 _OTHERS: Final = {CONFIG, "STEMWRIGHT_STOP_AT"}  # are no settings; the second is a hook of our tests (process.py)
@@ -18,8 +18,11 @@ _SERVICE_VALUE = re.compile(r"(tcp|udp|sctp)://.*")
 _NUMBER = re.compile(r"[0-9.]+")
 
 
-def read_environment(environ: Mapping[str, str], *, leaves: Sequence[Leaf]) -> Reading:
-    """What variables say. An empty one counts as not set; our own name goes before an alias."""
+def read_environment(environ: Mapping[str, str], *, leaves: Sequence[Leaf], ignored: Collection[str]) -> Reading:
+    """What variables say. An empty one counts as not set; our own name goes before an alias.
+
+    Variables of the groups in `ignored` are not looked at.
+    """
     reading = Reading()
     ours = {
         name: value
@@ -32,10 +35,11 @@ def read_environment(environ: Mapping[str, str], *, leaves: Sequence[Leaf]) -> R
                 reading.values[leaf.name] = ours[name] + (unit if _NUMBER.fullmatch(ours[name]) else "")
                 reading.origins[leaf.name] = name
                 break
+    beginnings = tuple(f"{PREFIX}{group.upper()}_" for group in ignored)
     known = [leaf.variable.removeprefix(PREFIX) for leaf in leaves]
     for name in sorted(ours):
         rest = name.removeprefix(PREFIX)
-        if name.startswith(PREFIX) and rest not in known and name not in _OTHERS:
+        if name.startswith(PREFIX) and rest not in known and name not in _OTHERS and not name.startswith(beginnings):
             hint = suggestion(rest, known, tail=f"_{rest}", prefix=PREFIX)
             reading.faults.append(f"{name}: there is no such setting{hint}")
     return reading

@@ -2,93 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from stemwright.app._settings_environment import CONFIG
 from stemwright.app._settings_leaves import Leaf, Reading, suggestion
-from stemwright.bounded_yaml import load_file
 from stemwright.disk import ForeignFileError
-from stemwright.errors import UntrustedFileError
+from stemwright.setting_files import parse, substitute, untrusted
+from stemwright.words import shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 FILE: Final = "stemwright.yaml"
-LONGEST: Final = 1 << 20  # characters that variables bring into one file
-_REFERENCE = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(:-[^{}]*)?\})?")
-
-
-@dataclass(frozen=True, slots=True)
-class Substituted:
-    """A tree with its variables put in."""
-
-    tree: Any
-    missing: tuple[str, ...]  # names of variables that are not set and have no default here
-    malformed: tuple[str, ...]  # where a `${` is no reference, by dotted names
-
-    @property
-    def whole(self) -> bool:
-        """Nothing was missing or malformed."""
-        return not (self.missing or self.malformed)
-
-
-def substitute(tree: object, *, environ: Mapping[str, str]) -> Substituted:
-    """Put variables into every text of a parsed tree; keys stay as they are.
-
-    `${NAME}` is the variable's value, `${NAME:-text}` the text where the variable is empty or not set, and `$${` the
-    two characters `${`. What comes in is never parsed again: a value cannot become structure. Raises ValueError when
-    the texts come to more than `LONGEST` characters.
-    """
-    texts = _Texts(environ)
-
-    def walk(node: object, place: str) -> object:
-        if isinstance(node, str):
-            return texts.put(node, place)
-        if isinstance(node, dict):
-            return {key: walk(value, f"{place}.{key}" if place else str(key)) for key, value in node.items()}
-        if isinstance(node, list):
-            return [walk(item, place) for item in node]
-        return node
-
-    done = walk(tree, "")
-    return Substituted(done, tuple(texts.missing), tuple(texts.malformed))
-
-
-class _Texts:
-    """Puts variables into texts, and notes what is wrong."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-        self._length = 0  # characters that came in
-        self.missing: dict[str, None] = {}
-        self.malformed: dict[str, None] = {}
-
-    def put(self, raw: str, place: str) -> str:
-        """A text with its variables. Raises ValueError as `substitute`."""
-
-        def value(match: re.Match[str]) -> str:
-            done = self._value(match, place)
-            self._length += len(done)
-            if self._length > LONGEST:
-                raise ValueError(f"more than {LONGEST} characters with its variables")
-            return done
-
-        return _REFERENCE.sub(value, raw)
-
-    def _value(self, match: re.Match[str], place: str) -> str:
-        name, default = match[1], match[2]
-        if name is None:
-            if match[0] == "${":
-                self.malformed[place] = None
-            return "${"
-        if default is not None:
-            return self._environ.get(name) or default.removeprefix(":-")
-        if name not in self._environ:
-            self.missing[name] = None
-        return self._environ.get(name, "")
 
 
 def find_file(path: Path | None, *, environ: Mapping[str, str]) -> Path | None:
@@ -100,11 +26,17 @@ def find_file(path: Path | None, *, environ: Mapping[str, str]) -> Path | None:
     return here if here.exists() else None
 
 
-def read_file(path: Path, *, environ: Mapping[str, str], leaves: Sequence[Leaf], found: bool = False) -> Reading:
-    """What a file says; `found`: nobody named it. An empty value counts as not given. Raises `UntrustedFileError`."""
+def read_file(
+    path: Path, *, environ: Mapping[str, str], leaves: Sequence[Leaf], ignored: Collection[str], found: bool = False
+) -> Reading:
+    """What a file says; `found`: nobody named it. An empty value counts as not given; groups in `ignored` do too.
+
+    Raises `UntrustedFileError`.
+    """
     reading = Reading()
     try:
         tree, faults = parse(path, found=found)
+        tree = {key: value for key, value in tree.items() if key not in ignored}
         reading.faults.extend(faults)
         whole = substitute(tree, environ=environ)
     except ForeignFileError as error:
@@ -164,35 +96,8 @@ def _known(
             yield name, value
         else:
             hint = suggestion(name, known, tail=f".{name.rpartition('.')[2]}")
-            faults.append(f"{path}: {_shown(name)}: there is no such setting{hint}")
-
-
-def _shown(name: str) -> str:
-    return name if len(name) <= 80 else f"{name[:79]}…"
+            faults.append(f"{path}: {shortened(name)}: there is no such setting{hint}")
 
 
 def _first(group: str, *, known: Mapping[str, Leaf]) -> str:
     return next(name for name in known if name.startswith(f"{group}.")).removeprefix(f"{group}.")
-
-
-def untrusted(error: ForeignFileError, *, remedy: str) -> UntrustedFileError:
-    """What to tell of a file that others may have written; `remedy` is how to use it all the same."""
-    return UntrustedFileError(
-        f"{error.filename} {error.strerror}, so it is not obeyed: delete it, make it your own (chown, chmod go-w), or,"
-        f" if you trust it, {remedy}"
-    )
-
-
-def parse(path: Path, *, found: bool = False) -> tuple[dict[object, object], list[str]]:
-    """The tree of a file and what is wrong with it, without its text: it may hold secrets.
-
-    Raises `ValueError` when it is not YAML, beyond its limits, or no mapping; `ForeignFileError` when it was `found`,
-    not named, and others may have written it; `OSError`.
-    """
-    twice: list[str] = []
-    tree = load_file(
-        path, on_twice=lambda key, line: twice.append(f"{path}: {_shown(key)}: given again in line {line}"), found=found
-    )
-    if tree is not None and not isinstance(tree, dict):
-        raise ValueError("not a mapping of settings to values")
-    return tree or {}, twice

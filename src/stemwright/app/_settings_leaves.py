@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
 
 from pydantic import BaseModel, BeforeValidator, SecretStr
 
-from stemwright.app._settings_values import parse_size, show_size
+from stemwright.setting_values import Alias, parse_size, show_size
 from stemwright.words import without_secrets
 
 if TYPE_CHECKING:
@@ -22,14 +22,6 @@ if TYPE_CHECKING:
 PREFIX: Final = "STEMWRIGHT_"
 HIDDEN: Final = "********"
 Shown: TypeAlias = str | int | float | list[str] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Alias:
-    """A variable of another system that means the same setting."""
-
-    name: str
-    unit: str = ""  # that its bare numbers have there, such as `ms`
 
 
 @dataclass(frozen=True, slots=True)

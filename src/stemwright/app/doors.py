@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING
 import structlog
 from starlette.responses import RedirectResponse
 
-from stemwright.app.runpod import door_config as runpod_config
-from stemwright.app.stemset import door_config as stemset_config
-from stemwright.doors.demucs_web import door as demucs_web
-from stemwright.doors.drumalong import door as drumalong
-from stemwright.doors.mismo import door as mismo
-from stemwright.doors.mismo.config import Config as MismoConfig
-from stemwright.doors.runpod import door as runpod
-from stemwright.doors.stemset import door as stemset
+from stemwright.doors import catalogue
+from stemwright.errors import StemwrightError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,34 +26,22 @@ _AGAIN = 5.0  # seconds before what runs beside a door, and failed, is started a
 
 
 def open_doors(state: State, settings: Settings) -> dict[str, Door]:
-    """All doors, by their names."""
-    return {
-        "drumalong": drumalong.create(state, drumalong.Config(public_url=settings.drumalong.public_url)),
-        "demucs-web": demucs_web.create(state, _demucs_web(settings)),
-        "mismo": mismo.create(state, _mismo(state, settings)),
-        "runpod": runpod.create(state, runpod_config(settings)),
-        "stemset": stemset.create(state, stemset_config(settings)),
-    }
+    """All doors that work, by their names.
 
-
-def _demucs_web(settings: Settings) -> demucs_web.Config:
-    own = settings.demucs_web
-    return demucs_web.Config(model=own.model, upload_max_bytes=own.upload_max_bytes)
-
-
-def _mismo(state: State, settings: Settings) -> MismoConfig:
-    own, jobs = settings.mismo, state.studio.config
-    return MismoConfig(
-        roots=own.library,
-        jobs_dir=own.jobs_dir or settings.data / "mismo" / "jobs",
-        stem_format=own.stem_format,
-        engine_url=own.engine_url,
-        keepalive=own.keepalive_seconds,
-        timeout=own.timeout_seconds,
-        scan=own.scan_seconds,
-        device=jobs.device,
-        slots=jobs.slots.get(jobs.queue, 0),
-    )
+    Raises the `StemwrightError` of a door that its settings keep from opening. Any other failure is one of its code: it
+    is logged, and the door stays shut.
+    """
+    opened: dict[str, Door] = {}
+    for name, create in catalogue.openers().working.items():
+        if name not in settings.doors_found:
+            continue
+        try:
+            opened[name] = create(state, settings.door(name), settings.data / name)
+        except StemwrightError:
+            raise
+        except Exception:
+            log.exception("a door does not open", door=name)
+    return opened
 
 
 def mount(app: FastAPI, doors: Mapping[str, Door]) -> None:

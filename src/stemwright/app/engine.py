@@ -20,5 +20,5 @@ if __name__ == "__main__":
     from stemwright.app.weights import use_weights
     from stemwright.engine.process.child import run
 
-    use_weights(load_settings(file=False))
+    use_weights(load_settings(file=False, doors=False))
     run()

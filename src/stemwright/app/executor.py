@@ -26,14 +26,17 @@ def main() -> None:
     from stemwright.app.wiring import database_url, jobs_config, open_store
     from stemwright.studio.store.database import Database
     from stemwright.studio.work.executor import run_executor
+    from stemwright.web.links import job_json
 
-    settings = load_settings()
+    settings = load_settings(doors=False)  # it opens none, and does not get their secrets
     use_weights(settings)
     set_up_logs(form=settings.log.format, level=settings.log.level, process="executor")
     config = jobs_config(settings)
     config.work.mkdir(exist_ok=True, mode=0o700)
     with alone(settings.data / "executor.lock"):
-        run_executor(Database(database_url(settings.data)), open_store(settings), config, executor_id="local")
+        run_executor(
+            Database(database_url(settings.data)), open_store(settings), config, executor_id="local", body_of=job_json
+        )
 
 
 @contextlib.contextmanager

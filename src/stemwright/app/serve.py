@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Final
 import structlog
 import uvicorn
 
-from stemwright.app._settings_leaves import leaves
+from stemwright.app._settings_leaves import PREFIX, leaves
 from stemwright.app.idle_timeout import IdleTimeoutProtocol
 from stemwright.app.log import set_up_logs
 from stemwright.app.process import keep_private, prepare_failpoints
-from stemwright.app.settings import Settings
+from stemwright.app.settings import door_problems, groups_ignored, settings_model
 from stemwright.app.weights import use_weights
 from stemwright.app.wiring import is_loopback, open_studio, web_config
 from stemwright.disk import make_private
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from stemwright.app.settings import Settings
     from stemwright.doors.door import Door
     from stemwright.studio.studio import Studio
     from stemwright.web.common import State
@@ -91,8 +92,7 @@ def serve(settings: Settings) -> None:
         studio = open_studio(settings)
         executor.start()
         try:
-            own = {name: listener for name, listener in listeners.items() if name}
-            _server(settings, studio, executor, own).serve_at(listeners)
+            _server(settings, studio, executor, listeners).serve_until_told()
         finally:
             executor.stop()
             studio.queue.close()
@@ -108,16 +108,21 @@ def _private_data(data: Path) -> None:
         raise DataNotPrivateError(f"others can read {error.filename}: chmod -R go= {data}, as its owner") from error
 
 
-def _server(settings: Settings, studio: Studio, executor: Executor, own: Mapping[str, socket.socket]) -> _Server:
-    """The web around a studio: its API and all doors; `own` are the sockets of doors that have a port of their own."""
+def _server(settings: Settings, studio: Studio, executor: Executor, listeners: Mapping[str, socket.socket]) -> _Server:
+    """The web around a studio: its API at the listener `""`, and all doors, at those of their names too."""
     with _without("aiohttp", "requests", "websocket"):
         from stemwright.app.doors import ByPort, mount, open_doors
         from stemwright.web.app import asgi, create_app
     app = create_app(studio, web_config(settings, executor=executor.is_alive))
     state: State = app.state.stemwright
+    for problem in door_problems():
+        log.error("a door is not served", reason=problem)
     doors = open_doors(state, settings)
     mount(app, doors)
-    by_port = {listener.getsockname()[1]: doors[name].app for name, listener in own.items()}
+    for name in listeners.keys() - {"", *doors}:
+        listeners[name].close()  # nobody is to wait there, nor to be led to the studio
+    listeners = {name: listener for name, listener in listeners.items() if name in {"", *doors}}
+    by_port = {listener.getsockname()[1]: doors[name].app for name, listener in listeners.items() if name}
     config = uvicorn.Config(
         asgi(app, beside=lambda main: ByPort(main, by_port)),
         loop="asyncio",  # what was measured, whatever else is installed
@@ -131,26 +136,32 @@ def _server(settings: Settings, studio: Studio, executor: Executor, own: Mapping
         ws_per_message_deflate=False,  # costs more than it saves: a state is a kilobyte
         lifespan="off",
     )
-    return _Server(config, settings, executor, state, doors)
+    return _Server(config, settings, executor, state, doors=doors, listeners=listeners)
 
 
 class _Server(uvicorn.Server):
     """Says where it listens, once it does; stops the executor while the last requests end."""
 
     def __init__(
-        self, config: uvicorn.Config, settings: Settings, executor: Executor, state: State, doors: Mapping[str, Door]
+        self,
+        config: uvicorn.Config,
+        settings: Settings,
+        executor: Executor,
+        state: State,
+        *,
+        doors: Mapping[str, Door],
+        listeners: Mapping[str, socket.socket],
     ) -> None:
         super().__init__(config)
         self._settings, self._executor, self._state, self._doors = settings, executor, state, doors
+        self._listeners = listeners
         self._beside: asyncio.Task[None] | None = None
-        self._names: list[str] = []
 
-    def serve_at(self, listeners: Mapping[str, socket.socket]) -> None:
-        """Run until a signal comes, which is a good end; the listener `""` is the studio's, others are doors'."""
+    def serve_until_told(self) -> None:
+        """Run until a signal comes, which is a good end."""
         for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises them once more, when it has ended
             signal.signal(number, lambda *_: setattr(self, "should_exit", True))
-        self._names = [*listeners]
-        self.run(sockets=[*listeners.values()])
+        self.run(sockets=[*self._listeners.values()])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen."""
@@ -160,8 +171,9 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started and sockets:
             host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
-            for name, listener in zip(self._names[1:], sockets[1:], strict=True):
-                print(f"The door {name} is at http://{host}:{listener.getsockname()[1]}", flush=True)  # noqa: T201
+            for name, listener in self._listeners.items():
+                if name:
+                    print(f"The door {name} is at http://{host}:{listener.getsockname()[1]}", flush=True)  # noqa: T201
             port = sockets[0].getsockname()[1]
             print(f"Stemwright is at http://{host}:{port} (data in {self._settings.data})", flush=True)  # noqa: T201
             self._beside = asyncio.create_task(run_beside(self._doors))
@@ -283,10 +295,20 @@ def _listening(host: str, port: int, *, open: bool) -> Iterator[socket.socket]: 
 
 
 def _without_doors_secrets(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment without the secrets that only doors use, and the executor does not."""
-    secret = [leaf for leaf in leaves(Settings) if leaf.secret and leaf.name != "callbacks.secret"]
+    """An environment without the secrets that only doors use, and the executor does not.
+
+    Nobody knows which settings of a door that does not work are secret: all of them are left out.
+    """
+    model = settings_model()
+    secret = [leaf for leaf in leaves(model) if leaf.secret and leaf.name != "callbacks.secret"]
     names = {name for leaf in secret for name in (leaf.variable, *(alias.name for alias in leaf.aliases))}
-    return {name: value for name, value in environ.items() if name not in names}
+    known = {leaf.variable for leaf in leaves(model)}
+    broken = tuple(f"{PREFIX}{group.upper()}_" for group in groups_ignored(model))
+    return {
+        name: value
+        for name, value in environ.items()
+        if name not in names and (name in known or not name.startswith(broken))
+    }
 
 
 def _as_environment(settings: Settings) -> dict[str, str]:

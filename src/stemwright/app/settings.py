@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError, create_model
 
-from stemwright.app._settings_doors import DemucsWeb, Drumalong, Mismo, Runpod, Stemset
 from stemwright.app._settings_environment import CONFIG, read_environment
 from stemwright.app._settings_file import find_file, read_file
-from stemwright.app._settings_leaves import Alias, Leaf, Reading, Shown, leaves, nested
-from stemwright.app._settings_values import (
+from stemwright.app._settings_leaves import Leaf, Reading, Shown, leaves, nested
+from stemwright.app.door_settings import Doors, groups_beside
+from stemwright.audio.decode import DecodeLimits
+from stemwright.doors import catalogue
+from stemwright.errors import OptionError
+from stemwright.setting_values import (
+    Alias,
     Device,
-    Doors,
     Factor,
     Folder,
     Group,
@@ -34,8 +38,6 @@ from stemwright.app._settings_values import (
     Whole,
     Word,
 )
-from stemwright.audio.decode import DecodeLimits
-from stemwright.errors import OptionError
 from stemwright.words import without_secrets
 
 if TYPE_CHECKING:
@@ -107,7 +109,8 @@ class Model(Group):
         default="auto", description="`auto`, `cpu`, `cuda`, `cuda:N` or `mps`; `cuda/half` in half precision."
     )
     repo: OptionalFolder = Field(
-        default=None, description="A folder of weights of your own: in Demucs' or Spleeter's layout, or custom models."
+        default=None,
+        description="A folder of weights, laid out as a model's own software has them, or of custom models.",
     )
     cache: Folder = Field(default_factory=_default_cache, description="The folder for weights that are downloaded.")
     offline: bool = Field(default=False, description="Never connect for weights, of the command line too.")
@@ -167,8 +170,8 @@ class Callbacks(Group):
     )
     allow: Peers = Field(
         default=(),
-        description="Host names and networks that may be called, and fetched from by the door runpod, though their "
-        "addresses are private.",
+        description="Host names and networks that may be called, and fetched from by doors, though their addresses are "
+        "private.",
     )
     attempts: Whole = Field(default=4, ge=1, le=20, description="Times that a callback is tried.")
     timeout_seconds: InSeconds = Field(default=10.0, gt=0, le=300, description="Seconds that one try may take.")
@@ -214,7 +217,10 @@ class Log(Group):
 
 
 class Settings(Group):
-    """All settings. Made by hand it takes only what it is given; `load_settings` reads file and environment."""
+    """All settings but those of doors, which `settings_model` adds.
+
+    Made by hand it takes only what it is given; `load_settings` reads file and environment.
+    """
 
     data: Annotated[Folder, Alias("DATA_DIR")] = Field(
         default_factory=_default_data, description="The folder for everything: database, uploads, results."
@@ -258,11 +264,6 @@ class Settings(Group):
     callbacks: Callbacks = Field(default_factory=Callbacks)
     http: Http = Field(default_factory=Http)
     log: Log = Field(default_factory=Log)
-    drumalong: Drumalong = Field(default_factory=Drumalong)
-    demucs_web: DemucsWeb = Field(default_factory=DemucsWeb)
-    mismo: Mismo = Field(default_factory=Mismo)
-    runpod: Runpod = Field(default_factory=Runpod)
-    stemset: Stemset = Field(default_factory=Stemset)
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
     _file: Path | None = PrivateAttr(default=None)
@@ -277,6 +278,19 @@ class Settings(Group):
         """The ports of the doors that have one of their own."""
         return {name: int(port) for name, _, port in (door.partition("=") for door in self.doors)}
 
+    def door(self, name: str) -> Any:
+        """The settings of a door, which are of the class that it says."""
+        return getattr(self, name.replace("-", "_"))
+
+    @property
+    def doors_found(self) -> tuple[str, ...]:
+        """The names of the doors whose settings are here."""
+        return tuple(name.replace("_", "-") for name in type(self).model_fields if name not in Settings.model_fields)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle it as the settings that the reader's process has: a class that is made has no name to find it by."""
+        return _blank, (type(self) is not Settings,), self.__getstate__()
+
     def limits(self) -> DecodeLimits:
         """The limits for the decoder."""
         return DecodeLimits(duration=self.max_duration, size_bytes=self.max_bytes, wall_clock=self.decode_timeout)
@@ -284,7 +298,7 @@ class Settings(Group):
     def describe(self) -> tuple[Described, ...]:
         """Every setting in force and where it comes from; secrets are asterisks."""
         described = []
-        for leaf in leaves(Settings):
+        for leaf in leaves(type(self)):
             value: object = self
             for part in leaf.name.split("."):
                 value = getattr(value, part)
@@ -311,21 +325,58 @@ class Described:
     origin: str  # `default`, `file`, or the name of the variable that set it
 
 
-def load_settings(path: Path | None = None, *, file: bool = True) -> Settings:
+def settings_model() -> type[Settings]:
+    """The class of all settings, with a group for each door that is found and works."""
+    return _with_doors(tuple(groups_beside(Settings).working.items()))
+
+
+@functools.cache
+def _with_doors(groups: tuple[tuple[str, type[Group]], ...]) -> type[Settings]:
+    fields: dict[str, Any] = {name.replace("-", "_"): (kind, Field(default_factory=kind)) for name, kind in groups}
+    return create_model("Settings", __base__=Settings, __doc__="All settings.", __module__=__name__, **fields)
+
+
+def _blank(with_doors: bool) -> Settings:  # noqa: FBT001  (pickle calls it so)
+    kind = settings_model() if with_doors else Settings
+    return kind.__new__(kind)
+
+
+def groups_ignored(model: type[Settings]) -> set[str]:
+    """The groups of doors that are registered and not in a model, as those of doors that do not work."""
+    return {entry.group for entry in catalogue.entries()} - {*model.model_fields}
+
+
+def door_problems(*, with_server: bool = True) -> tuple[str, ...]:
+    """One sentence for each door that does not work; without the server what serves is not looked at."""
+    wrong = groups_beside(Settings).problems
+    return tuple((catalogue.problems(with_server=with_server) | wrong).values())
+
+
+def environment() -> dict[str, str]:
+    """The variables of this process, for files of doors that name some."""
+    return dict(os.environ)
+
+
+def load_settings(path: Path | None = None, *, file: bool = True, doors: bool = True) -> Settings:
     """Read the environment and the file, which is `path`, `$STEMWRIGHT_CONFIG` or `./stemwright.yaml`.
 
-    Without `file` only the environment is read. The environment goes before the file. Raises `SettingsError` (an
-    `OptionError`) naming all that is wrong at once, `UntrustedFileError` for a `./stemwright.yaml` of other users.
+    Without `file` only the environment is read; without `doors` no code of a door is loaded, and nobody looks at their
+    settings. The environment goes before the file. Raises `SettingsError` (an `OptionError`) naming all that is wrong
+    at once, `UntrustedFileError` for a `./stemwright.yaml` of other users.
     """
-    known = leaves(Settings)
+    model = settings_model() if doors else Settings
+    known = leaves(model)
+    ignored = groups_ignored(model)
     named = path or os.environ.get(CONFIG) or None
     found = find_file(path, environ=os.environ) if file else None
-    first = read_environment(os.environ, leaves=known)
-    second = Reading() if found is None else read_file(found, environ=os.environ, leaves=known, found=named is None)
+    first = read_environment(os.environ, leaves=known, ignored=ignored)
+    second = Reading()
+    if found is not None:
+        second = read_file(found, environ=os.environ, leaves=known, ignored=ignored, found=named is None)
     faults = second.faults + first.faults
     origins = second.origins | first.origins
     try:
-        settings = Settings.model_validate(nested(second.values | first.values))
+        settings = model.model_validate(nested(second.values | first.values))
     except ValidationError as error:
         by_name = {leaf.name: leaf for leaf in known}
         faults += [
@@ -340,9 +391,10 @@ def load_settings(path: Path | None = None, *, file: bool = True) -> Settings:
 def _fault(details: ErrorDetails, *, known: dict[str, Leaf], origins: dict[str, str], file: Path | None) -> str:
     """What pydantic found, with the name that the operator wrote, and never a secret."""
     place = [str(part) for part in details["loc"]]
-    name = next(name for size in (1, 2) if (name := ".".join(place[:size])) in known)
+    name = next((name for size in (1, 2) if (name := ".".join(place[:size])) in known), place[0])
     origin = origins.get(name, "default")
     where = {"file": f"{file}: {name}", "default": name}.get(origin, origin)
     message = details["msg"].removeprefix("Value error, ")
-    got = "" if known[name].secret else f" (it is {without_secrets(str(details['input']))[:80]!r})"
+    shown = name in known and not known[name].secret  # a whole group may hold secrets
+    got = "" if not shown else f" (it is {without_secrets(str(details['input']))[:80]!r})"
     return f"{where}: {message}{got}"

@@ -7,14 +7,13 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from sqlalchemy import URL
-
+from stemwright.app.settings import environment
 from stemwright.engine.process.pool import EnginePool
 from stemwright.strategies.find import list_strategies
-from stemwright.studio.store.database import Database
+from stemwright.studio.config import JobsConfig
+from stemwright.studio.store.database import Database, sqlite_url
 from stemwright.studio.store.objects import ObjectStore
 from stemwright.studio.studio import Studio
-from stemwright.studio.work.config import JobsConfig
 from stemwright.studio.work.queue import Queue, has_jobs, prepare_jobs
 from stemwright.web.common import WebConfig
 
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 
 def database_url(data: Path) -> str:
     """The database of a data folder."""
-    url = URL.create("sqlite", database=str(data / "studio.db"))  # which codes what a folder may be called
-    return url.render_as_string()
+    return sqlite_url(data / "studio.db")
 
 
 def open_database(settings: Settings) -> Database:
@@ -55,6 +53,7 @@ def jobs_config(settings: Settings) -> JobsConfig:
         engine_command=(sys.executable, "-P", "-m", "stemwright.app.engine"),
         limits=settings.limits(),
         engine_environment=_of_engine(settings),
+        environment=environment(),
         model=settings.model.default,
         device=settings.model.device,
         repo=settings.model.repo,

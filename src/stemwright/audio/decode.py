@@ -36,12 +36,12 @@ from stemwright.errors import (
     TooLongError,
     UnsupportedInputError,
 )
-from stemwright.types import MAX_RATE, MIN_RATE, Notice
+from stemwright.types import MAX_RATE, MIN_RATE, Notice, Seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from stemwright.types import SampleRate, Samples, Seconds
+    from stemwright.types import SampleRate, Samples
 
 BLOCK = 65536  # samples of each channel in a block
 MAX_CHANNELS = 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal, TypeAlias
 
 from stemwright.errors import (
     EmptyInputError,
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 Demuxer: TypeAlias = Literal["wav", "w64", "flac", "mp3", "ogg", "mov", "aac", "aiff", "matroska", "asf"]
 
+# What recordings are called. A name decides only which files of a folder are worth a look, never how they are read.
+SUFFIXES: Final = frozenset(
+    {".wav", ".wave", ".w64", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aac", ".m4a", ".m4b", ".mp4", ".aif"}
+    | {".aiff", ".aifc", ".mka", ".mkv", ".webm", ".wma"}
+)
 _HEAD = 64 * 1024
 _TAGS = 4  # ID3 tags in front of the audio
 _FRAMES = 3  # consecutive MPEG frames that make an MP3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import struct
 import tempfile
@@ -84,6 +85,10 @@ class Tags:
 
     text: Mapping[str, str] = field(default_factory=dict)
     cover: Cover | None = None
+
+    def identity(self) -> list[object]:
+        """What tells these tags from others: the texts, and the digest of the cover."""
+        return [sorted(self.text.items()), hashlib.sha256(self.cover.data).hexdigest() if self.cover else None]
 
     def for_stem(self, stem: StemName, /, *, fallback: str) -> Tags:
         """The tags of a stem: the title, or `fallback` without one, gets the stem's name."""

@@ -34,9 +34,11 @@ def config(
     Says of each where it comes from: default, file, or the environment variable. Secrets are asterisks. When something
     is wrong, all of it is listed, and the exit code is 2.
     """
-    from stemwright.app.settings import load_settings
+    from stemwright.app.settings import door_problems, load_settings
     from stemwright.errors import StemwrightError
 
+    for problem in door_problems(with_server=False):
+        typer.echo(f"warning: settings are ignored: {problem}", err=True)
     try:
         settings = load_settings(file)
     except StemwrightError as error:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stemwright.cli.songs import Found
-    from stemwright.engine.separate import OnProgress, SongResult, Stage
+    from stemwright.engine.song_result import OnProgress, SongResult, Stage
     from stemwright.errors import StemwrightError
 
 _WIDE = 400  # columns

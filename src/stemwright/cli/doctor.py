@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _ENCODERS = ("pcm_s16le", "pcm_s24le", "pcm_f32le", "flac", "libmp3lame", "libopus", "aac", "alac")
 _ROOM = 5 << 30  # bytes: an hour of four stereo stems at 44.1 kHz, as samples
+_SERVER = ("fastapi", "sqlalchemy")  # packages of the extra
 _MANY = 20  # models of one family: more are counted, not listed
 
 
@@ -36,7 +37,7 @@ def doctor(
 
     Looks at ffmpeg, devices, extras, weights and disk; the exit code is 1 when something needed is missing.
     """
-    checks = [*_base(), *_ffmpeg(), *_devices(), *_models(), *_disk(output)]
+    checks = [*_base(), *_ffmpeg(), *_devices(), *_models(), *_doors(), *_disk(output)]
     if as_json:
         typer.echo(json.dumps([asdict(check) for check in checks], indent=2))
     else:
@@ -90,7 +91,7 @@ def _devices() -> Iterator[Check]:
     import importlib.util
 
     if importlib.util.find_spec("torch") is None:
-        yield Check("devices", "ok", "cpu (cuda and mps need torch, which the extra [demucs] brings)")
+        yield Check("devices", "ok", "cpu (cuda and mps need torch: pip install torch)")
         return
     import torch
 
@@ -116,10 +117,11 @@ def _models() -> Iterator[Check]:
         use_weights(load_settings())
     except OptionError as error:
         yield Check("settings", "fault", error.message)
-    if importlib.util.find_spec("demucs") is None:
-        yield Check("demucs", "note", "not installed: only GPUs and hdemucs_mmi need the extra [demucs]")
-    else:
-        yield Check("demucs", "ok", metadata.version("demucs"))
+    for package, what_for in catalogue.extras().items():
+        if importlib.util.find_spec(package) is None:
+            yield Check(package, "note", f"not installed: {what_for}")
+        else:
+            yield Check(package, "ok", metadata.version(package))
     listed = catalogue.list_models()
     count = Counter(info.family for _, info in listed)
     here: Counter[str] = Counter()
@@ -143,6 +145,21 @@ def _models() -> Iterator[Check]:
         yield Check(name, "ok", f"{count[name]} models, {number} of them here; `stemwright models` lists them")
     for problem in catalogue.problems():
         yield Check("separators", "fault", problem)
+
+
+def _doors() -> Iterator[Check]:
+    import importlib.util
+
+    from stemwright.app.settings import door_problems
+    from stemwright.doors import catalogue
+
+    server = all(map(importlib.util.find_spec, _SERVER))
+    if server:
+        yield Check("doors", "ok", ", ".join(entry.name for entry in catalogue.entries()))
+    else:
+        yield Check("doors", "note", "not served: the server needs the extra [server]")
+    for problem in door_problems(with_server=server):
+        yield Check("doors", "fault", problem)
 
 
 def _disk(output: Path) -> Iterator[Check]:

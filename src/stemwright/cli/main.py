@@ -13,7 +13,9 @@ import typer
 
 from stemwright import __version__
 from stemwright.app.process import prepare
-from stemwright.cli import config, doctor, models, process, separate, serve, strategies, transcribe
+from stemwright.cli import config, doctor, models, separate, serve, strategies, transcribe
+from stemwright.cli.setting_options import with_settings, without_options
+from stemwright.doors import catalogue
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -46,14 +48,34 @@ def _root(
     pass
 
 
-app.command("separate")(separate.separate)
 app.command("transcribe")(transcribe.transcribe)
-app.command("process")(process.process)
 app.command("models")(models.models)
 app.command("strategies")(strategies.strategies)
 app.command("doctor")(doctor.doctor)
 app.command("serve")(serve.serve)
 app.command("config")(config.config)
+
+
+def add_separate() -> None:
+    """Add `separate` before the other commands; its options are made only when it was asked for, as that takes time."""
+    asked = next((word for word in sys.argv[1:] if not word.startswith("-")), None) == "separate"
+    app.command("separate")((with_settings if asked else without_options)(separate.separate))
+    app.registered_commands.insert(0, app.registered_commands.pop())
+
+
+def add_commands_of_doors() -> list[str]:
+    """Add the commands of all doors; one sentence for each that cannot be added. None replaces another."""
+    found = catalogue.commands()
+    taken = {str(info.name): "Stemwright" for info in app.registered_commands}
+    wrong = [*found.problems.values()]
+    for door, commands in found.working.items():
+        for name, command in commands.items():
+            if name in taken:
+                wrong.append(f"the command {name} of the door {door} is left out: {taken[name]} has one of that name")
+                continue
+            taken[name] = f"the door {door}"
+            app.command(name, context_settings=command.context)(command.function)
+    return wrong
 
 
 def main() -> None:
@@ -68,6 +90,9 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show a letter shows a question mark
     prepare()
+    add_separate()
+    for problem in add_commands_of_doors():
+        typer.echo(f"warning: {problem}", err=True)
     try:
         _run()
     except Exception as error:

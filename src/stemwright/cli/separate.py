@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -49,13 +51,11 @@ def separate(  # noqa: PLR0913, PLR0917  (one parameter an option of the command
         typer.Option(metavar="NAME|FILE", help="A tree of models in the place of one; see `stemwright strategies`."),
     ] = None,
     repo: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A folder of weights: Demucs', Spleeter's, your own.")
+        Path | None,
+        typer.Option(metavar="DIR", help="A folder of weights: those of a model's own software, or your own."),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Never connect for weights.")] = False,
-    stems: Annotated[
-        str | None,
-        typer.Option(metavar="A,B", help="Only these; `no_vocals` is the mix without the vocals. Default: all."),
-    ] = None,
+    settings: Mapping[str, Any] = MappingProxyType({}),
     format_: Annotated[
         str,
         typer.Option(
@@ -66,9 +66,6 @@ def separate(  # noqa: PLR0913, PLR0917  (one parameter an option of the command
         ),
     ] = "flac",
     bitrate: Annotated[str | None, typer.Option(metavar="KBPS", help="Of mp3, opus and m4a, such as 192.")] = None,
-    sample_rate: Annotated[
-        int | None, typer.Option(metavar="HZ", help="Of the stems. Default: the song's own.")
-    ] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps; cuda/half.")] = "auto",
     name_template: Annotated[
         str | None,
@@ -76,15 +73,6 @@ def separate(  # noqa: PLR0913, PLR0917  (one parameter an option of the command
             metavar="TEXT",
             help="File names of {song} {stem} {ext} {artist} {title} {album} {model}. Default: {song}/{stem}.{ext}",
         ),
-    ] = None,
-    overlap: Annotated[
-        float | None, typer.Option(metavar="SHARE", help="Of two chunks of the song, 0–0.99. Default: the model's.")
-    ] = None,
-    shifts: Annotated[
-        int, typer.Option(metavar="N", help="Average N randomly shifted runs: a little better, N times slower.")
-    ] = 0,
-    segment: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Length of a chunk; less needs less memory.")
     ] = None,
     exact: Annotated[
         bool,
@@ -117,6 +105,7 @@ def separate(  # noqa: PLR0913, PLR0917  (one parameter an option of the command
     from stemwright.cli.console import Reporter
     from stemwright.cli.songs import find_songs
     from stemwright.engine.separate import Engine
+    from stemwright.engine.settings import SeparationSettings
     from stemwright.errors import NoSongsError, StemwrightError
 
     reporter = Reporter(as_json=as_json)
@@ -127,15 +116,11 @@ def separate(  # noqa: PLR0913, PLR0917  (one parameter an option of the command
             repo=repo,
             offline=offline,
             reporter=reporter,
-            stems=stems,
+            settings=SeparationSettings.typed(settings),
             format_=format_,
             bitrate=bitrate,
-            sample_rate=sample_rate,
             device=device,
             template=name_template,
-            overlap=overlap,
-            shifts=shifts,
-            segment=segment,
             exact=exact,
             peaks=peaks,
             picture=picture,
@@ -196,7 +181,6 @@ def _options(  # noqa: PLR0913
     reporter: Reporter,
     format_: str,
     bitrate: str | None,
-    stems: str | None,
     template: str | None,
     peaks: PeaksChoice,
     max_duration: float | None,
@@ -213,10 +197,10 @@ def _options(  # noqa: PLR0913
     from stemwright.errors import OptionError
     from stemwright.separators import catalogue
 
-    settings = load_settings()
-    use_weights(settings, offline=offline, on_progress=reporter.downloading)
+    ours = load_settings()
+    use_weights(ours, offline=offline, on_progress=reporter.downloading)
     model, repo = catalogue.at_path(model, repo=repo)
-    limits = settings.limits()
+    limits = ours.limits()
     if max_duration is not None:
         limits = replace(limits, duration=max_duration)
     word = format_.strip().lower().removeprefix(".")
@@ -226,13 +210,12 @@ def _options(  # noqa: PLR0913
     except OptionError as error:
         raise OptionError(f"{error.message}, {', '.join(_STEM_MP4)}") from error
     return SeparateOptions(
-        **_strategy(strategy, repo, model=model, budget=settings.strategy_cache),
+        **_strategy(strategy, repo, model=model, budget=ours.strategy_cache),
         model=model,
         repo=repo,
         format=form,
         stem_mp4=codec is not None,
         bitrate=_bits(bitrate),
-        stems=None if stems is None else tuple(stem.strip() for stem in stems.split(",")),
         template=NameTemplate() if template is None else NameTemplate(template),
         peaks=_PEAKS[peaks],
         limits=limits,

@@ -44,7 +44,7 @@ def serve(
 
 def _doors(given: list[str] | None) -> tuple[str, ...] | None:
     """The doors that were given, checked. Raises `OptionError`."""
-    from stemwright.app._settings_values import parse_door
+    from stemwright.app.door_settings import parse_door
     from stemwright.errors import OptionError
 
     try:

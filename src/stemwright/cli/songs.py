@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stemwright.audio.sniff import sniff
+from stemwright.audio.sniff import SUFFIXES, sniff
 from stemwright.disk import is_regular
 from stemwright.engine.naming import folded, safe_name
 from stemwright.errors import EmptyInputError, NotAudioError, StemwrightError, UnsupportedInputError
@@ -16,10 +16,6 @@ from stemwright.errors import EmptyInputError, NotAudioError, StemwrightError, U
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_SUFFIXES = {
-    *(".wav", ".w64", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma"),
-    *(".mp4", ".mkv", ".webm"),
-}
 _UNFINISHED = {".part", ".partial", ".crdownload", ".download", ".tmp"}  # what browsers and others are still fetching
 _AVI_HEADER = 1 << 14  # bytes in which an AVI file names its streams
 
@@ -157,7 +153,7 @@ def _may_be_song(file: Path) -> bool:
     except EmptyInputError:
         return False
     except NotAudioError:
-        return file.suffix.lower() in _SUFFIXES
+        return file.suffix.lower() in SUFFIXES
     except UnsupportedInputError:
         return _has_sound(file)
     except StemwrightError:

@@ -7,7 +7,7 @@ import json
 import statistics
 from typing import TYPE_CHECKING, Final
 
-from stemwright.disk import read_json
+from stemwright.disk import read_json, write_whole
 from stemwright.weights.config import current
 
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ def note_speed(model: str, *, duration: float, elapsed: float) -> None:
     path = _path()
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = path.with_name(f"{_FILE}.new")
-        draft.write_text(json.dumps(speeds, sort_keys=True), encoding="utf-8")
-        draft.replace(path)
+        write_whole(path, json.dumps(speeds, sort_keys=True).encode())
 
 
 def known_speed(model: str) -> float | None:

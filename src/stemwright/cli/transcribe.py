@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stemwright.drums.chart import Chart
     from stemwright.engine.drum_chart import Heard
     from stemwright.engine.output import Staging
-    from stemwright.engine.separate import OnProgress
+    from stemwright.engine.song_result import OnProgress
     from stemwright.types import Notice
 
     Separate = Callable[..., tuple[Path, tuple[Notice, ...]]]  # takes the drums out of a song
@@ -137,9 +137,12 @@ def _drums_of(
     from stemwright.audio.formats import parse_format
     from stemwright.engine.options import SeparateOptions
     from stemwright.engine.separate import Engine
+    from stemwright.engine.settings import SeparationSettings
     from stemwright.types import Notice
 
-    options = SeparateOptions(model=model, stems=("drums",), format=parse_format("wav32f"), limits=limits)
+    options = SeparateOptions(
+        model=model, settings=SeparationSettings(stems=("drums",)), format=parse_format("wav32f"), limits=limits
+    )
     result = Engine(options).separate(song, folder, on_progress=on_progress)
     warnings = [Notice(warning.code, warning.message) for warning in result.warnings()]
     notices = tuple(Notice("draft", _BY_DRAFT) if warning.code == "draft" else warning for warning in warnings)

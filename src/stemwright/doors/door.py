@@ -1,16 +1,19 @@
-"""What every door is: an ASGI app, and perhaps something that runs beside it."""
+"""What every door is: an ASGI app, and perhaps something that runs beside it.
+
+A door is a package, registered under the entry point group `stemwright.doors`, with the modules `settings` (a class
+`Settings`), `door` (a function `create(state, settings, home)` that gives a `Door`) and perhaps `command`
+(`COMMANDS`, functions for the command line by their names). docs/doors.md shows one.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from starlette.types import ASGIApp
-
-NAMES: Final = ("drumalong", "mismo", "runpod", "stemset", "demucs-web")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Final
 
 from stemwright.engine.drum_names import STEM, no_stem
+from stemwright.engine.settings import OF_STRATEGY, SeparationSettings
 from stemwright.engine.trees.tree import Tree
-from stemwright.errors import ModelUnavailableError, NoDrumStemError, UnknownStemError
+from stemwright.errors import ModelUnavailableError, NoDrumStemError, OptionError, UnknownStemError
 from stemwright.separators import catalogue
-from stemwright.strategies.draw import Needs
+from stemwright.separators.catalogue import DRAFT, resolve
+from stemwright.strategies.draw import Needs, tree_of
 from stemwright.strategies.find import find_strategy, is_strategy
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from stemwright.separators.protocol import ModelInfo
+    from stemwright.separators.protocol import Family, ModelInfo
     from stemwright.strategies.tree import Strategy
 
-log = logging.getLogger("stemwright.jobs")
-BEST: Final = "htdemucs"
-DRAFT: Final = "sketch"
 QUICK: Final = "quick"  # the strategy that makes drafts with a better voice
 _AT_MOST: Final = 0.1  # seconds of work for a second of song, above which a draft is not worth it
-
-
-def resolve(name: str, *, repo: Path | None) -> str:
-    """What `auto` stands for here: the best model where it is or can be had, else the draft. Other names stay."""
-    if name != "auto":
-        return name
-    try:
-        family, info = catalogue.find_model(BEST, repo=repo)
-    except Exception as error:  # noqa: BLE001  (a family of a third party may fail in any way)
-        log.warning("auto is the draft: %s cannot be found", BEST, extra={"error": str(error)[:300]})
-        return DRAFT
-    return DRAFT if family.availability(info.name, repo=repo) == "missing" else BEST
 
 
 def preview_by(speed: float | None) -> str:
@@ -46,13 +32,18 @@ def preview_by(speed: float | None) -> str:
     return QUICK if ready and (speed is None or speed <= _AT_MOST) else DRAFT
 
 
-def check(name: str, *, stems: tuple[str, ...] | None, transcribe: bool, repo: Path | None) -> None:
+def check(
+    name: str, *, settings: SeparationSettings | None = None, transcribe: bool = False, repo: Path | None
+) -> None:
     """Refuse what cannot work.
 
-    Raises `UnknownModelError`, `ModelUnavailableError`, `UnknownStemError`, and `NoDrumStemError` where a chart is
-    wanted without the stem that it is made of.
+    Raises `UnknownModelError`, `ModelUnavailableError`, `UnknownStemError`, `OptionError` for settings of a model that
+    are given to a strategy, and `NoDrumStemError` where a chart is wanted without the stem that it is made of.
     """
-    info, missing = _info(resolve(name, repo=repo), repo)
+    settings = settings or SeparationSettings()
+    if settings.of_model and is_strategy(name, repo=repo):
+        raise OptionError(OF_STRATEGY)
+    info, missing, stems = *_info(resolve(name, repo=repo), repo), settings.stems
     if missing:
         raise ModelUnavailableError(f"{info.name} cannot be used here: packages or weights of {missing} are missing")
     known = {*info.stems, *(f"no_{stem}" for stem in info.stems)}
@@ -61,6 +52,29 @@ def check(name: str, *, stems: tuple[str, ...] | None, transcribe: bool, repo: P
     made = stems or info.stems
     if transcribe and made and STEM not in made:
         raise NoDrumStemError(no_stem(made))
+
+
+def identity(name: str, *, repo: Path | None) -> list[object]:
+    """What makes the stems, for a result's key: a model or a tree, and the weights that its publishers are to have.
+
+    A folder of weights is told by the names, sizes and times of its files. Raises `UnknownModelError`, `StrategyError`.
+    """
+    strategy = strategy_of(name, repo=repo)
+    models = strategy.models() if strategy else (name,)
+    weights = {model: [repr(one.parts) for one in _model(model, repo)[1].publishers] for model in sorted(models)}
+    return [name, tree_of(strategy) if strategy else None, weights, _state_of(repo)]
+
+
+def _model(name: str, repo: Path | None) -> tuple[Family, ModelInfo]:
+    own, folder = catalogue.at_path(name, repo=repo)
+    return catalogue.find_model(own, repo=folder)
+
+
+def _state_of(repo: Path | None) -> list[list[object]]:
+    """What tells one state of a folder of weights from another without reading them."""
+    if repo is None or not repo.is_dir():
+        return []
+    return sorted([path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in repo.iterdir())
 
 
 def strategy_of(name: str, *, repo: Path | None) -> Strategy | None:

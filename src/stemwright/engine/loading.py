@@ -58,7 +58,7 @@ class Single:
     @property
     def settings(self) -> Settings:
         """How it is run, its defaults filled in."""
-        spec, options = self.separator.spec, self.options
+        spec, options = self.separator.spec, self.options.settings
         return Settings(
             overlap=spec.overlap if options.overlap is None else options.overlap,
             shifts=options.shifts if spec.shift else 0,
@@ -74,7 +74,7 @@ class Single:
         on_progress: Callable[[float], None],
     ) -> SingleRun:
         """Prepare one song."""
-        options = self.options
+        options = self.options.settings
         return SingleRun(
             Unmixer(self.separator, shape, overlap=options.overlap, shifts=options.shifts, on_progress=on_progress)
         )
@@ -137,13 +137,17 @@ def load(
         loaded = tree
     else:
         how = LoadOptions(
-            device=options.device, repo=options.repo, segment=options.segment, stems=needed, raw=not options.exact
+            device=options.device,
+            repo=options.repo,
+            segment=options.settings.segment,
+            stems=needed,
+            raw=not options.exact,
         )
         if options.model == "auto":
             separator, reason = catalogue.choose_auto(how)
         else:
             separator = catalogue.load(options.model, options=how)
-        if options.shifts and not separator.spec.shift:
+        if options.settings.shifts and not separator.spec.shift:
             raise OptionError(f"{separator.spec.info.name} gains nothing by shifts; leave --shifts out")
         loaded = Single(separator, options)
     info = loaded.info

@@ -6,28 +6,25 @@ import platform
 from datetime import UTC, datetime
 from importlib import metadata
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 import stemwright
-from stemwright.types import Digest, Notice, SampleRate, Seconds, StemName  # noqa: TC001  (pydantic reads them)
+from stemwright.records import Record
+from stemwright.types import Digest, Notice, SampleRate, Seconds, StemName
 
 PIPELINE = 2  # raised when the same song, model and settings would give other samples
 
 _PACKAGES = ("numpy", "scipy", "soxr", "onnxruntime", "torch", "demucs")
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Loudness(_Record):
+class Loudness(Record):
     """How loud a recording is."""
 
     integrated_lufs: float | None = Field(description="BS.1770-4; null when there is nothing above the gate")
     true_peak_dbtp: float | None = Field(description="BS.1770-4; null for digital silence")
 
 
-class InputRecord(_Record):
+class InputRecord(Record):
     """The song that went in."""
 
     name: str
@@ -41,7 +38,7 @@ class InputRecord(_Record):
     loudness: Loudness
 
 
-class ModelRecord(_Record):
+class ModelRecord(Record):
     """The model that was used."""
 
     requested: str
@@ -56,7 +53,7 @@ class ModelRecord(_Record):
     back_end: str | None = Field(default=None, description="what ran the network; null for a strategy: see `nodes`")
 
 
-class NodeRecord(_Record):
+class NodeRecord(Record):
     """One run of a model in a strategy."""
 
     paths: tuple[str, ...] = Field(description="where in the strategy's file; several where one run serves them all")
@@ -76,7 +73,7 @@ class NodeRecord(_Record):
     segment: Seconds
 
 
-class SettingsRecord(_Record):
+class SettingsRecord(Record):
     """The settings that were in force, defaults filled in; each run of a strategy has its own: see `nodes`."""
 
     stems: tuple[StemName, ...]
@@ -89,7 +86,7 @@ class SettingsRecord(_Record):
     sample_rate: SampleRate
 
 
-class StemRecord(_Record):
+class StemRecord(Record):
     """One stem that came out."""
 
     name: StemName
@@ -103,7 +100,7 @@ class StemRecord(_Record):
     loudness: Loudness
 
 
-class FileRecord(_Record):
+class FileRecord(Record):
     """A file that is no stem of this run: a chart, an overview, a picture, or what an earlier run left."""
 
     file: str = Field(description="relative to the output folder")
@@ -111,7 +108,7 @@ class FileRecord(_Record):
     digest: Digest | None = Field(default=None, description="SHA-256 of its bytes; null for an earlier run's stem")
 
 
-class DrumsRecord(_Record):
+class DrumsRecord(Record):
     """The chart that was made of the stem `drums`."""
 
     weights_digest: Digest
@@ -121,7 +118,7 @@ class DrumsRecord(_Record):
     files: dict[str, str] = Field(description="chart, midi, midi_quantised (where there is a tempo) and picture")
 
 
-class NoticeRecord(_Record):
+class NoticeRecord(Record):
     """Something that the user must know."""
 
     code: str
@@ -133,7 +130,7 @@ class NoticeRecord(_Record):
         return cls(code=notice.code, message=notice.message)
 
 
-class Receipt(_Record):
+class Receipt(Record):
     """Everything about one separation."""
 
     version: int = 1

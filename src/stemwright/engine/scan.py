@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from stemwright.audio.channels import describe, to_stereo
 from stemwright.audio.decode import AudioInfo, AudioStream, DecodeLimits, open_audio
 from stemwright.audio.digest import PcmDigest
+from stemwright.engine.moments import Moments
 from stemwright.engine.unmix import SongShape
 from stemwright.errors import CancelledError, InputChangedError
 from stemwright.types import Digest, Notice
@@ -44,27 +43,22 @@ def scan(path: Path, *, limits: DecodeLimits, on_block: Callable[[], None] | Non
     with open_audio(path, limits=limits) as stream:
         info = stream.info
         digest = PcmDigest(info.sample_rate, info.channels)
-        total = squares = 0.0
+        moments = Moments()
         for block in stream:
             digest.update(block)
-            stereo = _mixable(block, info)
-            mean = (stereo[0] + stereo[-1]) / np.float32(2)
-            total += float(mean.sum(dtype=np.float64))
-            squares += float(np.square(mean, dtype=np.float64).sum())
+            moments.add(_mixable(block, info))
             if on_block:
                 on_block()
         frames = stream.frames
         notices = list(stream.notices)
-    average = total / frames
-    variance = (squares - frames * average**2) / max(frames - 1, 1)
     if info.channels > 2:
         notices.append(Notice("downmixed", describe(info.channels, mask=info.speaker_mask)))
     shape = SongShape(
         sample_rate=info.sample_rate,
         channels=min(info.channels, 2),
         frames=frames,
-        mean=average,
-        deviation=float(np.sqrt(max(variance, 0.0))),
+        mean=moments.mean,
+        deviation=moments.deviation,
     )
     return Scan(info=info, shape=shape, digest=digest.hexdigest(), size_bytes=size_bytes, notices=tuple(notices))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from stemwright.engine.receipt import (
 from stemwright.engine.render import Measured, Meter, Names, Renderer, Rendering
 from stemwright.engine.scan import Scan, scanning, song_blocks
 from stemwright.engine.scratch import ScratchAudio
+from stemwright.engine.song_result import SongResult
 from stemwright.errors import NoDrumStemError, OptionError, OutOfMemoryError, OutputExistsError, as_output_error
 from stemwright.memory import give_back
 from stemwright.separators import catalogue
@@ -43,43 +44,12 @@ if TYPE_CHECKING:
     from stemwright.engine.options import SeparateOptions
     from stemwright.engine.output import Staging
     from stemwright.engine.receipt import FileRecord, NodeRecord
+    from stemwright.engine.song_result import OnProgress, Stage
     from stemwright.engine.song_separator import SongSeparator
     from stemwright.separators.protocol import ModelInfo
     from stemwright.types import Digest, SampleRate, StemName
 
 _READ_AHEAD = 14  # blocks of the song: a chunk of the model's, so that it need not wait for the decoder
-
-Stage: TypeAlias = Literal["reading", "separating", "transcribing", "encoding"]
-
-
-class OnProgress(Protocol):
-    """Is told how far a song is; may raise, `CancelledError` for instance, to stop within one chunk."""
-
-    def __call__(self, stage: Stage, fraction: float | None, /) -> None:
-        """Take the share of the stage that is done, 0–1, or None where it cannot be known."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SongResult:
-    """What became of one song."""
-
-    root: Path
-    receipt: Receipt
-    skipped: bool = False  # it had been done before, with the same settings
-    notices: tuple[Notice, ...] = ()  # of this run, which the receipt does not tell
-
-    def warnings(self) -> tuple[NoticeRecord, ...]:
-        """All that the user must be told."""
-        return (*map(NoticeRecord.of, self.notices), *self.receipt.warnings)
-
-    def files(self) -> dict[StemName, Path]:
-        """The stems' files."""
-        return {stem.name: self.root / stem.file for stem in self.receipt.stems}
-
-    def chart_files(self) -> dict[str, Path]:
-        """The drum chart's files: chart, midi and so on; none where no chart was asked for."""
-        drums = self.receipt.drums
-        return {part: self.root / name for part, name in drums.files.items()} if drums else {}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -119,19 +89,27 @@ class Engine:
         self._written: set[Path] = set()  # receipts of this engine's songs
 
     def separate(
-        self, song: Path, root: Path, *, name: str | None = None, on_progress: OnProgress | None = None
+        self,
+        song: Path,
+        root: Path,
+        *,
+        name: str | None = None,
+        file_name: str | None = None,
+        on_progress: OnProgress | None = None,
     ) -> SongResult:
         """Separate one song into files below `root`; templates call it `name`, or as its file without the ending.
+
+        The receipt calls it `file_name`, or as its file.
 
         Raises the `InputError`s of decoding, the `SetupError`s of loading a model, `UnknownStemError`, `OptionError`,
         `OutputExistsError`, `OutputError`, `OutOfMemoryError`, and what `on_progress` raises; then nothing is left.
         """
         try:
-            return self._one(song, root, name or song.stem, on_progress or _silent)
+            return self._one(song, root, name or song.stem, on_progress or _silent, file_name=file_name or song.name)
         except OSError as error:
             raise as_output_error(error) from error
 
-    def _one(self, song: Path, root: Path, name: str, report: OnProgress) -> SongResult:
+    def _one(self, song: Path, root: Path, name: str, report: OnProgress, *, file_name: str) -> SongResult:
         started = time.monotonic()
         options = self.options
         report("reading", None)
@@ -144,12 +122,12 @@ class Engine:
         names = self._names(name, tags, stems, model=separator.info.name)
         key = result_key(
             found.digest,
-            separator,
-            self._settings(separator, stems, found.shape.sample_rate),
+            [separator.info.family, separator.info.name, separator.digest],
+            self._settings(separator, stems, found.shape.sample_rate).model_dump(mode="json"),
             device=options.device,
-            tags=tags,
-            files=names.all(),
-            drums=self._drums,
+            tags=tags.identity(),
+            files=sorted(map(str, names.all())),
+            drums=[drum_chart.VERSION, self._drums.digest] if self._drums else None,
         )
         left = output.sweep(root)
         earlier = output.earlier_receipt(root / names.receipt)
@@ -179,7 +157,7 @@ class Engine:
             staged = rendering.files | (charted.files if charted else {})
             stale = output.stale_beside(root, names.receipt, {*names.all()} - staged.keys())
             receipt = self._receipt(
-                song,
+                file_name,
                 found,
                 separated,
                 rendering,
@@ -216,7 +194,7 @@ class Engine:
     def _mixer(self, info: ModelInfo) -> StemMixer:
         """What makes the stems that are wanted. Raises `UnknownStemError`, `NoDrumStemError`."""
         exact = self.options.exact and self._tree is None  # a strategy's stems add up as they come
-        mixer = StemMixer(info, wanted=self.options.stems, exact=exact)
+        mixer = StemMixer(info, wanted=self.options.settings.stems, exact=exact)
         if self.options.drums and STEM not in mixer.stems:
             raise NoDrumStemError(no_stem(mixer.stems))
         return mixer
@@ -254,7 +232,7 @@ class Engine:
         )
 
     def _output_rate(self, rate: SampleRate) -> SampleRate:
-        return self.options.format.nearest_rate(self.options.sample_rate or rate)
+        return self.options.format.nearest_rate(self.options.settings.sample_rate or rate)
 
     def _separate(
         self, song: Path, found: Scan, separator: SongSeparator, stage: Staging, report: OnProgress
@@ -328,7 +306,7 @@ class Engine:
 
     def _receipt(  # noqa: PLR0913
         self,
-        song: Path,
+        file_name: str,
         found: Scan,
         separated: _Separated,
         rendering: Rendering,
@@ -345,7 +323,7 @@ class Engine:
         model, mixer = separator.info, self._mixer(separator.info)
         duration = shape.frames / shape.sample_rate
         rates: tuple[Notice, ...] = ()
-        wanted = self.options.sample_rate or shape.sample_rate
+        wanted = self.options.settings.sample_rate or shape.sample_rate
         if separated.sample_rate != wanted:
             text = f"{self.options.format.name} cannot carry {wanted} Hz: the stems are at {separated.sample_rate} Hz"
             rates = (Notice("resampled", text),)
@@ -355,7 +333,7 @@ class Engine:
         return Receipt(
             key=key,
             input=InputRecord(
-                name=song.name.encode("utf-8", "replace").decode(),  # names of files may be no text
+                name=file_name.encode("utf-8", "replace").decode(),  # names of files may be no text
                 digest=found.digest,
                 size_bytes=found.size_bytes,
                 container=info.container,

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from stemwright.audio.decode import AudioStream, DecodeLimits, open_audio
 from stemwright.errors import CorruptInputError, OptionError
+from stemwright.types import SampleRate, Seconds  # noqa: TC001  (pydantic reads them, in messages)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from stemwright.types import SampleRate, Samples, Seconds, StemName
+    from stemwright.types import Samples, StemName
 
 LONGEST: Final[Seconds] = 1e6
 STORED = DecodeLimits(duration=LONGEST, size_bytes=1 << 50, wall_clock=3600.0)  # they were checked when they came

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from stemwright.memory import give_back
 from stemwright.separators import _demucs_device as device_
 from stemwright.separators._htdemucs_graph import BINS, build
-from stemwright.separators._stft import Spectrum, Stft, in_threads
+from stemwright.separators.stft import Spectrum, Stft, in_threads
 from stemwright.weights.onnx import Network, open_network
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ Our own families are registered exactly as a third party's would be.
 from __future__ import annotations
 
 import difflib
+import logging
 import sys
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
@@ -16,9 +17,11 @@ from stemwright.separators.protocol import Family, LoadOptions, ModelInfo, Separ
 if TYPE_CHECKING:
     from pathlib import Path
 
+log = logging.getLogger("stemwright.models")
 GROUP: Final = "stemwright.separators"
-_BEST: Final = "htdemucs"
-_DRAFT: Final = "sketch"
+AUTO: Final = "auto"  # no model: `BEST` where that is here or can be had, else `DRAFT`
+BEST: Final = "htdemucs"
+DRAFT: Final = "sketch"
 _OTHERS, _OTHERS_FILES = "audio-separator", (".ckpt", ".onnx", ".pth")
 FIRST: Final = (  # the models that matter first, in the order in which lists show them
     *("htdemucs", "htdemucs_ft", "htdemucs_6s", "spleeter:2stems", "spleeter:4stems", "sketch"),
@@ -36,6 +39,11 @@ def problems() -> list[str]:
     """One sentence for each registered family that does not work, or cannot say which models it has."""
     found, wrong = _known()
     return [*wrong, *_models(found)[1].values()]
+
+
+def extras() -> dict[str, str]:
+    """Packages that families can use and do not bring, by their names, each with what it is for."""
+    return {package: what for family in families().values() for package, what in getattr(family, "extras", {}).items()}
 
 
 def list_models() -> list[tuple[Family, ModelInfo]]:
@@ -108,6 +116,22 @@ def load(name: str, *, options: LoadOptions) -> Separator:
     return family.load(name, options)
 
 
+def resolve(name: str, *, repo: Path | None) -> str:
+    """The model that a name means; for `auto` the one that `choose_auto` would load now, found without loading it.
+
+    With a `repo` that lacks the best model this is the draft, where `choose_auto` refuses. Raises nothing.
+    """
+    if name != AUTO:
+        return name
+    try:
+        family, info = find_model(BEST, repo=repo)
+        missing = family.availability(info.name, repo=repo) == "missing"
+    except Exception as error:  # noqa: BLE001  (as in `_discover`)
+        log.warning("auto is the draft: %s cannot be found", BEST, extra={"error": str(error)[:300]})
+        return DRAFT
+    return DRAFT if missing else BEST
+
+
 def choose_auto(options: LoadOptions) -> tuple[Separator, str | None]:
     """Load the model that `auto` stands for; for a draft also why, in a sentence for the user.
 
@@ -115,14 +139,14 @@ def choose_auto(options: LoadOptions) -> tuple[Separator, str | None]:
     `htdemucs` in there, and nothing else. Raises as `load` does, except that `htdemucs` is not available.
     """
     try:
-        return load(_BEST, options=options), None
+        return load(BEST, options=options), None
     except (UnknownModelError, ModelUnavailableError) as error:
         if options.repo is not None:
             raise
         reason = error.message
-    why = f"auto uses {_DRAFT}, a draft, because {reason}"
+    why = f"auto uses {DRAFT}, a draft, because {reason}"
     try:
-        return load(_DRAFT, options=options), why
+        return load(DRAFT, options=options), why
     except DeviceUnavailableError as error:
         raise DeviceUnavailableError(f"{error.message}; {why}") from error
 
@@ -130,8 +154,8 @@ def choose_auto(options: LoadOptions) -> tuple[Separator, str | None]:
 def about_draft(name: str, reason: str | None) -> str:
     """What the user of a draft model is told: that it is one, the `reason` of `choose_auto`, and how to get better."""
     if reason:
-        return f"{reason}. For a fine separation: stemwright models pull {_BEST}"
-    return f"{name} gives a draft. For a fine separation: --model {_BEST}"
+        return f"{reason}. For a fine separation: stemwright models pull {BEST}"
+    return f"{name} gives a draft. For a fine separation: --model {BEST}"
 
 
 _kept: dict[tuple[str, ...], dict[str, Family]] = {}  # by `sys.path`

@@ -75,6 +75,7 @@ class DemucsFamily:
     """The models of Demucs: the published ones by name, and any in a local folder."""
 
     name = "demucs"
+    extras: Final = {"demucs": "only GPUs and hdemucs_mmi need the extra [demucs], which brings torch too"}
 
     def models(self) -> tuple[ModelInfo, ...]:
         """The published models."""

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from stemwright.errors import DeviceUnavailableError, OptionError, UnknownModelError
 from stemwright.separators._cues import Cues
-from stemwright.separators._stft import BLOCK, Spectrum, Stft, in_threads
 from stemwright.separators.protocol import Availability, LoadOptions, ModelInfo, ModelSpec
+from stemwright.separators.stft import BLOCK, Spectrum, Stft, in_threads
 from stemwright.weights.onnx import open_ours
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from stemwright.errors import (
 )
 from stemwright.separators import _tf_checkpoint as checkpoint_
 from stemwright.separators._spleeter_network import Layout, build
-from stemwright.separators._stft import Spectrum, Stft
 from stemwright.separators.protocol import Availability, LoadOptions, ModelInfo, ModelSpec
+from stemwright.separators.stft import Spectrum, Stft
 from stemwright.weights import publishers as publishers_
 from stemwright.weights import store
 from stemwright.weights.onnx import Network, open_network

@@ -62,8 +62,13 @@ def as_json(strategy: Strategy, *, repo: Path | None = None) -> dict[str, Any]:
         "state": needs.state,
         "models": [{"name": name, "state": state, "download_bytes": size} for name, state, size in needs.models],
         "download_bytes": needs.download_bytes,
-        "tree": _node(strategy.root),
+        "tree": tree_of(strategy),
     }
+
+
+def tree_of(strategy: Strategy) -> dict[str, Any]:
+    """The tree alone, as JSON can hold it: `source` and `outputs`, in which there may be further trees."""
+    return _node(strategy.root)
 
 
 def _below(node: Node, indent: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from stemwright.strategies.tree import Member, Method, ModelUse, Node, Reference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from stemwright.separators.protocol import ModelSpec
     from stemwright.strategies.tree import Place, Source, Strategy
@@ -30,6 +30,10 @@ class Run:
     stems: dict[Digest, StemName]  # filled while the plan is made
     paths: list[str]  # where in the tree
     known: bool  # all weights on the way have digests, so that the keys hold
+
+    def used_stems(self, sounds: Collection[Digest]) -> tuple[StemName, ...]:
+        """Its stems that are among these sounds, in a fixed order."""
+        return tuple(sorted({stem for sound, stem in self.stems.items() if sound in sounds}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

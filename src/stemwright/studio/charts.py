@@ -15,6 +15,7 @@ from stemwright.studio.store.tables import LIVE, File, Job, Run, Separation, Son
 
 if TYPE_CHECKING:
     from stemwright.engine.drum_names import Part
+    from stemwright.records import JsonObject
     from stemwright.studio.files import Served
     from stemwright.studio.studio import Studio
     from stemwright.types import Digest, SampleRate, Seconds
@@ -103,10 +104,10 @@ def charted_by(studio: Studio, job_id: str, *, owner: str) -> tuple[Charted, boo
     return _charted(row), made.cached or made.created_at < made.started_at
 
 
-def onsets_of(studio: Studio, charted: Charted, *, owner: str) -> list[dict[str, Any]]:
+def onsets_of(studio: Studio, charted: Charted, *, owner: str) -> list[JsonObject]:
     """The hits of a chart, in order of time, as docs/drums.md has them. Raises `JobNotFoundError`."""
     served = chart_file(studio, charted, "chart", owner=owner)
-    onsets: list[dict[str, Any]] = json.loads(studio.store.get(served.object_key))["onsets"]
+    onsets: list[JsonObject] = json.loads(studio.store.get(served.object_key))["onsets"]
     return onsets
 
 

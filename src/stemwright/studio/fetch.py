@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stemwright.errors import OptionError, StemwrightError, too_large, writing
-from stemwright.studio.submit import Upload
-from stemwright.studio.work.addresses import Allowed
-from stemwright.studio.work.outbound import (
+from stemwright.studio.addresses import Allowed
+from stemwright.studio.outbound import (
     RefusedAddressError,
     UnresolvableError,
     answer,
     checked_url,
     resolve_by_system,
 )
+from stemwright.studio.submit import Upload
 from stemwright.words import plain
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from stemwright.studio.work.outbound import Resolve
+    from stemwright.studio.outbound import Resolve
     from stemwright.types import Seconds
 
 _PIECE: Final = 1 << 20

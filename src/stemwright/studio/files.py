@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -15,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from stemwright.disk import sha256_of
 from stemwright.engine.drum_names import PARTS
 from stemwright.engine.naming import safe_name
+from stemwright.engine.process.messages import A, Align, PackStems, Request, Transcode
 from stemwright.errors import ConflictError, JobNotFoundError, NoChartError, UnknownStemError
 from stemwright.studio.making import Bench, bench
 from stemwright.studio.pool import run_in_pool_to_its_end
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from stemwright.engine.drum_names import Part
+    from stemwright.engine.receipt import Receipt
     from stemwright.studio.studio import Studio
+    from stemwright.types import StemName
 
 TOKENS: Final = ("flac", "wav", "mp3", "opus", "m4a", "wav24", "wav32f", "alac16", "alac24")
 MEDIA: Final = {
@@ -83,7 +85,7 @@ class Stems:
 
 
 def _names(separation: Separation) -> list[str]:
-    return [stem["name"] for stem in separation.receipt["stems"]]
+    return [stem.name for stem in separation.receipt.stems]
 
 
 def _stems(
@@ -144,7 +146,7 @@ def stored_file(studio: Studio, song_id: str, name: str, *, owner: str, separati
         return _served(stems, stems.files[name], name.rsplit(".", 1)[-1])
 
 
-def receipt(studio: Studio, song_id: str, *, owner: str, separation: str | None) -> dict[str, Any]:
+def receipt(studio: Studio, song_id: str, *, owner: str, separation: str | None) -> Receipt:
     """How the stems were made. Raises `JobNotFoundError`, `ConflictError`."""
     return find_stems(studio, song_id, owner=owner, separation=separation).separation.receipt
 
@@ -162,7 +164,7 @@ def chart_file(studio: Studio, song_id: str, part: Part, *, owner: str, separati
 
 
 def _has_chart(separation: Separation) -> bool:
-    return bool(separation.receipt.get("drums"))
+    return separation.receipt.drums is not None
 
 
 async def stem_file(
@@ -176,7 +178,7 @@ async def stem_file(
     async def encode(stems: Stems, at: Bench, target: Path) -> None:
         source = at.folder / "source.flac"
         await run_in_pool_to_its_end(studio.store.fetch, stems.files[f"{stem}.flac"].object_key, source)
-        await _ask(at, stems, "transcode", source=str(source), target=str(target), format=token)
+        await _ask(at, stems, Transcode(files={source: target}, format=token))
 
     def check(stems: Stems) -> None:
         if stem not in stems.names:
@@ -192,7 +194,7 @@ async def stem_mp4_file(studio: Studio, song_id: str, *, owner: str, separation:
 
     async def pack(stems: Stems, at: Bench, target: Path) -> None:
         paths = await fetched(studio, stems, at.folder)
-        await _ask(at, stems, "stem_mp4", stems=paths, target=str(target), format="m4a")
+        await _ask(at, stems, PackStems(stems=paths, target=target, format="m4a"))
 
     def check(stems: Stems) -> None:
         if len(stems.names) != 4:
@@ -221,9 +223,15 @@ async def original_file(
     async def align(stems: Stems, at: Bench, target: Path) -> None:
         source, receipt = at.folder / "recording", stems.separation.receipt
         await run_in_pool_to_its_end(studio.store.fetch, str(stems.song.upload_key), source)
-        of = {"digest": stems.song.pcm_digest, "gain_db": receipt["gain_db"]}
-        rate = receipt["stems"][0]["sample_rate"]
-        await _ask(at, stems, "recording", source=str(source), target=str(target), format=token, sample_rate=rate, **of)
+        request = Align(
+            source=source,
+            target=target,
+            format=token,
+            digest=receipt.input.digest,
+            sample_rate=receipt.stems[0].sample_rate,
+            gain_db=receipt.gain_db,
+        )
+        await _ask(at, stems, request)
 
     def check(stems: Stems) -> None:
         if stems.song.upload_key is None:
@@ -302,18 +310,18 @@ def _keep(studio: Studio, stems: Stems, path: Path) -> None:
             studio.store.delete([key])
 
 
-async def _ask(at: Bench, of: Stems, what: str, /, **args: Any) -> None:
+async def _ask(at: Bench, of: Stems, request: Request[A], /) -> A:
     """Let an engine do something with stems."""
-    await at.ask(what, timeout=at.studio.config.timeout(of.separation.duration), **args)
+    return await at.ask(request, timeout=at.studio.config.timeout(of.separation.duration))
 
 
-async def fetched(studio: Studio, stems: Stems, folder: Path) -> dict[str, str]:
+async def fetched(studio: Studio, stems: Stems, folder: Path) -> dict[StemName, Path]:
     """The stems as files of a folder: their paths by their names."""
     paths = {}
     for number, (name, file) in enumerate(stems.masters().items()):
         path = folder / f"{number}.flac"
         await run_in_pool_to_its_end(studio.store.fetch, file.object_key, path)
-        paths[name] = str(path)
+        paths[name] = path
     return paths
 
 
@@ -341,7 +349,7 @@ async def zipped(
 
 
 def _zip(
-    studio: Studio, parts: list[Served], names: list[str], *, receipt: dict[str, Any] | None
+    studio: Studio, parts: list[Served], names: list[str], *, receipt: Receipt | None
 ) -> tuple[int, AsyncIterator[bytes]]:
     """Stored, not compressed: audio does not shrink, and the length is known."""
     from zipstream import ZipStream
@@ -350,7 +358,7 @@ def _zip(
     for part, name in zip(parts, names, strict=True):
         stream.add(studio.store.pieces(part.object_key), arcname=name, size=part.size_bytes)
     if receipt is not None:
-        stream.add(f"{json.dumps(receipt, indent=2)}\n".encode(), arcname="receipt.json")
+        stream.add(f"{receipt.model_dump_json(indent=2)}\n".encode(), arcname="receipt.json")
     return len(stream), _sent(stream)
 
 

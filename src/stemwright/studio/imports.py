@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import math
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from stemwright.disk import sha256_of
+from stemwright.engine.import_receipt import IMPORTED
 from stemwright.engine.naming import safe_name
+from stemwright.engine.process.messages import Import, ImportRecord
 from stemwright.errors import ConflictError, JobNotFoundError, NotAudioError, OptionError, TooLargeError
 from stemwright.strategies.plan import digest_of
 from stemwright.studio.files import Served
@@ -26,6 +27,7 @@ from stemwright.studio.work import retention
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from stemwright.studio.studio import Studio
     from stemwright.studio.submit import Upload
@@ -80,14 +82,14 @@ async def _import(
 ) -> str:
     config = studio.config
     async with bench(studio, of=LONG, seconds=math.inf) as at:
-        made = await at.ask(
-            "import",
-            timeout=max(config.timeout_min, config.max_import_duration),
-            files={name: str(upload.path) for name, upload in stems.items()},
-            root=str(at.folder),
-            limits=dataclasses.asdict(config.limits),
-            most={"seconds": config.max_import_duration, "decoded_bytes": config.max_decoded_bytes},
+        request = Import(
+            files={name: upload.path for name, upload in stems.items()},
+            root=at.folder,
+            limits=config.limits,
+            most_seconds=config.max_import_duration,
+            most_decoded_bytes=config.max_decoded_bytes,
         )
+        made = await at.ask(request, timeout=max(config.timeout_min, config.max_import_duration))
         return await run_in_pool_to_its_end(
             _save, studio, made, at.folder, source, title=title, artist=artist, owner=owner, uploads=stems
         )
@@ -95,8 +97,8 @@ async def _import(
 
 def _save(
     studio: Studio,
-    made: dict[str, Any],
-    folder: Any,
+    made: ImportRecord,
+    folder: Path,
     source: str,
     *,
     title: str | None,
@@ -121,7 +123,7 @@ def _save(
                 digest=sha256_of(path),
             )
         )
-    receipt = made["receipt"]
+    receipt = made.receipt
     name = title or " + ".join(sorted(uploads))[:200]
     song = Song(
         id=song_id,
@@ -133,22 +135,22 @@ def _save(
         file_name=", ".join(upload.name for upload in uploads.values())[:1000],
         source_digest=source,
         size_bytes=sum(upload.size_bytes for upload in uploads.values()),
-        pcm_digest=receipt["input"]["digest"],
-        duration=receipt["input"]["duration"],
-        sample_rate=receipt["input"]["sample_rate"],
-        channels=receipt["input"]["channels"],
-        analysis=made["analysis"],
+        pcm_digest=receipt.input.digest,
+        duration=receipt.input.duration,
+        sample_rate=receipt.input.sample_rate,
+        channels=receipt.input.channels,
+        analysis=made.analysis,
         separation_id=separation_id,
     )
     separation = Separation(
         id=separation_id,
         owner=owner,
-        key=digest_of(["imported", source, separation_id]),
-        pcm_digest=receipt["input"]["digest"],
-        model="imported",
+        key=digest_of([IMPORTED, source, separation_id]),
+        pcm_digest=receipt.input.digest,
+        model=receipt.model.name,
         draft=False,
         receipt=receipt,
-        duration=receipt["input"]["duration"],
+        duration=receipt.input.duration,
         elapsed=0.0,
     )
     try:

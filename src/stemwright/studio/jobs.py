@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from pydantic import Field
 from sqlalchemy import ColumnElement, func, select
 
-from stemwright.engine import choice
 from stemwright.errors import ConflictError, JobNotFoundError
-from stemwright.separators import catalogue
-from stemwright.strategies import draw, find
-from stemwright.studio.snapshot import iso, snapshot_of, snapshots_of
-from stemwright.studio.store.tables import LIVE, Delivery, Job, Run
-from stemwright.studio.work.runs import lock_run, speed_of, waiting_jobs
+from stemwright.records import Moment, Record
+from stemwright.studio.options import Priority
+from stemwright.studio.snapshot import snapshot_of, snapshots_of
+from stemwright.studio.store.tables import LIVE, Delivery, Job, Run, Song
+from stemwright.studio.work.runs import lock_run, waiting_jobs
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from stemwright.studio.snapshot import JobSnapshot
     from stemwright.studio.studio import Studio
+    from stemwright.types import Seconds
 
 
 def _mine(session: Session, job_id: str, *, owner: str) -> Job:
@@ -28,24 +31,24 @@ def _mine(session: Session, job_id: str, *, owner: str) -> Job:
     return job
 
 
-def get_job(studio: Studio, job_id: str, *, owner: str) -> dict[str, Any]:
+def get_job(studio: Studio, job_id: str, *, owner: str) -> JobSnapshot:
     """One job. Raises `JobNotFoundError`."""
     with studio.db.session() as session:
         return snapshot_of(session, _mine(session, job_id, owner=owner), slots=studio.config.slots)
 
 
-def get_jobs(studio: Studio, job_ids: set[str]) -> dict[str, dict[str, Any]]:
+def get_jobs(studio: Studio, job_ids: set[str]) -> dict[str, JobSnapshot]:
     """Those of these jobs that exist, by id; the caller has checked that the client may see them."""
     if not job_ids:
         return {}
     with studio.db.session() as session:
         jobs = list(session.scalars(select(Job).where(Job.id.in_(job_ids))))
-        return {snapshot["id"]: snapshot for snapshot in snapshots_of(session, jobs, slots=studio.config.slots)}
+        return {snapshot.id: snapshot for snapshot in snapshots_of(session, jobs, slots=studio.config.slots)}
 
 
 def list_jobs(
     studio: Studio, *, owner: str, status: str | None, song_id: str | None, limit: int, offset: int
-) -> tuple[list[dict[str, Any]], int]:
+) -> tuple[list[JobSnapshot], int]:
     """Jobs, newest first, and how many there are in all."""
     query = select(Job).join(Run, Run.id == Job.run_id).where(Job.owner == owner)
     if status == "cancelled":
@@ -60,7 +63,7 @@ def list_jobs(
         return snapshots_of(session, jobs, slots=studio.config.slots), total
 
 
-def cancel_job(studio: Studio, job_id: str, *, owner: str) -> dict[str, Any]:
+def cancel_job(studio: Studio, job_id: str, *, owner: str) -> JobSnapshot:
     """Cancel a job; its run goes on if someone else waits for it. Cancelled twice is cancelled.
 
     Raises `JobNotFoundError`, and `ConflictError` for a job that has ended otherwise.
@@ -87,83 +90,117 @@ def cancel_job(studio: Studio, job_id: str, *, owner: str) -> dict[str, Any]:
     return snapshot
 
 
-def queue_state(studio: Studio) -> dict[str, Any]:
+class QueueCounts(Record):
+    """One queue."""
+
+    slots: int
+    running: int
+    queued: dict[Priority, int] = Field(description="By priority.")
+
+
+class QueueState(Record):
+    """The queues."""
+
+    queues: dict[str, QueueCounts]
+    oldest_queued_at: Moment | None
+
+
+def queue_state(studio: Studio) -> QueueState:
     """What is running and waiting, by queue and priority."""
     with studio.db.session() as session:
         counts = select(Run.queue, Run.priority, Run.status, func.count()).where(Run.status.in_(LIVE))
         rows = session.execute(counts.group_by(Run.queue, Run.priority, Run.status)).all()
         oldest = session.scalar(select(func.min(Run.created_at)).where(Run.status == "queued"))
-    queues: dict[str, Any] = {
-        name: {"slots": slots, "running": 0, "queued": dict.fromkeys(("high", "normal", "low"), 0)}
-        for name, slots in studio.config.slots.items()
-        if slots
-    }
-    for name, priority, status, count in rows:
-        queue = queues.setdefault(
-            name, {"slots": 0, "running": 0, "queued": dict.fromkeys(("high", "normal", "low"), 0)}
+    slots = {name: count for name, count in studio.config.slots.items() if count}
+    names = [*slots, *sorted({row[0] for row in rows} - slots.keys())]
+    queues = {}
+    for name in names:
+        mine = [(priority, status, count) for queue, priority, status, count in rows if queue == name]
+        queued = {(priority, status): count for priority, status, count in mine if status == "queued"}
+        queues[name] = QueueCounts(
+            slots=slots.get(name, 0),
+            running=sum(count for _, status, count in mine if status == "running"),
+            queued={priority: queued.get((priority.value, "queued"), 0) for priority in Priority},
         )
-        if status == "running":
-            queue["running"] += count
-        else:
-            queue["queued"][priority] += count
-    return {"queues": queues, "oldest_queued_at": iso(oldest)}
+    return QueueState(queues=queues, oldest_queued_at=oldest)
 
 
-def list_deliveries(studio: Studio, job_id: str, *, owner: str) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedRun:
+    """A run that ended: by which model, how, after how many seconds of waiting and of work."""
+
+    model: str
+    status: str
+    waited: Seconds
+    worked: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What those who run the server want to know of some time."""
+
+    ended: tuple[EndedRun, ...]
+    cached: int  # jobs whose stems were there
+    songs: int  # of the library, now
+
+
+def figures(studio: Studio, *, since: float, until: float) -> Figures:
+    """What happened from one time to another, in seconds since the epoch."""
+    with studio.db.session() as session:
+        runs = session.scalars(select(Run).where(Run.finished_at > since, Run.finished_at <= until)).all()
+        cached = select(func.count()).where(Job.cached, Job.created_at > since, Job.created_at <= until)
+        return Figures(
+            ended=tuple(map(_ended, runs)),
+            cached=session.scalar(cached) or 0,
+            songs=session.scalar(select(func.count(Song.id))) or 0,
+        )
+
+
+def _ended(run: Run) -> EndedRun:
+    finished = run.finished_at or run.created_at
+    started = run.started_at or finished
+    return EndedRun(
+        model=run.options.resolved,
+        status=run.status,
+        waited=max(0.0, started - run.created_at),
+        worked=max(0.0, finished - started),
+    )
+
+
+class DeliveryRecord(Record):
+    """One try to call a job's URL."""
+
+    message_id: str
+    event: str
+    attempt: int
+    at: Moment
+    delivered: bool
+    status: int | None
+    error: str | None
+    elapsed_seconds: float
+
+
+def list_deliveries(studio: Studio, job_id: str, *, owner: str) -> list[DeliveryRecord]:
     """Every try to call a job's URL, oldest first. Raises `JobNotFoundError`."""
     with studio.db.session() as session:
         _mine(session, job_id, owner=owner)
         tries = session.scalars(select(Delivery).where(Delivery.job_id == job_id).order_by(Delivery.at, Delivery.id))
         return [
-            {
-                "message_id": one.message_id,
-                "event": one.event,
-                "attempt": one.attempt,
-                "at": iso(one.at),
-                "delivered": one.delivered,
-                "status": one.status,
-                "error": one.error,
-                "elapsed_seconds": round(one.elapsed, 3),
-            }
+            DeliveryRecord(
+                message_id=one.message_id,
+                event=one.event,
+                attempt=one.attempt,
+                at=one.at,
+                delivered=one.delivered,
+                status=one.status,
+                error=one.error,
+                elapsed_seconds=round(one.elapsed, 3),
+            )
             for one in tries
         ]
 
 
-def list_models(studio: Studio) -> dict[str, Any]:
-    """Every model, those that matter first at the top, whether it is here, and its measured speed."""
-    repo = studio.config.repo
-    with studio.db.session() as session:
-        items = [
-            {
-                "name": info.name,
-                "family": info.family,
-                "summary": info.summary,
-                "stems": list(info.stems),
-                "licence": info.licence,
-                "draft": info.draft,
-                "sdr": info.sdr,
-                "download_bytes": info.download_bytes,
-                "publishers": [{"name": each.name, "licence": each.licence} for each in info.publishers],
-                "statements": [{"text": said.text, "source": said.source} for said in info.statements],
-                "availability": family.availability(info.name, repo=repo),
-                "seconds_per_second": speed_of(session, info.name),
-            }
-            for family, info in catalogue.list_models()
-        ]
-    return {"items": items, "default": choice.resolve(studio.config.model, repo=repo)}
-
-
-def list_strategies(studio: Studio) -> list[dict[str, Any]]:
-    """Every strategy: what it gives, what it would download, and its measured speed. Raises `StrategyError`."""
-    repo = studio.config.repo
-    with studio.db.session() as session:
-        return [
-            draw.as_json(strategy, repo=repo) | {"seconds_per_second": speed_of(session, strategy.name)}
-            for strategy in find.list_strategies(repo)
-        ]
-
-
-def live_jobs(studio: Studio, owner: str, *, since: float | None = None) -> dict[str, dict[str, Any]]:
+def live_jobs(studio: Studio, owner: str, *, since: float | None = None) -> dict[str, JobSnapshot]:
     """An owner's jobs that are queued or running, by id, oldest first; `since` adds those that ended after a time."""
     wanted: ColumnElement[bool] = Run.status.in_(LIVE)
     if since is not None:
@@ -171,4 +208,4 @@ def live_jobs(studio: Studio, owner: str, *, since: float | None = None) -> dict
     live = select(Job).join(Run, Run.id == Job.run_id).where(Job.owner == owner, Job.cancelled_at.is_(None), wanted)
     with studio.db.session() as session:
         jobs = list(session.scalars(live.order_by(Job.created_at.desc()).limit(500)))[::-1]
-        return {snapshot["id"]: snapshot for snapshot in snapshots_of(session, jobs, slots=studio.config.slots)}
+        return {snapshot.id: snapshot for snapshot in snapshots_of(session, jobs, slots=studio.config.slots)}

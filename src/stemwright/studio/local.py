@@ -9,16 +9,18 @@ import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from stemwright.errors import InputError, JobNotFoundError, too_large, writing
 from stemwright.studio import tracks
 from stemwright.studio.submit import JobRequest, Upload, submit_song, submit_upload
+from stemwright.studio.tracks import SeenFile
 from stemwright.words import has_controls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from stemwright.studio.snapshot import JobSnapshot
     from stemwright.studio.studio import Studio
 
 _PIECE: Final = 1 << 20
@@ -40,6 +42,11 @@ class LocalFile:
     def path(self) -> Path:
         """Where it is."""
         return self.root / self.relative_path
+
+    @property
+    def seen(self) -> SeenFile:
+        """What it was like."""
+        return SeenFile(self.relative_path, self.size_bytes, self.modified_ns)
 
 
 @contextlib.contextmanager
@@ -105,18 +112,18 @@ def _open_below(folder: Path, parts: Sequence[str]) -> int:
         os.close(handle)
 
 
-def submit_local(studio: Studio, local: LocalFile, request: JobRequest, *, owner: str) -> tuple[dict[str, Any], str]:
+def submit_local(studio: Studio, local: LocalFile, request: JobRequest, *, owner: str) -> tuple[JobSnapshot, str]:
     """A job for a file of a listed folder: the job, and the SHA-256 of the file's bytes.
 
     A file that has not changed since it was last read is not read again while the studio has its song. What is no
     recording fails as a job does. Raises as `submit_upload` else, and `InputError` for a file that cannot be read.
     """
-    digest = tracks.known_digest(studio, local, owner=owner)
+    digest = tracks.known_digest(studio, local.root, local.seen, owner=owner)
     if digest and (song_id := tracks.song_of(studio, digest, owner=owner)):
         with contextlib.suppress(JobNotFoundError):  # it expired this moment
             return submit_song(studio, song_id, request, owner=owner)[0], digest
     upload = _copied(studio, local)
-    tracks.remember(studio, local, upload.digest, owner=owner)
+    tracks.remember(studio, local.root, local.seen, upload.digest, owner=owner)
     return submit_upload(studio, upload, request, owner=owner, sniffed=False)[0], upload.digest
 
 

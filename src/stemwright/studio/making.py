@@ -8,11 +8,12 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from stemwright.engine.process.messages import A, Request
     from stemwright.engine.process.pool import EngineProcess
     from stemwright.studio.studio import Studio
     from stemwright.types import Seconds
@@ -29,12 +30,12 @@ class Bench:
     engine: EngineProcess
     folder: Path
 
-    async def ask(self, what: str, /, *, timeout: Seconds, **args: Any) -> dict[str, Any]:
+    async def ask(self, request: Request[A], /, *, timeout: Seconds) -> A:
         """Let the engine do something, as long as the disk has room; its answer.
 
         Raises what the engine raises, and `DiskFullError` once less than the reserve is free: then it was stopped.
         """
-        work = asyncio.ensure_future(self.engine.call(what, timeout=timeout, **args))
+        work = asyncio.ensure_future(self.engine.call(request, timeout=timeout))
         try:
             while not (await asyncio.wait({work}, timeout=_LOOK))[0]:
                 self.studio.require_room()

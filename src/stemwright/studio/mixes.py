@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stemwright.engine.naming import safe_name
+from stemwright.engine.process.messages import Mix
 from stemwright.errors import UnknownStemError
 from stemwright.studio.files import EXTENSION, MEDIA, fetched, find_stems
 from stemwright.studio.making import bench
@@ -58,18 +59,17 @@ async def mixdown(
     target = folder / f"mix.{token}"
     try:
         async with bench(studio, of=song_id, seconds=len(stems.names) * stems.separation.duration) as at:
-            made = await at.ask(
-                "mixdown",
-                timeout=studio.config.timeout(stems.separation.duration),
+            request = Mix(
                 stems=await fetched(studio, stems, at.folder),
-                target=str(target),
+                target=target,
                 format=token,
-                strips={name: asdict(strip) for name, strip in strips.items()},
+                strips={**strips},
                 start=start,
                 end=end,
             )
+            made = await at.ask(request, timeout=studio.config.timeout(stems.separation.duration))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     name = f"{safe_name(stems.song.title)} - mix.{EXTENSION.get(token, token)}"
-    return Mixed(path=target, media_type=MEDIA[token], file_name=name, gain_db=made["gain_db"])
+    return Mixed(path=target, media_type=MEDIA[token], file_name=name, gain_db=made.gain_db)

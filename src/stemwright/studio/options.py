@@ -1,16 +1,17 @@
-"""What a client may ask of a job."""
+"""What a client may ask of a job, and what a run needs to know of it."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from stemwright.types import MAX_RATE, MIN_RATE
+from stemwright.engine.settings import SeparationSettings
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$")]
-ModelName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:\-]*$")]
+ModelName: TypeAlias = Annotated[
+    str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:\-]*$")
+]
 _FINE: Final = {"wav24", "wav32f", "flac24", "alac24"}  # of more than 16 bits, so the stems are kept so
 
 
@@ -45,22 +46,12 @@ class AudioFormat(StrEnum):
         return plain.get(self.value, self.value)
 
 
-class JobOptions(BaseModel):
-    """The options of a job, checked."""
+class _Wanted(SeparationSettings):
+    """What comes out of a job, and how."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    strategy: ModelName | None = Field(
-        default=None, description="The name of a strategy, see `stemwright strategies`, or of a model."
-    )
-    model: ModelName | None = Field(default=None, description="A model's name, or `auto`: the best that is here.")
-    stems: tuple[Name, ...] | None = Field(
-        default=None, min_length=1, max_length=16, description="Only these; `no_vocals` is the mix without the vocals."
-    )
     format: AudioFormat = Field(
         default=AudioFormat.flac, description="Made ready before the job ends; all others are encoded on demand."
     )
-    sample_rate: int | None = Field(default=None, ge=MIN_RATE, le=MAX_RATE, description="Hz; the song's own if null.")
     transcribe: bool = Field(default=False, description="A chart of the stem `drums`: JSON, MIDI and a picture.")
     analysis: bool = Field(default=True, description="Tempo and key of the song.")
     separate: bool = Field(default=True, description="False: no stems, only tempo, key and loudness.")
@@ -68,28 +59,45 @@ class JobOptions(BaseModel):
     max_duration: float | None = Field(
         default=None, gt=0, le=1e6, description="Seconds; the job of a longer recording fails, with `too_long`."
     )
+
+    @property
+    def master(self) -> str:
+        """The format in which stems are kept: lossless, with as many bits as the one that was asked for."""
+        return "flac24" if self.format.value in _FINE else "flac16"
+
+
+class JobOptions(_Wanted):
+    """The options of a job, checked."""
+
+    strategy: ModelName | None = Field(
+        default=None, description="The name of a strategy, see `stemwright strategies`, or of a model."
+    )
+    model: ModelName | None = Field(default=None, description="A model's name, or `auto`: the best that is here.")
     priority: Priority = Priority.normal
 
-    @field_validator("stems")
-    @classmethod
-    def _each_once(cls, stems: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if stems is not None and len(set(stems)) < len(stems):
-            raise ValueError("name each stem once")
-        return stems
-
     @model_validator(mode="after")
-    def _one_of_two(self) -> JobOptions:
+    def _agree(self) -> JobOptions:
         if self.model and self.strategy:
             raise ValueError("give a strategy or a model, not both")
-        if not self.separate and (not self.analysis or self.preview or self.transcribe or self.stems):
-            raise ValueError("without stems there is only the analysis: no preview, no drum chart")
+        if not self.separate and (not self.analysis or self.preview or self.transcribe or self.stems or self.of_model):
+            raise ValueError(
+                "without stems there is only the analysis: no preview, no drum chart, no settings of models"
+            )
         return self
 
     def named(self, default: str) -> str:
         """The model or strategy asked for."""
         return self.strategy or self.model or default
 
-    @property
-    def master(self) -> str:
-        """The format in which stems are kept: lossless, with as many bits as the one that was asked for."""
-        return "flac24" if self.format.value in _FINE else "flac16"
+
+class RunOptions(_Wanted):
+    """What a run needs to know of a job's options: those that say what comes out."""
+
+    model: str  # or a strategy, or `auto`
+    resolved: str  # what `auto` stood for when the run was made
+
+    @classmethod
+    def of(cls, options: JobOptions, *, model: str, resolved: str) -> RunOptions:
+        """The options of the run for a job."""
+        wanted = {name: getattr(options, name) for name in _Wanted.model_fields}
+        return cls(**wanted, model=model, resolved=resolved)

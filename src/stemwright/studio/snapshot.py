@@ -5,14 +5,17 @@ from __future__ import annotations
 import functools
 import re
 import time
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, TypeAlias, cast
 
+from pydantic import Field, PlainSerializer
 from sqlalchemy import Float, bindparam, case, func, select
 
-from stemwright.studio.store.tables import LIVE, Job, Run, Separation, Song
+from stemwright.engine.receipt import DrumsRecord
+from stemwright.records import Fault, JsonObject, Moment, Record
+from stemwright.studio.options import JobOptions, Priority
+from stemwright.studio.store.tables import FINAL, LIVE, Job, Run, Separation, Song
 from stemwright.studio.work.runs import speed_of
+from stemwright.types import StemName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
     from stemwright.types import Seconds
 
+Status: TypeAlias = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 _LISTENING = 0.1  # seconds, about, that tempo, key and loudness take for a second of song
 _OURS: Final = "something went wrong on our side; the log says what"
 _UNTOLD: Final = {  # errors whose messages hold what a process said last
@@ -31,6 +35,11 @@ _UNTOLD: Final = {  # errors whose messages hold what a process said last
 }
 
 
+def _asked(options: JobOptions) -> JsonObject:
+    return options.model_dump(mode="json", exclude_defaults=True)
+
+
+AskedOptions: TypeAlias = Annotated[JobOptions, PlainSerializer(_asked, return_type=JsonObject, when_used="json")]
 _FOLDERS: Final = re.compile(r"(?<![\w.:/])/(?:[^/\s:]+/)*(?=[^/\s])")  # of a path on a disk; of a URL none
 
 
@@ -43,13 +52,58 @@ def shown(code: str, message: str) -> str:
     return _UNTOLD.get(code) or _FOLDERS.sub("", message)
 
 
-def snapshot_of(session: Session, job: Job, *, slots: Mapping[str, int]) -> dict[str, Any]:
+class MadeStems(Record):
+    """The stems of a separation, in short."""
+
+    separation: str
+    model: str
+    draft: bool = Field(description="Made by a quick model; a finer one would give better stems.")
+    stems: tuple[StemName, ...]
+    drums: DrumsRecord | None
+
+
+class JobState(Record):
+    """A job as its clients see it, but for its stems."""
+
+    id: str
+    song_id: str | None = Field(description="Null when the song was deleted, or its upload was no song.")
+    status: Status
+    stage: str = Field(
+        description="queued, hashing, preview, downloading, reading, separating, encoding, transcribing, saving, done"
+        " or cancelled."
+    )
+    progress: float = Field(ge=0, le=100, description="Percent.")
+    position: int | None = Field(description="In the queue; 1 is next.")
+    eta_seconds: float | None = Field(description="By the measured speed of this machine; null while nothing is known.")
+    priority: Priority
+    options: AskedOptions = Field(description="What was asked for; what is not named is at its default.")
+    cached: bool = Field(description="The stems had been made before.")
+    attempts: int
+    created_at: Moment
+    started_at: Moment | None
+    finished_at: Moment | None
+    error: Fault | None
+
+
+class JobSnapshot(JobState):
+    """A job at one moment."""
+
+    preview: MadeStems | None = Field(description="Draft stems, until the fine ones are there.")
+    result: MadeStems | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.status in FINAL
+
+
+def snapshot_of(session: Session, job: Job, *, slots: Mapping[str, int]) -> JobSnapshot:
     """One job; see `snapshots_of`."""
     return snapshots_of(session, [job], slots=slots)[0]
 
 
-def snapshots_of(session: Session, jobs: list[Job], *, slots: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Jobs as plain facts for JSON, with their place in the queue; `slots` is how many runs of each work at once."""
+def snapshots_of(session: Session, jobs: list[Job], *, slots: Mapping[str, int]) -> list[JobSnapshot]:
+    """Jobs with their place in the queue; `slots` is how many runs of each work at once."""
     runs = {run.id: run for run in session.scalars(select(Run).where(Run.id.in_({job.run_id for job in jobs})))}
     ids = {part for run in runs.values() for part in (run.separation_id, run.preview_id) if part}
     made = {row.id: row for row in session.scalars(select(Separation).where(Separation.id.in_(ids)))} if ids else {}
@@ -61,9 +115,7 @@ def snapshots_of(session: Session, jobs: list[Job], *, slots: Mapping[str, int])
     return [_snapshot(job, songs[job.id], runs[job.run_id], made, waits.get(job.run_id)) for job in jobs]
 
 
-def _snapshot(
-    job: Job, song_id: str | None, run: Run, made: dict[str, Separation], wait: Wait | None
-) -> dict[str, Any]:
+def _snapshot(job: Job, song_id: str | None, run: Run, made: dict[str, Separation], wait: Wait | None) -> JobSnapshot:
     status = "cancelled" if job.cancelled_at else run.status
     wait = wait if status == "queued" else None
     finished = job.cancelled_at or run.finished_at
@@ -73,67 +125,39 @@ def _snapshot(
         eta = round(max(0.0, run.eta - time.time()), 1)
     elif wait:
         eta = wait.seconds
-    return {
-        "id": job.id,
-        "song_id": song_id,
-        "status": status,
-        "stage": "cancelled" if job.cancelled_at else run.stage,
-        "progress": run.progress if status != "cancelled" or run.progress < 100 else 0.0,
-        "position": wait.position if wait else None,
-        "eta_seconds": eta,
-        "priority": run.priority,
-        "options": job.options,
-        "cached": job.cached,
-        "attempts": run.attempts,
-        "created_at": iso(job.created_at),
-        "started_at": iso(run.started_at),
-        "finished_at": iso(max(finished, job.created_at)) if finished else None,
-        "error": {"code": run.error_code, "message": shown(run.error_code, run.error_message or "")}
-        if status == "failed" and run.error_code
-        else None,
-        "preview": _links(song_id, draft) if draft and status != "succeeded" else None,
-        "result": _links(song_id, final) if final and status == "succeeded" else None,
-        "links": {
-            "self": f"/api/v1/jobs/{job.id}",
-            "song": f"/api/v1/songs/{song_id}" if song_id else None,
-            "events": f"/api/v1/jobs/{job.id}/events",
-        },
-    }
+    failed = status == "failed" and run.error_code
+    return JobSnapshot(
+        id=job.id,
+        song_id=song_id,
+        status=cast("Status", status),
+        stage="cancelled" if job.cancelled_at else run.stage,
+        progress=run.progress if status != "cancelled" or run.progress < 100 else 0.0,
+        position=wait.position if wait else None,
+        eta_seconds=eta,
+        priority=Priority(run.priority),
+        options=job.options,
+        cached=job.cached,
+        attempts=run.attempts,
+        created_at=job.created_at,
+        started_at=run.started_at,
+        finished_at=max(finished, job.created_at) if finished else None,
+        error=Fault(code=failed, message=shown(failed, run.error_message or "")) if failed else None,
+        preview=_stems(song_id, draft) if draft and status != "succeeded" else None,
+        result=_stems(song_id, final) if final and status == "succeeded" else None,
+    )
 
 
-def _links(song_id: str | None, separation: Separation) -> dict[str, Any] | None:
-    """Where the stems of a separation are."""
+def _stems(song_id: str | None, made: Separation) -> MadeStems | None:
+    """The stems of a separation; None when their song has gone."""
     if song_id is None:
         return None
-    base, which = f"/api/v1/songs/{song_id}", f"?separation={separation.id}"
-    names = [stem["name"] for stem in separation.receipt["stems"]]
-    return {
-        "separation": separation.id,
-        "model": separation.model,
-        "draft": separation.draft,
-        "stems": {name: f"{base}/stems/{quote(name)}.flac{which}" for name in names},
-        "peaks": {name: f"{base}/peaks/{quote(name)}.dat{which}" for name in names},
-        "zip": f"{base}/stems.zip{which}",
-        "receipt": f"{base}/receipt{which}",
-        "mix": f"{base}/mix.flac{which}",
-        "drums": drum_links(base, which, separation),
-    }
-
-
-def drum_links(base: str, which: str, separation: Separation) -> dict[str, Any] | None:
-    """Where the drum chart of a separation is, and what it says in short; None where there is none."""
-    chart = separation.receipt.get("drums")
-    if not chart:
-        return None
-    quantised = f"{base}/drums.mid{which}&quantised=true" if "midi_quantised" in chart["files"] else None
-    return {
-        "chart": f"{base}/drums.json{which}",
-        "midi": f"{base}/drums.mid{which}",
-        "midi_quantised": quantised,
-        "picture": f"{base}/drums.svg{which}",
-        "onsets": chart["onsets"],
-        "bpm": chart["bpm"],
-    }
+    return MadeStems(
+        separation=made.id,
+        model=made.model,
+        draft=made.draft,
+        stems=tuple(stem.name for stem in made.receipt.stems),
+        drums=made.receipt.drums,
+    )
 
 
 class Wait(NamedTuple):
@@ -175,29 +199,20 @@ def _queue(models: tuple[str, ...]) -> Select[Any]:
     left = case((_RUNS.eta > now, _RUNS.eta - now), (_RUNS.eta.is_not(None), 0.0), else_=None)
     queued = case((_RUNS.status == "queued", 1), else_=0)
     seconds = case((queued == 1, own), else_=left)
-    upto: dict[str, Any] = {
-        "partition_by": _RUNS.queue,
-        "order_by": (queued, _RUNS.rank, _RUNS.created_at, _RUNS.id),
-    }
+    order = queued, _RUNS.rank, _RUNS.created_at, _RUNS.id
     rows = (
         select(
             _RUNS.id,
             _RUNS.queue,
-            func.sum(queued).over(**upto).label("position"),
-            func.sum(seconds).over(**upto).label("seconds"),
-            (func.count().over(**upto) - func.count(seconds).over(**upto)).label("unknown"),
+            func.sum(queued).over(partition_by=_RUNS.queue, order_by=order).label("position"),
+            func.sum(seconds).over(partition_by=_RUNS.queue, order_by=order).label("seconds"),
+            (
+                func.count().over(partition_by=_RUNS.queue, order_by=order)
+                - func.count(seconds).over(partition_by=_RUNS.queue, order_by=order)
+            ).label("unknown"),
         )
         .select_from(Run.__table__.outerjoin(Song.__table__, _SONGS.id == _RUNS.song_id))
         .where(_RUNS.status.in_(LIVE))
         .subquery()
     )
     return select(rows).where(rows.c.id.in_(bindparam("ids", expanding=True)))
-
-
-def iso(at: float | None) -> str | None:
-    """A time as RFC 3339, in UTC."""
-    return (
-        None
-        if at is None
-        else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
+from pydantic import Field
 from sqlalchemy import func, select, update
 
+from stemwright.engine.receipt import DrumsRecord, Loudness, NoticeRecord
+from stemwright.engine.song_facts import AnalysisRecord
 from stemwright.errors import ConflictError, JobNotFoundError
-from stemwright.studio.snapshot import drum_links, iso
+from stemwright.records import Moment, Record
 from stemwright.studio.store.tables import LIVE, File, Job, Run, Separation, Song
 from stemwright.studio.work import retention
 
@@ -17,6 +19,72 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import InstrumentedAttribute, Session
 
     from stemwright.studio.studio import Studio
+
+Kind: TypeAlias = Literal["recording", "stems"]
+State: TypeAlias = Literal["new", "queued", "running", "ready"]
+
+
+class SongSummary(Record):
+    """A song in a list."""
+
+    id: str
+    title: str
+    artist: str
+    kind: Kind
+    file_name: str
+    size_bytes: int
+    duration: float | None = Field(description="Seconds.")
+    sample_rate: int | None
+    channels: int | None
+    state: State
+    model: str | None
+    draft: bool | None
+    analysis: AnalysisRecord | None = Field(description="Tempo and key.")
+    created_at: Moment
+
+
+class StemSummary(Record):
+    """A stem."""
+
+    name: str
+    loudness: Loudness
+
+
+class SeparationFacts(Record):
+    """A set of stems of a song, but for the stems."""
+
+    id: str
+    model: str
+    draft: bool
+    created_at: Moment
+    gain_db: float
+    residual_db: float | None
+    warnings: tuple[NoticeRecord, ...]
+
+
+class SeparationSummary(SeparationFacts):
+    """A set of stems of a song."""
+
+    stems: tuple[StemSummary, ...]
+    drums: DrumsRecord | None
+
+
+class NoteFile(Record):
+    """A MIDI file that goes with a song."""
+
+    name: str
+    size_bytes: int
+
+
+class SongDetail(SongSummary):
+    """A song with all that there is of it."""
+
+    separation: str | None = Field(description="Whose stems are given where none is named.")
+    separations: tuple[SeparationSummary, ...]
+    notes: tuple[NoteFile, ...]
+    jobs: tuple[str, ...]
+    has_recording: bool
+
 
 _CAMELOT: Final = Song.analysis["key"]["camelot"].as_string()  # 1A to 12B: neighbours mix well
 _SORTS: Final[dict[str, tuple[ColumnElement[Any] | InstrumentedAttribute[Any], ...]]] = {
@@ -32,7 +100,7 @@ _SORTS: Final[dict[str, tuple[ColumnElement[Any] | InstrumentedAttribute[Any], .
 
 def list_songs(
     studio: Studio, *, owner: str, search: str | None, sort: str, limit: int, offset: int
-) -> tuple[list[dict[str, Any]], int]:
+) -> tuple[list[SongSummary], int]:
     """Songs whose title and artist hold all the words of `search`, and how many there are in all.
 
     `sort` is `created_at`, `used_at`, `title`, `artist`, `duration`, `bpm` or `key` (around the circle of fifths), with
@@ -63,23 +131,23 @@ def _models(session: Session, songs: list[Song]) -> dict[str, tuple[str, bool]]:
     return {row[0]: (row[1], row[2]) for row in rows}
 
 
-def _brief(song: Song, state: str | None, made: tuple[str, bool] | None) -> dict[str, Any]:
-    return {
-        "id": song.id,
-        "title": song.title,
-        "artist": song.artist,
-        "kind": song.kind,
-        "file_name": song.file_name,
-        "size_bytes": song.size_bytes,
-        "duration": song.duration,
-        "sample_rate": song.sample_rate,
-        "channels": song.channels,
-        "state": state or ("ready" if made else "new"),
-        "model": made[0] if made else None,
-        "draft": made[1] if made else None,
-        "analysis": song.analysis,
-        "created_at": iso(song.created_at),
-    }
+def _brief(song: Song, state: str | None, made: tuple[str, bool] | None) -> SongSummary:
+    return SongSummary(
+        id=song.id,
+        title=song.title,
+        artist=song.artist,
+        kind=cast("Kind", song.kind),
+        file_name=song.file_name,
+        size_bytes=song.size_bytes,
+        duration=song.duration,
+        sample_rate=song.sample_rate,
+        channels=song.channels,
+        state=cast("State", state or ("ready" if made else "new")),
+        model=made[0] if made else None,
+        draft=made[1] if made else None,
+        analysis=song.analysis,
+        created_at=song.created_at,
+    )
 
 
 def find_song(session: Session, song_id: str, *, owner: str) -> Song:
@@ -90,13 +158,13 @@ def find_song(session: Session, song_id: str, *, owner: str) -> Song:
     return song
 
 
-def get_song(studio: Studio, song_id: str, *, owner: str) -> dict[str, Any]:
+def get_song(studio: Studio, song_id: str, *, owner: str) -> SongDetail:
     """A song with all that there is of it. Raises `JobNotFoundError`."""
     with studio.db.session() as session:
         return _detail(session, find_song(session, song_id, owner=owner))
 
 
-def _detail(session: Session, song: Song) -> dict[str, Any]:
+def _detail(session: Session, song: Song) -> SongDetail:
     made = []
     if song.pcm_digest:
         same = select(Separation).where(Separation.owner == song.owner, Separation.pcm_digest == song.pcm_digest)
@@ -105,53 +173,33 @@ def _detail(session: Session, song: Song) -> dict[str, Any]:
     jobs = session.scalars(select(Job.id).where(Job.song_id == song.id).order_by(Job.created_at.desc()).limit(20))
     current = next((one for one in made if one.id == song.separation_id), None)
     brief = _brief(song, _states(session, [song.id]).get(song.id), (current.model, current.draft) if current else None)
-    base = f"/api/v1/songs/{song.id}"
-    return brief | {
-        "separation": song.separation_id,
-        "separations": [_separation(base, one) for one in made],
-        "notes": [
-            {"name": note.name, "size_bytes": note.size_bytes, "url": f"{base}/notes/{quote(note.name)}"}
-            for note in notes
-        ],
-        "jobs": list(jobs),
-        "links": {
-            "self": base,
-            "jobs": f"/api/v1/jobs?song_id={song.id}",
-            "zip": f"{base}/stems.zip",
-            "mix": f"{base}/mix.flac",
-            "receipt": f"{base}/receipt",
-        }
-        | ({"drums": f"{base}/drums.json"} if any(one.receipt.get("drums") for one in made) else {})
-        | ({"original": f"{base}/original.flac"} if song.upload_key else {}),
-    }
+    return SongDetail(
+        **dict(brief),
+        separation=song.separation_id,
+        separations=tuple(map(_separation, made)),
+        notes=tuple(NoteFile(name=note.name, size_bytes=note.size_bytes) for note in notes),
+        jobs=tuple(jobs),
+        has_recording=song.upload_key is not None,
+    )
 
 
-def _separation(base: str, one: Separation) -> dict[str, Any]:
-    which = f"?separation={one.id}"
-    return {
-        "id": one.id,
-        "model": one.model,
-        "draft": one.draft,
-        "created_at": iso(one.created_at),
-        "gain_db": one.receipt["gain_db"],
-        "residual_db": one.receipt.get("residual_db"),
-        "warnings": one.receipt["warnings"],
-        "stems": [
-            {
-                "name": stem["name"],
-                "loudness": stem["loudness"],
-                "url": f"{base}/stems/{quote(stem['name'])}.flac{which}",
-                "peaks": f"{base}/peaks/{quote(stem['name'])}.dat{which}",
-            }
-            for stem in one.receipt["stems"]
-        ],
-        "drums": drum_links(base, which, one),
-    }
+def _separation(one: Separation) -> SeparationSummary:
+    return SeparationSummary(
+        id=one.id,
+        model=one.model,
+        draft=one.draft,
+        created_at=one.created_at,
+        gain_db=one.receipt.gain_db,
+        residual_db=one.receipt.residual_db,
+        warnings=one.receipt.warnings,
+        stems=tuple(StemSummary(name=stem.name, loudness=stem.loudness) for stem in one.receipt.stems),
+        drums=one.receipt.drums,
+    )
 
 
 def update_song(
     studio: Studio, song_id: str, *, owner: str, title: str | None = None, artist: str | None = None
-) -> dict[str, Any]:
+) -> SongDetail:
     """Change title or artist. Raises `JobNotFoundError`."""
     with studio.db.session() as session:
         first = update(Song).where(Song.id == song_id, Song.owner == owner).values(used_at=Song.used_at)

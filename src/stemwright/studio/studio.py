@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from stemwright.engine.process.pool import EnginePool
+    from stemwright.studio.config import JobsConfig
     from stemwright.studio.store.database import Database
     from stemwright.studio.store.objects import ObjectStore
-    from stemwright.studio.work.config import JobsConfig
     from stemwright.studio.work.queue import Queue
 
 LOCAL = "local"  # the one owner, until there is sign-in

@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -16,20 +16,22 @@ from stemwright import failpoints
 from stemwright.audio.sniff import sniff
 from stemwright.engine import choice
 from stemwright.errors import ConflictError, InputError, JobNotFoundError, UnknownModelError
+from stemwright.separators import catalogue
 from stemwright.strategies.find import is_strategy
 from stemwright.strategies.plan import digest_of
-from stemwright.studio.options import JobOptions
+from stemwright.studio.options import JobOptions, RunOptions
 from stemwright.studio.snapshot import snapshot_of
 from stemwright.studio.store.tables import LIVE, Job, Run, Separation, Song, new_id
-from stemwright.studio.work.runs import is_measured, lock_run, separation_key, title_of
-from stemwright.studio.work.worker import pipeline_of
+from stemwright.studio.work.runs import is_measured, lock_run, show, title_of
+from stemwright.studio.work.worker import separation_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from sqlalchemy.orm import Session
 
+    from stemwright.studio.snapshot import JobSnapshot
     from stemwright.studio.studio import Studio
 
 _TRIES: Final = 5  # of a transaction that others are in the way of
@@ -56,7 +58,7 @@ class JobRequest:
 
 def submit_upload(
     studio: Studio, upload: Upload, request: JobRequest, *, owner: str, sniffed: bool = True
-) -> tuple[dict[str, Any], bool]:
+) -> tuple[JobSnapshot, bool]:
     """Take an uploaded song in; the job, and whether it is a new one. The upload's file is gone afterwards.
 
     If not `sniffed`, files that are not audio are accepted and fail as jobs. Raises `NotAudioError` and its like by the
@@ -74,7 +76,7 @@ def submit_upload(
         upload.path.unlink(missing_ok=True)
 
 
-def _submit_stored(studio: Studio, upload: Upload, request: JobRequest, *, owner: str) -> tuple[dict[str, Any], bool]:
+def _submit_stored(studio: Studio, upload: Upload, request: JobRequest, *, owner: str) -> tuple[JobSnapshot, bool]:
     """Store an upload and submit it; where the song has its recording already, the fresh object goes."""
     key = f"{owner}/uploads/{new_id()}"  # its own, so that deleting a song cannot take another's recording along
     studio.store.put_file(upload.path, key)
@@ -98,7 +100,7 @@ def _check(studio: Studio, options: JobOptions) -> None:
         raise UnknownModelError(f"{options.model} is a strategy: give it as `strategy`")
     if not (options.separate or options.model or options.strategy):
         return  # nothing is asked of the model that others get
-    choice.check(named, stems=options.stems, transcribe=options.transcribe, repo=studio.config.repo)
+    choice.check(named, settings=options.settings, transcribe=options.transcribe, repo=studio.config.repo)
 
 
 def check_kind(upload: Upload) -> None:
@@ -109,7 +111,7 @@ def check_kind(upload: Upload) -> None:
         raise type(error)(error.message.replace(upload.path.name, upload.name)) from error
 
 
-def submit_song(studio: Studio, song_id: str, request: JobRequest, *, owner: str) -> tuple[dict[str, Any], bool]:
+def submit_song(studio: Studio, song_id: str, request: JobRequest, *, owner: str) -> tuple[JobSnapshot, bool]:
     """A job for a song of the library; the job, and whether it is a new one.
 
     Raises `JobNotFoundError`, `ConflictError` for imported stems, `DiskFullError`, and what `choice.check` raises.
@@ -132,7 +134,9 @@ def submit_song(studio: Studio, song_id: str, request: JobRequest, *, owner: str
     return _submit(studio, request, what, owner=owner, song=find)
 
 
-def _submit(studio: Studio, request: JobRequest, what: str, *, owner: str, song: Any) -> tuple[dict[str, Any], bool]:
+def _submit(
+    studio: Studio, request: JobRequest, what: str, *, owner: str, song: Callable[[Session], Song]
+) -> tuple[JobSnapshot, bool]:
     """Song, run and job in one transaction; again when somebody made the same at the same moment."""
     studio.queue.warm()  # before the transaction: it may have tables to make
     for _ in range(_TRIES):
@@ -178,7 +182,7 @@ def _job(session: Session, studio: Studio, request: JobRequest, what: str, *, so
         owner=owner,
         song_id=song.id,
         run_id=run.id,
-        options=request.options.model_dump(mode="json", exclude_defaults=True),
+        options=request.options,
         callback_url=request.callback_url,
         idempotency_key=request.idempotency_key,
         request_digest=_request_digest(request, what),
@@ -191,44 +195,30 @@ def _job(session: Session, studio: Studio, request: JobRequest, what: str, *, so
     return job
 
 
-def run_options(options: JobOptions, *, studio: Studio) -> dict[str, Any]:
-    """What a run needs to know of a job's options: those that say what comes out."""
+def run_options(options: JobOptions, *, studio: Studio) -> RunOptions:
+    """What a run needs to know of a job's options."""
     named = options.named(studio.config.model)
-    return {
-        "model": named,
-        "resolved": choice.resolve(named, repo=studio.config.repo),
-        "stems": list(options.stems) if options.stems else None,
-        "master": options.master,
-        "format": options.format.value,
-        "sample_rate": options.sample_rate,
-        "preview": options.preview,
-        "analysis": options.analysis,
-        "transcribe": options.transcribe,
-        "separate": options.separate,
-        "max_duration": options.max_duration,
-    }
+    return RunOptions.of(options, model=named, resolved=catalogue.resolve(named, repo=studio.config.repo))
 
 
 def _run(
-    session: Session, studio: Studio, request: JobRequest, options: dict[str, Any], *, song: Song, owner: str
+    session: Session, studio: Studio, request: JobRequest, options: RunOptions, *, song: Song, owner: str
 ) -> tuple[Run, bool]:
     """The run that makes what is wanted: one that ended with it, one that is under way, or a new one."""
-    key = digest_of([song.source_digest, options])
-    if song.duration and song.duration > (options["max_duration"] or math.inf):
+    key = digest_of([song.source_digest, options.model_dump(mode="json")])
+    if song.duration and song.duration > (options.max_duration or math.inf):
         pass  # the run will fail, and say so
-    elif not options["separate"]:
+    elif not options.separate:
         if song.analysis and is_measured(song):
             return _new_run(session, studio, request, options, song=song, key=key, ready=True), True
     elif song.pcm_digest:
-        pipeline = pipeline_of(studio.config)
-        made = separation_key(pcm_digest=song.pcm_digest, model=options["resolved"], options=options, pipeline=pipeline)
+        made = separation_key(song.pcm_digest, options, model=options.resolved, config=studio.config)
         there = session.scalar(select(Separation).where(Separation.owner == owner, Separation.key == made))
-        charted = not options["transcribe"] or (there and there.receipt.get("drums"))
-        if there and charted and (not options["analysis"] or song.analysis):
+        charted = not options.transcribe or (there and there.receipt.drums)
+        if there and charted and (not options.analysis or song.analysis):
             there.used_at = time.time()
             old = session.get(Separation, song.separation_id) if song.separation_id else None
-            if not (there.draft and old and not old.draft):  # as `Runs.save` has it
-                song.separation_id = there.id
+            show(song, there, old=old)
             return _new_run(session, studio, request, options, song=song, key=key, ready=True, found=there), True
     live = session.scalar(select(Run).where(Run.owner == owner, Run.key == key, Run.status.in_(LIVE)))
     if live and lock_run(session, live.id):  # it cannot end before this transaction does
@@ -250,7 +240,7 @@ def _new_run(
     session: Session,
     studio: Studio,
     request: JobRequest,
-    options: dict[str, Any],
+    options: RunOptions,
     *,
     song: Song,
     key: str,
@@ -279,7 +269,7 @@ def _new_run(
     return run
 
 
-def resubmit(studio: Studio, job_id: str, *, owner: str) -> dict[str, Any]:
+def resubmit(studio: Studio, job_id: str, *, owner: str) -> JobSnapshot:
     """Try a job that failed or was cancelled once more, under the same id.
 
     Raises `JobNotFoundError`; `ConflictError` when it has not ended so, or the recording is gone.
@@ -296,7 +286,7 @@ def resubmit(studio: Studio, job_id: str, *, owner: str) -> dict[str, Any]:
         if song is None or song.upload_key is None:
             raise ConflictError("the recording is no longer here; upload it again")
         studio.require_room()
-        request = JobRequest(options=JobOptions.model_validate(job.options), callback_url=job.callback_url)
+        request = JobRequest(options=job.options, callback_url=job.callback_url)
         fresh, cached = _run(
             session, studio, request, run_options(request.options, studio=studio), song=song, owner=owner
         )
@@ -320,7 +310,7 @@ def _request_digest(request: JobRequest, what: str) -> str:
     return digest_of([what, request.options.model_dump(mode="json"), request.callback_url])
 
 
-def _repeated(studio: Studio, request: JobRequest, what: str, *, owner: str) -> dict[str, Any] | None:
+def _repeated(studio: Studio, request: JobRequest, what: str, *, owner: str) -> JobSnapshot | None:
     """The job of an earlier request with the same key. Raises `ConflictError` if it asked for another thing."""
     if request.idempotency_key is None:
         return None

@@ -6,10 +6,12 @@ import os
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sqlalchemy import delete, func, select, update
 
+from stemwright.audio.sniff import SUFFIXES
+from stemwright.engine.song_facts import KnownFacts
 from stemwright.errors import JobNotFoundError
 from stemwright.studio.store.tables import Separation, Song, Track
 from stemwright.studio.work.runs import retry_on_db_error  # others may be quicker to note the same file
@@ -18,15 +20,11 @@ from stemwright.words import has_controls
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
-    from stemwright.studio.local import LocalFile
     from stemwright.studio.studio import Studio
 
-KINDS: Final = frozenset(
-    {".wav", ".wave", ".w64", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aac", ".m4a", ".m4b", ".mp4", ".aif"}
-    | {".aiff", ".aifc", ".mka", ".mkv", ".webm", ".wma"}
-)
 _BATCH: Final = 500
 _DEEPEST: Final = 32  # folders in folders
 
@@ -40,7 +38,7 @@ class TrackView:
     relative_path: str
     size_bytes: int
     source_digest: str | None
-    found: dict[str, Any]
+    found: KnownFacts
     created_at: float
 
     @property
@@ -68,13 +66,13 @@ def scan(studio: Studio, roots: Sequence[Path], *, owner: str) -> dict[str, int]
         if not root.is_dir():
             continue
         there = _known(studio, str(root), owner)
-        fresh: list[dict[str, Any]] = []
+        fresh: list[SeenFile] = []
         for name, size, modified in _files(root):
             known = there.pop(name, None)
             if known == (size, modified):
                 continue
             counts["new" if known is None else "changed"] += 1
-            fresh.append({"relative_path": name, "size_bytes": size, "modified_ns": modified})
+            fresh.append(SeenFile(name, size, modified))
             if len(fresh) == _BATCH:
                 _note(studio, str(root), fresh, owner)
                 fresh = []
@@ -93,29 +91,38 @@ def _known(studio: Studio, root: str, owner: str) -> dict[str, tuple[int, int]]:
         return {row[0]: (row[1], row[2]) for row in session.execute(columns.where(_at(owner, root)))}
 
 
-def _at(owner: str, root: str) -> Any:
+def _at(owner: str, root: str) -> ColumnElement[bool]:
     return (Track.owner == owner) & (Track.root == root)
 
 
-def _note(studio: Studio, root: str, files: Sequence[dict[str, Any]], owner: str) -> None:
+def _note(studio: Studio, root: str, files: Sequence[SeenFile], owner: str) -> None:
     """Write down files as they are now."""
 
     def note() -> None:
         with studio.db.session() as session:
             for file in files:
-                _seen(session, root, owner=owner, **file)
+                _row(session, root, file, owner=owner)
 
     retry_on_db_error(note)
 
 
-def _seen(session: Session, root: str, *, owner: str, relative_path: str, size_bytes: int, modified_ns: int) -> Track:
+class SeenFile(NamedTuple):
+    """A file as it is now."""
+
+    relative_path: str
+    size_bytes: int
+    modified_ns: int
+
+
+def _row(session: Session, root: str, file: SeenFile, *, owner: str) -> Track:
     """The row of a file; what was known of other bytes is forgotten."""
-    track = session.get(Track, track_id(root, relative_path))
+    name = file.relative_path
+    track = session.get(Track, track_id(root, name))
     if track is None:
-        track = Track(id=track_id(root, relative_path), owner=owner, root=root, relative_path=relative_path)
+        track = Track(id=track_id(root, name), owner=owner, root=root, relative_path=name)
         session.add(track)
-    if (track.size_bytes, track.modified_ns) != (size_bytes, modified_ns):
-        track.size_bytes, track.modified_ns = size_bytes, modified_ns
+    if (track.size_bytes, track.modified_ns) != (file.size_bytes, file.modified_ns):
+        track.size_bytes, track.modified_ns = file.size_bytes, file.modified_ns
         track.source_digest = track.found = None
     return track
 
@@ -136,7 +143,7 @@ def _files(root: Path) -> Iterator[tuple[str, int, int]]:
             try:
                 if entry.is_dir(follow_symlinks=False) and depth < _DEEPEST:
                     folders.append((name, depth + 1))
-                elif entry.is_file(follow_symlinks=False) and Path(name).suffix.lower() in KINDS:
+                elif entry.is_file(follow_symlinks=False) and Path(name).suffix.lower() in SUFFIXES:
                     state = entry.stat(follow_symlinks=False)
                     yield name, state.st_size, state.st_mtime_ns
             except OSError:
@@ -151,32 +158,25 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def known_digest(studio: Studio, local: LocalFile, *, owner: str) -> str | None:
+def known_digest(studio: Studio, root: Path, file: SeenFile, *, owner: str) -> str | None:
     """The SHA-256 of a file that was read before and has not changed since, by size and time."""
     with studio.db.session() as session:
-        track = session.get(Track, track_id(local.root, local.relative_path))
+        track = session.get(Track, track_id(root, file.relative_path))
         same = track and track.owner == owner
-        if not track or not same or (track.size_bytes, track.modified_ns) != (local.size_bytes, local.modified_ns):
+        if not track or not same or (track.size_bytes, track.modified_ns) != file[1:]:
             return None
         return track.source_digest
 
 
-def remember(studio: Studio, local: LocalFile, digest: str, *, owner: str) -> None:
+def remember(studio: Studio, root: Path, file: SeenFile, digest: str, *, owner: str) -> None:
     """Note what a file's bytes are."""
-    if _is_text(local.relative_path):
-        retry_on_db_error(_remember, studio, local, digest, owner)
+    if _is_text(file.relative_path):
+        retry_on_db_error(_remember, studio, root, file, digest, owner)
 
 
-def _remember(studio: Studio, local: LocalFile, digest: str, owner: str) -> None:
+def _remember(studio: Studio, root: Path, file: SeenFile, digest: str, owner: str) -> None:
     with studio.db.session() as session:
-        track = _seen(
-            session,
-            str(local.root),
-            owner=owner,
-            relative_path=local.relative_path,
-            size_bytes=local.size_bytes,
-            modified_ns=local.modified_ns,
-        )
+        track = _row(session, str(root), file, owner=owner)
         if track.source_digest != digest:
             track.source_digest, track.found = digest, None
 
@@ -188,21 +188,26 @@ def song_of(studio: Studio, digest: str, *, owner: str) -> str | None:
         return session.scalar(there)
 
 
-def song_facts(studio: Studio, song_id: str, *, owner: str) -> dict[str, Any]:
-    """What is known of a song so far: duration, rate, channels, tempo, key, loudness; nothing of one that is gone."""
+def song_facts(studio: Studio, song_id: str, *, owner: str) -> KnownFacts:
+    """What is known of a song so far; nothing of one that is gone."""
     with studio.db.session() as session:
         song = session.get(Song, song_id)
-        return _facts(session, song) if song and song.owner == owner else {}
+        return _facts(session, song) if song and song.owner == owner else KnownFacts()
 
 
-def _facts(session: Session, song: Song) -> dict[str, Any]:
+def _facts(session: Session, song: Song) -> KnownFacts:
     if song.duration is None:
-        return {}
-    facts = {"duration": song.duration, "sample_rate": song.sample_rate, "channels": song.channels}
-    facts |= song.analysis or {}
-    if "loudness" not in facts and song.separation_id:
-        facts["loudness"] = session.get_one(Separation, song.separation_id).receipt["input"].get("loudness")
-    return facts
+        return KnownFacts()
+    loudness = song.analysis.loudness if song.analysis else None
+    if loudness is None and song.separation_id:
+        loudness = session.get_one(Separation, song.separation_id).receipt.input.loudness
+    return KnownFacts(
+        duration=song.duration,
+        sample_rate=song.sample_rate,
+        channels=song.channels,
+        analysis=song.analysis,
+        loudness=loudness,
+    )
 
 
 def separations_of(studio: Studio, ids: set[str], *, owner: str) -> set[str]:
@@ -215,7 +220,7 @@ def separations_of(studio: Studio, ids: set[str], *, owner: str) -> set[str]:
     return there
 
 
-def describe(studio: Studio, digest: str, found: dict[str, Any], *, owner: str) -> None:
+def describe(studio: Studio, digest: str, found: KnownFacts, *, owner: str) -> None:
     """Keep what was found in a recording with its tracks: it stays when the song expires."""
     tracks = update(Track).where(Track.owner == owner, Track.source_digest == digest)
     with studio.db.session() as session:
@@ -256,13 +261,13 @@ def count_tracks(studio: Studio, *, owner: str) -> dict[str, int]:
         return {row[0]: row[1] for row in session.execute(counts)}
 
 
-def _view(track: Track, found: dict[str, Any] | None) -> TrackView:
+def _view(track: Track, found: KnownFacts | None) -> TrackView:
     return TrackView(
         id=track.id,
         root=track.root,
         relative_path=track.relative_path,
         size_bytes=track.size_bytes,
         source_digest=track.source_digest,
-        found=found or {},
+        found=found or KnownFacts(),
         created_at=track.created_at,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import socketio
 from starlette.middleware.cors import CORSMiddleware
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import ASGIApp
 
+    from stemwright.records import JsonObject
     from stemwright.studio.studio import Studio
 
 _ABOUT: Final = """Takes songs apart: a recording goes in; stems, loudness, waveforms, tempo and key come out.
@@ -78,9 +79,11 @@ def _document(app: FastAPI) -> None:
     """Let the schema know what routes read by hand, JSON bodies, and what handlers answer, problems."""
     make = app.openapi
 
-    def openapi() -> dict[str, Any]:
+    def openapi() -> JsonObject:
         if app.openapi_schema is None:
             schemas = make()["components"]["schemas"]
+            for schema in schemas.values():
+                schema.pop("additionalProperties", None)  # answers may get more fields
             for model in (jobs.SongJobRequest, SongChange, problems.Problem):
                 schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
                 schemas |= schema.pop("$defs", {}) | {model.__name__: schema}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 from fastapi import Depends, FastAPI, Path, Query, Request
 
@@ -38,6 +38,9 @@ class State:
     feed: Feed
     health: Health
     config: WebConfig
+
+
+Responses: TypeAlias = dict[int | str, dict[str, Any]]  # OpenAPI's, as FastAPI takes them
 
 
 def state_of(request: Request) -> State:
@@ -75,7 +78,7 @@ def add_routes(app: FastAPI, *routers: APIRouter) -> None:
         app.router.routes.extend(router.routes)
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problems(*statuses: int) -> Responses:
     """The documentation of problems with these statuses, and of those that any request can meet."""
     content = {MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     texts: Final = {

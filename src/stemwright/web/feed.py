@@ -6,17 +6,17 @@ import asyncio
 import contextlib
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from stemwright.errors import JobNotFoundError
 from stemwright.studio import jobs
-from stemwright.studio.store.tables import FINAL
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
+    from stemwright.studio.snapshot import JobSnapshot
     from stemwright.studio.studio import Studio
 
 _EVERY: Final = 0.25  # seconds between two looks
@@ -30,15 +30,15 @@ class Snapshots:
 
     def __init__(self, *, one_job: bool) -> None:
         self._one_job = one_job
-        self._waiting: dict[str, dict[str, Any]] = {}
+        self._waiting: dict[str, JobSnapshot] = {}
         self._news = asyncio.Event()
         self._ended = self._lost = False
         self.closed = False  # by the server, which stops
 
-    def tell(self, snapshot: dict[str, Any]) -> None:
+    def tell(self, snapshot: JobSnapshot) -> None:
         """Add a state, in place of an older one of the same job."""
-        self._waiting.pop(snapshot["id"], None)
-        self._waiting[snapshot["id"]] = snapshot
+        self._waiting.pop(snapshot.id, None)
+        self._waiting[snapshot.id] = snapshot
         self._news.set()
 
     def lose(self) -> None:
@@ -51,7 +51,7 @@ class Snapshots:
         self.closed = True
         self._news.set()
 
-    async def next(self) -> dict[str, Any] | None:
+    async def next(self) -> JobSnapshot | None:
         """The next state; None after the last one of a job. Raises `JobNotFoundError` when the job is deleted."""
         while not self._waiting:
             if self._ended or self.closed:
@@ -61,7 +61,7 @@ class Snapshots:
             self._news.clear()
             await self._news.wait()
         snapshot = self._waiting.pop(next(iter(self._waiting)))
-        self._ended = self._one_job and snapshot["status"] in FINAL
+        self._ended = self._one_job and snapshot.ended
         return snapshot
 
 
@@ -73,7 +73,7 @@ class Feed:
         self._of_job: defaultdict[str, set[Snapshots]] = defaultdict(set)
         self._of_owner: defaultdict[str, set[Snapshots]] = defaultdict(set)
         self._owner: dict[str, str] = {}  # of jobs that live and whose owner listens
-        self._last: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._last: dict[str, tuple[float, JobSnapshot]] = {}
         self._since = 0.0  # what ended after that may not have been told
         self._looking = asyncio.Lock()  # who begins to listen does so between two looks: nothing is lost or late
         self._task: asyncio.Task[None] | None = None
@@ -134,7 +134,7 @@ class Feed:
         self._owner.clear()
 
     async def _look(self) -> None:
-        snapshots: dict[str, dict[str, Any]] = {}
+        snapshots: dict[str, JobSnapshot] = {}
         before = time.time() - _SLACK
         for owner in [*self._of_owner]:
             live = await asyncio.to_thread(jobs.live_jobs, self._studio, owner, since=self._since)
@@ -146,20 +146,20 @@ class Feed:
         )
         now = time.monotonic()
         for job_id, snapshot in snapshots.items():
-            told, last = self._last.get(job_id, (0.0, {}))
-            ended = snapshot["status"] in FINAL
-            if _told(snapshot) != _told(last) or (not ended and now - told >= _AT_LEAST):
+            told, last = self._last.get(job_id, (0.0, None))
+            ended = snapshot.ended
+            if last is None or _told(snapshot) != _told(last) or (not ended and now - told >= _AT_LEAST):
                 self._last[job_id] = (now, snapshot)
                 self._tell(job_id, snapshot)
             if ended:
                 self._owner.pop(job_id, None)
         self._forget(snapshots)
 
-    def _tell(self, job_id: str, snapshot: dict[str, Any]) -> None:
+    def _tell(self, job_id: str, snapshot: JobSnapshot) -> None:
         for listener in [*self._of_job.get(job_id, ()), *self._of_owner.get(self._owner.get(job_id, ""), ())]:
             listener.tell(snapshot)
 
-    def _forget(self, snapshots: dict[str, dict[str, Any]]) -> None:
+    def _forget(self, snapshots: Mapping[str, JobSnapshot]) -> None:
         """Let go of jobs that nobody asks for, and of those that were deleted."""
         for job_id in self._last.keys() - snapshots.keys():
             del self._last[job_id]
@@ -177,6 +177,6 @@ def _leave(whom: defaultdict[str, set[Snapshots]], name: str, snapshots: Snapsho
             del whom[name]
 
 
-def _told(snapshot: dict[str, Any]) -> dict[str, Any]:
+def _told(snapshot: JobSnapshot) -> JobSnapshot:
     """What of a state counts as a change."""
-    return {name: value for name, value in snapshot.items() if name != "eta_seconds"}
+    return snapshot.model_copy(update={"eta_seconds": None})

@@ -9,8 +9,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import text
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -36,8 +34,7 @@ class Health:
 
     def _database(self) -> str:
         try:
-            with self._studio.db.engine.connect() as connection:
-                connection.execute(text("SELECT 1"))
+            self._studio.db.ping()
         except Exception as error:  # noqa: BLE001  (whatever the driver raises, it is not well)
             return type(error).__name__
         return "ok"

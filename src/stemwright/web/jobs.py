@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from stemwright.engine.settings import LISTS, listed
 from stemwright.studio import jobs as use
+from stemwright.studio import models
 from stemwright.studio.options import JobOptions
+from stemwright.studio.outbound import check_url
+from stemwright.studio.snapshot import Status  # noqa: TC001  (FastAPI reads signatures)
 from stemwright.studio.submit import JobRequest, resubmit, submit_song, submit_upload
-from stemwright.studio.work.webhooks import check_url
 from stemwright.web import schemas, uploads
 from stemwright.web.bodies import kind_of, read_json
 from stemwright.web.common import Id, Limit, Offset, Owner, TheStudio, problems
+from stemwright.web.links import job_out
 from stemwright.web.problems import FieldProblem, InvalidFieldsError
 
+if TYPE_CHECKING:
+    from stemwright.records import JsonObject
+    from stemwright.studio.snapshot import JobSnapshot
+
 router = APIRouter(prefix="/api/v1", tags=["jobs"])
-_LISTS: Final = {"stems"}
 
 
 class SongJobRequest(JobOptions):
@@ -42,18 +49,17 @@ class _Fields(JobOptions):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_form(cls, fields: dict[str, str]) -> dict[str, Any]:
-        given: dict[str, Any] = {name: text for name, text in fields.items() if text != ""}
-        for name in _LISTS & given.keys():
-            given[name] = [part.strip() for part in given[name].split(",")]
-        return given
+    def _from_form(cls, fields: dict[str, str]) -> dict[str, object]:
+        given = {name: text for name, text in fields.items() if text != ""}
+        return {name: listed(text) if name in LISTS else text for name, text in given.items()}
 
 
-def _form_schema() -> dict[str, Any]:
+def _form_schema() -> JsonObject:
     schema = JobOptions.model_json_schema(ref_template="#/components/schemas/{model}")
     schema.pop("$defs", None)
     properties = schema["properties"]
-    properties["stems"] = {"type": "string", "description": "Names with commas between."}
+    for name in LISTS:
+        properties[name] = {"type": "string", "description": f"{properties[name]['description']} With commas between."}
     properties["callback_url"] = {"type": "string", "maxLength": 2048}
     properties["file"] = {"type": "string", "format": "binary", "description": "The recording."}
     return {**schema, "title": "UploadRequest", "description": "A song, and what to do with it.", "required": ["file"]}
@@ -114,35 +120,35 @@ def _asked(options: JobOptions, *, callback_url: str | None, key: str | None) ->
     return JobRequest(options=plain, callback_url=url, idempotency_key=key)
 
 
-def _accepted(job: dict[str, Any], new: bool) -> JSONResponse:  # noqa: FBT001  (as the studio gives it)
-    status = 200 if job["status"] == "succeeded" or not new else 202
-    return JSONResponse(job, status_code=status, headers={"Location": job["links"]["self"]})
+def _accepted(snapshot: JobSnapshot, new: bool) -> JSONResponse:  # noqa: FBT001  (as the studio gives it)
+    job, status = job_out(snapshot), 200 if snapshot.status == "succeeded" or not new else 202
+    return JSONResponse(job.model_dump(mode="json"), status_code=status, headers={"Location": job.links.self})
 
 
 @router.get("/jobs", response_model=schemas.JobPage, responses=problems())
 def list_jobs(
     studio: TheStudio,
     owner: Owner,
-    status: schemas.Status | None = None,
+    status: Status | None = None,
     song_id: Annotated[str | None, Query(max_length=64)] = None,
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> Any:
     """Jobs, newest first."""
     items, total = use.list_jobs(studio, owner=owner, status=status, song_id=song_id, limit=limit, offset=offset)
-    return {"items": items, "total": total}
+    return schemas.JobPage(items=[*map(job_out, items)], total=total)
 
 
 @router.get("/jobs/{job_id}", response_model=schemas.JobOut, responses=problems(404))
 def get_job(job_id: Id, studio: TheStudio, owner: Owner) -> Any:
     """One job."""
-    return use.get_job(studio, job_id, owner=owner)
+    return job_out(use.get_job(studio, job_id, owner=owner))
 
 
 @router.delete("/jobs/{job_id}", response_model=schemas.JobOut, responses=problems(404, 409))
 def cancel_job(job_id: Id, studio: TheStudio, owner: Owner) -> Any:
     """Cancel a job. What others wait for too goes on for them."""
-    return use.cancel_job(studio, job_id, owner=owner)
+    return job_out(use.cancel_job(studio, job_id, owner=owner))
 
 
 @router.post(
@@ -184,10 +190,10 @@ async def get_limits(studio: TheStudio) -> Any:
 @router.get("/models", response_model=schemas.ModelList, responses=problems())
 def get_models(studio: TheStudio) -> Any:
     """The models, and what they cost on this machine."""
-    return use.list_models(studio)
+    return models.list_models(studio)
 
 
 @router.get("/strategies", response_model=schemas.StrategyList, responses=problems())
 def get_strategies(studio: TheStudio) -> Any:
     """The strategies, trees of models: what each gives, downloads, and costs on this machine."""
-    return {"items": use.list_strategies(studio)}
+    return {"items": models.list_strategies(studio)}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import Annotated, Any, Final
+from dataclasses import replace
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -83,27 +84,28 @@ def _strips(request: Request) -> dict[str, ChannelStrip]:
     given = [(name, text) for name, text in request.query_params.multi_items() if name not in _OPTIONS]
     counts = Counter(name for name, _ in given)
     wrong = [FieldProblem(field=f"query.{name}", message="is given twice") for name in counts if counts[name] > 1]
-    settings: dict[str, dict[str, Any]] = {}
+    strips: dict[str, ChannelStrip] = {}
     for name, text in given:
         what, dot, stem = name.partition(".")
         setting, stem = (what, stem) if dot and what in {"pan", "eq"} else ("gain_db", name)
         try:
-            settings.setdefault(stem, {})[setting] = _value(setting, text)
+            strips[stem] = _with(strips.get(stem, ChannelStrip()), setting, text)
         except ValueError:
             wrong.append(FieldProblem(field=f"query.{name}", message=_WRONG[setting]))
     if wrong:
         raise InvalidFieldsError(wrong)
-    return {stem: ChannelStrip(**values) for stem, values in settings.items()}
+    return strips
 
 
-def _value(setting: str, text: str) -> Any:
-    """A setting's value. Raises ValueError."""
+def _with(strip: ChannelStrip, setting: str, text: str) -> ChannelStrip:
+    """A strip with one setting as it is typed. Raises ValueError."""
     if setting == "gain_db":
-        return None if text.lower() in {"mute", "-inf"} else _within(_GAIN_DB, float(text))
+        gain = None if text.lower() in {"mute", "-inf"} else _within(_GAIN_DB, float(text))
+        return replace(strip, gain_db=gain)
     if setting == "pan":
-        return _within((-1.0, 1.0), float(text))
+        return replace(strip, pan=_within((-1.0, 1.0), float(text)))
     low, mid, high = (_within(BAND_DB, float(band)) for band in text.split(","))
-    return low, mid, high
+    return replace(strip, eq=(low, mid, high))
 
 
 def _within(bounds: tuple[float, float], value: float) -> float:

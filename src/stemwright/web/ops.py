@@ -6,15 +6,13 @@ import asyncio
 import shutil
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from sqlalchemy import func, select
 
 from stemwright import __version__
 from stemwright.studio import jobs
-from stemwright.studio.store.tables import Job, Run, Song
 from stemwright.web import schemas
 from stemwright.web.common import problems, state_of
 from stemwright.web.problems import NotReadyError
@@ -66,22 +64,18 @@ class Metrics:
     def _look(self, studio: Studio) -> None:
         self._queued.clear()
         self._running.clear()
-        for name, queue in jobs.queue_state(studio)["queues"].items():
-            self._running.labels(name).set(queue["running"])
-            for priority, count in queue["queued"].items():
-                self._queued.labels(name, priority).set(count)
-        now, since = time.time(), self._since
-        with studio.db.session() as session:
-            ended = session.scalars(select(Run).where(Run.finished_at > since, Run.finished_at <= now)).all()
-            cached = select(func.count()).where(Job.cached, Job.created_at > since, Job.created_at <= now)
-            self._cached.inc(session.scalar(cached) or 0)
-            self._songs.set(session.scalar(select(func.count(Song.id))) or 0)
+        for name, queue in jobs.queue_state(studio).queues.items():
+            self._running.labels(name).set(queue.running)
+            for priority, count in queue.queued.items():
+                self._queued.labels(name, priority.value).set(count)
+        now = time.time()
+        found = jobs.figures(studio, since=self._since, until=now)
         self._since = now
-        for run in ended:
-            started, finished = run.started_at or run.finished_at or now, run.finished_at or now
-            model = run.options["resolved"]
-            self._jobs.labels(model, "waiting", run.status).observe(max(0.0, started - run.created_at))
-            self._jobs.labels(model, "working", run.status).observe(max(0.0, finished - started))
+        self._cached.inc(found.cached)
+        self._songs.set(found.songs)
+        for run in found.ended:
+            self._jobs.labels(run.model, "waiting", run.status).observe(run.waited)
+            self._jobs.labels(run.model, "working", run.status).observe(run.worked)
         usage = shutil.disk_usage(studio.incoming)
         for kind in ("total", "used", "free"):
             self._disk.labels(kind).set(getattr(usage, kind))
@@ -99,8 +93,8 @@ async def livez() -> dict[str, str]:
 async def readyz(request: Request) -> Any:
     """Whether work can be done: 503 if not."""
     health = await _looked(request)
-    if health["status"] != "ok":
-        faults = [f"{name} {state}" for name, state in health["checks"].items() if state != "ok"]
+    if health.status != "ok":
+        faults = [f"{name} {state}" for name, state in health.checks.items() if state != "ok"]
         raise NotReadyError(", ".join(faults))
     return health
 
@@ -112,13 +106,13 @@ async def health(request: Request) -> Any:
     return await _looked(request)
 
 
-async def _looked(request: Request) -> dict[str, Any]:
+async def _looked(request: Request) -> schemas.Health:
     state = state_of(request)
     checks = {**await state.health.states()}
     if state.config.executor is not None:
         checks["executor"] = "ok" if state.config.executor() else "is not running"
-    status = "ok" if set(checks.values()) == {"ok"} else "degraded"
-    return {"status": status, "checks": checks, "version": __version__}
+    status: Literal["ok", "degraded"] = "ok" if set(checks.values()) == {"ok"} else "degraded"
+    return schemas.Health(status=status, checks=checks, version=__version__)
 
 
 @router.get(

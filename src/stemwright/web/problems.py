@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from fastapi import FastAPI, Request
     from fastapi.responses import Response
 
+    from stemwright.records import JsonObject
+    from stemwright.studio.snapshot import JobSnapshot
+
 MEDIA: Final = "application/problem+json"
 _CODES: Final = {404: "not_found", 405: "method_not_allowed"}
 _DETAILS: Final = {404: "there is nothing of that name", 405: "that cannot be done with it; see `Allow`"}
@@ -74,23 +77,22 @@ def problem(
     return JSONResponse(content, status_code=status, media_type=MEDIA, headers=dict(headers or {}))
 
 
-def body_of(error: StemwrightError) -> dict[str, Any]:
+def body_of(error: StemwrightError) -> JsonObject:
     """What a problem says, for those to whom it is pushed."""
     return _body(error.status, code=error.code, detail=shown(error.code, error.message))
 
 
-def _body(status: int, *, code: str, detail: str, errors: Sequence[FieldProblem] | None = None) -> dict[str, Any]:
+def _body(status: int, *, code: str, detail: str, errors: Sequence[FieldProblem] | None = None) -> JsonObject:
     title, faults = http.HTTPStatus(status).phrase, list(errors) if errors else None
     body = Problem(title=title, status=status, code=code, detail=detail, errors=faults)
     return body.model_dump(exclude_none=True)
 
 
-def reason_of(job: Mapping[str, Any]) -> str:
-    """Why a job came to nothing, for a person; what only the log is to say stays there. `job` is a `snapshot_of`."""
-    if job["status"] == "cancelled":
+def reason_of(job: JobSnapshot) -> str:
+    """Why a job came to nothing, for a person; what only the log is to say stays there."""
+    if job.status == "cancelled":
         return "the job was cancelled"
-    error = job["error"] or {"code": "internal", "message": ""}
-    return shown(error["code"], error["message"])
+    return shown(job.error.code, job.error.message) if job.error else shown("internal", "")
 
 
 class MalformedError(StemwrightError):

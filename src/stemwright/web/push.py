@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import socketio
 from fastapi import APIRouter, Request, Response, WebSocket, WebSocketDisconnect
@@ -14,26 +14,27 @@ from fastapi.responses import StreamingResponse
 
 from stemwright.errors import ConflictError, StemwrightError
 from stemwright.studio import jobs
-from stemwright.studio.store.tables import FINAL
 from stemwright.studio.studio import LOCAL
-from stemwright.web.common import Id, Owner, TheStudio, problems, state_of
+from stemwright.web.common import Id, Owner, Responses, TheStudio, problems, state_of
+from stemwright.web.links import job_json
 from stemwright.web.problems import body_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
 
+    from stemwright.records import JsonObject
+    from stemwright.studio.snapshot import JobSnapshot
     from stemwright.web.feed import Feed, Snapshots
 
-Snapshot: TypeAlias = dict[str, Any]
 router = APIRouter(prefix="/api/v1", tags=["events"])
-_EVENTS: Final[dict[int | str, dict[str, Any]]] = {
+_EVENTS: Final[Responses] = {
     200: {
         "description": "Events `job`: a job as `GET /jobs/{id}` gives it; `problem` should it be deleted meanwhile.",
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     }
 }
-_DONE: Final[dict[int | str, dict[str, Any]]] = {
+_DONE: Final[Responses] = {
     204: {"description": "To a browser that comes again with the `Last-Event-ID` of a job's end: there is no more."}
 }
 _KEEP_ALIVE: Final = 15.0  # seconds of silence after which a comment is sent, so that proxies do not hang up
@@ -45,7 +46,7 @@ _MOST: Final = 200  # jobs that one Socket.IO client follows at once
 async def job_events(request: Request, job_id: Id, studio: TheStudio, owner: Owner) -> Response:
     """The states of a job as Server-Sent Events: the present one first, up to its end."""
     job = await asyncio.to_thread(jobs.get_job, studio, job_id, owner=owner)
-    if request.headers.get("last-event-id") == _END and job["status"] in FINAL:
+    if request.headers.get("last-event-id") == _END and job.ended:
         return Response(status_code=204)
     return _stream(state_of(request).feed.job(job_id, owner=owner), ends=True)
 
@@ -74,8 +75,8 @@ async def _lines(listening: AbstractAsyncContextManager[Snapshots], *, ends: boo
                     continue
                 if snapshot is None:
                     return
-                last = f"id: {_END}\n" if ends and snapshot["status"] in FINAL else ""
-                yield f"event: job\n{last}data: {json.dumps(snapshot)}\n\n"
+                last = f"id: {_END}\n" if ends and snapshot.ended else ""
+                yield f"event: job\n{last}data: {json.dumps(job_json(snapshot))}\n\n"
     except StemwrightError as error:
         yield f"event: problem\nid: {_END}\ndata: {json.dumps(body_of(error))}\n\n"
 
@@ -92,16 +93,16 @@ async def all_socket(socket: WebSocket) -> None:
     await push(socket, socket.app.state.stemwright.feed.all(owner=LOCAL))
 
 
-async def _as_it_is(snapshot: Snapshot) -> list[Snapshot]:
-    return [snapshot]
+async def _as_it_is(snapshot: JobSnapshot) -> list[JsonObject]:
+    return [job_json(snapshot)]
 
 
 async def push(
     socket: WebSocket,
     listening: AbstractAsyncContextManager[Snapshots],
     *,
-    translate: Callable[[Snapshot], Awaitable[list[Snapshot]]] = _as_it_is,
-    problem: Callable[[StemwrightError], Snapshot] = body_of,
+    translate: Callable[[JobSnapshot], Awaitable[list[JsonObject]]] = _as_it_is,
+    problem: Callable[[StemwrightError], JsonObject] = body_of,
 ) -> None:
     """Send all states to a WebSocket, then close it; for what is not there a problem, and the close code 4404.
 
@@ -122,8 +123,8 @@ async def _send(
     socket: WebSocket,
     listening: AbstractAsyncContextManager[Snapshots],
     *,
-    translate: Callable[[Snapshot], Awaitable[list[Snapshot]]],
-    problem: Callable[[StemwrightError], Snapshot],
+    translate: Callable[[JobSnapshot], Awaitable[list[JsonObject]]],
+    problem: Callable[[StemwrightError], JsonObject],
 ) -> None:
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # the client has hung up
         try:
@@ -206,7 +207,7 @@ class _Followers:
                 self._feed.all(owner=LOCAL) if job_id is None else self._feed.job(job_id, owner=LOCAL) as snapshots
             ):
                 while (snapshot := await snapshots.next()) is not None:
-                    await self._server.emit("job", snapshot, to=sid)
+                    await self._server.emit("job", job_json(snapshot), to=sid)
         except StemwrightError as error:
             await self._server.emit("problem", body_of(error) | {"job_id": job_id}, to=sid)
 

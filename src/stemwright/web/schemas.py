@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+from stemwright.records import JsonObject, Record
+from stemwright.studio.jobs import DeliveryRecord, QueueState
+from stemwright.studio.models import ModelRecord, StrategyRecord
+from stemwright.studio.snapshot import JobState
+from stemwright.studio.songs import NoteFile, SeparationFacts, SongSummary, StemSummary
+
 Text = Annotated[str, Field(max_length=300, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$", description="One line.")]
-Time = Annotated[str, Field(json_schema_extra={"format": "date-time", "examples": ["2026-11-21T17:49:32.248Z"]})]
-_EXAMPLE_LINKS: dict[str, Any] = {
+_STEM = "/api/v1/songs/019a8c0f2b00/stems/vocals.flac?separation=019a8c0f2b11f0c2d3e4a5b6c7d8"
+_PEAKS = "/api/v1/songs/019a8c0f2b00/peaks/vocals.dat?separation=019a8c0f2b11f0c2d3e4a5b6c7d8"
+_EXAMPLE_LINKS: JsonObject = {
     "separation": "019a8c0f2b11f0c2d3e4a5b6c7d8",
     "model": "sketch",
     "draft": True,
-    "stems": {"vocals": "/api/v1/songs/019a8c0f2b00/stems/vocals.flac?separation=019a8c0f2b11f0c2d3e4a5b6c7d8"},
-    "peaks": {"vocals": "/api/v1/songs/019a8c0f2b00/peaks/vocals.dat?separation=019a8c0f2b11f0c2d3e4a5b6c7d8"},
+    "stems": {"vocals": _STEM},
+    "peaks": {"vocals": _PEAKS},
     "zip": "/api/v1/songs/019a8c0f2b00/stems.zip?separation=019a8c0f2b11f0c2d3e4a5b6c7d8",
     "receipt": "/api/v1/songs/019a8c0f2b00/receipt?separation=019a8c0f2b11f0c2d3e4a5b6c7d8",
     "mix": "/api/v1/songs/019a8c0f2b00/mix.flac?separation=019a8c0f2b11f0c2d3e4a5b6c7d8",
     "drums": None,
 }
-_EXAMPLE_SONG: dict[str, Any] = {
+_EXAMPLE_SONG: JsonObject = {
     "id": "019a8c0f2b00",
     "title": "Sodium",
     "artist": "ichbin",
@@ -36,7 +42,7 @@ _EXAMPLE_SONG: dict[str, Any] = {
     "analysis": None,
     "created_at": "2026-11-21T17:49:32.048Z",
 }
-_EXAMPLE_JOB: dict[str, Any] = {
+_EXAMPLE_JOB: JsonObject = {
     "id": "019a8c0f2b22",
     "song_id": "019a8c0f2b00",
     "status": "succeeded",
@@ -60,7 +66,7 @@ _EXAMPLE_JOB: dict[str, Any] = {
         "events": "/api/v1/jobs/019a8c0f2b22/events",
     },
 }
-_EXAMPLE_SEPARATION: dict[str, Any] = {
+_EXAMPLE_SEPARATION: JsonObject = {
     "id": "019a8c0f2b11f0c2d3e4a5b6c7d8",
     "model": "sketch",
     "draft": True,
@@ -72,26 +78,19 @@ _EXAMPLE_SEPARATION: dict[str, Any] = {
         {
             "name": "vocals",
             "loudness": {"integrated_lufs": -16.4, "true_peak_dbtp": -5.9},
-            "url": _EXAMPLE_LINKS["stems"]["vocals"],
-            "peaks": _EXAMPLE_LINKS["peaks"]["vocals"],
+            "url": _STEM,
+            "peaks": _PEAKS,
         }
     ],
     "drums": None,
 }
 
 
-def _example(value: dict[str, Any]) -> ConfigDict:
+def _example(value: JsonObject) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [value]})
 
 
-class Fault(BaseModel):
-    """Why a job failed."""
-
-    code: str = Field(description="Stable, such as `not_audio`, `timeout`, `engine_crashed`, `out_of_memory`.")
-    message: str
-
-
-class DrumChart(BaseModel):
+class DrumChart(Record):
     """Where a drum chart is, and what it says in short."""
 
     chart: str
@@ -102,7 +101,7 @@ class DrumChart(BaseModel):
     bpm: float | None
 
 
-class Results(BaseModel):
+class Results(Record):
     """Where stems are."""
 
     model_config = _example(_EXAMPLE_LINKS)
@@ -118,7 +117,7 @@ class Results(BaseModel):
     drums: DrumChart | None = Field(description="Where a job asked for `transcribe`.")
 
 
-class JobLinks(BaseModel):
+class JobLinks(Record):
     """Where more can be had."""
 
     self: str
@@ -126,69 +125,34 @@ class JobLinks(BaseModel):
     events: str
 
 
-class JobOut(BaseModel):
+class JobOut(JobState):
     """A job."""
 
     model_config = _example(_EXAMPLE_JOB)
 
-    id: str
-    song_id: str | None = Field(description="Null when the song was deleted, or its upload was no song.")
-    status: Status
-    stage: str = Field(
-        description="queued, hashing, preview, downloading, reading, separating, encoding, transcribing, saving, done"
-        " or cancelled."
-    )
-    progress: float = Field(ge=0, le=100, description="Percent.")
-    position: int | None = Field(description="In the queue; 1 is next.")
-    eta_seconds: float | None = Field(description="By the measured speed of this machine; null while nothing is known.")
-    priority: Literal["high", "normal", "low"]
-    options: dict[str, Any] = Field(description="What was asked for; what is not named is at its default.")
-    cached: bool = Field(description="The stems had been made before.")
-    attempts: int
-    created_at: Time
-    started_at: Time | None
-    finished_at: Time | None
-    error: Fault | None
     preview: Results | None = Field(description="Draft stems, until the fine ones are there.")
     result: Results | None
     links: JobLinks
 
 
-class JobPage(BaseModel):
+class JobPage(Record):
     """A page of jobs."""
 
     items: list[JobOut]
     total: int
 
 
-class DeliveryOut(BaseModel):
+class DeliveryOut(DeliveryRecord):
     """One try to call a job's URL."""
 
-    message_id: str
-    event: str
-    attempt: int
-    at: Time
-    delivered: bool
-    status: int | None
-    error: str | None
-    elapsed_seconds: float
 
-
-class DeliveryList(BaseModel):
+class DeliveryList(Record):
     """All tries."""
 
-    items: list[DeliveryOut]
+    items: list[DeliveryRecord]
 
 
-class QueueCounts(BaseModel):
-    """One queue."""
-
-    slots: int
-    running: int
-    queued: dict[str, int] = Field(description="By priority.")
-
-
-class QueueOut(BaseModel):
+class QueueOut(QueueState):
     """The queues."""
 
     model_config = _example(
@@ -198,11 +162,8 @@ class QueueOut(BaseModel):
         }
     )
 
-    queues: dict[str, QueueCounts]
-    oldest_queued_at: Time | None
 
-
-class LimitsOut(BaseModel):
+class LimitsOut(Record):
     """What the studio takes: larger and longer files are refused."""
 
     upload_max_bytes: int = Field(description="Of one upload.")
@@ -210,80 +171,40 @@ class LimitsOut(BaseModel):
     max_duration: float = Field(description="Seconds of one recording.")
 
 
-class SongBrief(BaseModel):
+class SongBrief(SongSummary):
     """A song in a list."""
 
     model_config = _example(_EXAMPLE_SONG)
 
-    id: str
-    title: str
-    artist: str
-    kind: Literal["recording", "stems"]
-    file_name: str
-    size_bytes: int
-    duration: float | None = Field(description="Seconds.")
-    sample_rate: int | None
-    channels: int | None
-    state: Literal["new", "queued", "running", "ready"]
-    model: str | None
-    draft: bool | None
-    analysis: dict[str, Any] | None = Field(description="Tempo and key.")
-    created_at: Time
 
-
-class SongPage(BaseModel):
+class SongPage(Record):
     """A page of songs."""
 
     items: list[SongBrief]
     total: int
 
 
-class Level(BaseModel):
-    """How loud something is."""
-
-    integrated_lufs: float | None
-    true_peak_dbtp: float | None
-
-
-class StemOut(BaseModel):
+class StemOut(StemSummary):
     """A stem."""
 
-    name: str
-    loudness: Level
     url: str
     peaks: str
 
 
-class Notice(BaseModel):
-    """Something that the user must know."""
-
-    code: str
-    message: str
-
-
-class SeparationOut(BaseModel):
+class SeparationOut(SeparationFacts):
     """A set of stems of a song."""
 
-    id: str
-    model: str
-    draft: bool
-    created_at: Time
-    gain_db: float
-    residual_db: float | None
-    warnings: list[Notice]
     stems: list[StemOut]
     drums: DrumChart | None
 
 
-class NoteOut(BaseModel):
+class NoteOut(NoteFile):
     """A MIDI file that goes with a song."""
 
-    name: str
-    size_bytes: int
     url: str
 
 
-class SongOut(SongBrief):
+class SongOut(SongSummary):
     """A song with all that there is of it."""
 
     model_config = _example(
@@ -317,81 +238,34 @@ class SongChange(BaseModel):
     artist: Text | None = None
 
 
-class PublisherOut(BaseModel):
-    """Where the weights of a model may be had."""
-
-    name: str
-    licence: str = Field(description="As this publisher states it, in a few words.")
-
-
-class StatementOut(BaseModel):
-    """What somebody says of the licence of weights."""
-
-    text: str = Field(description="Word for word.")
-    source: str
-
-
-class ModelOut(BaseModel):
+class ModelOut(ModelRecord):
     """A model."""
 
-    name: str
-    family: str
-    summary: str
-    stems: list[str]
-    licence: str
-    draft: bool
-    sdr: str | None = Field(description="dB, mean of the stems on MUSDB18's test songs, as its authors published it.")
-    download_bytes: int = Field(description="Of its first use, about; 0 for none.")
-    publishers: list[PublisherOut] = Field(description="In the order in which they are asked.")
-    statements: list[StatementOut] = Field(description="Everything known of the licence of the weights.")
-    availability: Literal["ready", "download", "missing"]
-    seconds_per_second: float | None = Field(description="Measured on this machine: work for a second of song.")
 
-
-class ModelList(BaseModel):
+class ModelList(Record):
     """All models."""
 
     items: list[ModelOut]
     default: str
 
 
-class StrategyModel(BaseModel):
-    """A model that a strategy uses."""
-
-    name: str
-    state: Literal["ready", "download", "missing"]
-    download_bytes: int = Field(description="Of its first use, about.")
-
-
-class StrategyOut(BaseModel):
+class StrategyOut(StrategyRecord):
     """A strategy: a tree of models."""
 
-    name: str
-    origin: str = Field(description="`built in`, or the file that it is in.")
-    summary: str
-    quality: str
-    speed: str
-    stems: list[str]
-    state: Literal["ready", "download", "missing"]
-    models: list[StrategyModel]
-    download_bytes: int
-    tree: dict[str, Any] = Field(description="`source` and `outputs`: by slot a stem's name, or another such tree.")
-    seconds_per_second: float | None = Field(description="Measured on this machine: work for a second of song.")
 
-
-class StrategyList(BaseModel):
+class StrategyList(Record):
     """All strategies."""
 
     items: list[StrategyOut]
 
 
-class Life(BaseModel):
+class Life(Record):
     """That the process answers."""
 
     status: Literal["ok"]
 
 
-class Health(BaseModel):
+class Health(Record):
     """Whether the server works."""
 
     status: Literal["ok", "degraded"]

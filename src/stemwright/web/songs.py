@@ -9,16 +9,19 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
 
+from stemwright.engine.receipt import Receipt  # noqa: TC001  (FastAPI reads signatures)
 from stemwright.studio import files, imports
 from stemwright.studio import songs as use
 from stemwright.web import schemas, uploads
 from stemwright.web.bodies import read_json, while_there
-from stemwright.web.common import Id, Limit, Offset, Owner, Separation, TheStudio, problems
+from stemwright.web.common import Id, Limit, Offset, Owner, Responses, Separation, TheStudio, problems
+from stemwright.web.links import song_out
 from stemwright.web.problems import FieldProblem, InvalidFieldsError
 from stemwright.web.ranges import disposition, serve
 
 if TYPE_CHECKING:
     from stemwright.engine.drum_names import Part
+    from stemwright.records import JsonObject
 
 router = APIRouter(prefix="/api/v1/songs", tags=["songs"])
 Sort = Literal[
@@ -38,11 +41,11 @@ Sort = Literal[
     "-key",
 ]
 Token = Literal["flac", "wav", "mp3", "opus", "m4a", "wav24", "wav32f", "alac16", "alac24"]
-BINARY: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary"}}
+BINARY: Final[JsonObject] = {"schema": {"type": "string", "format": "binary"}}
 AUDIO: Final = ("audio/flac", "audio/wav", "audio/mpeg", "audio/ogg", "audio/mp4")
 
 
-def _files(*media: str) -> dict[int | str, dict[str, Any]]:
+def _files(*media: str) -> Responses:
     """The documentation of a stored file's answers."""
     content = dict.fromkeys(media, BINARY)
     return {
@@ -66,11 +69,15 @@ def list_songs(
     return {"items": items, "total": total}
 
 
-def _form(description: str, *, texts: tuple[str, ...] = ()) -> dict[str, Any]:
+def _form(description: str, *, texts: tuple[str, ...] = ()) -> JsonObject:
     """The documentation of a body with files."""
-    files = {"type": "array", "items": {"type": "string", "format": "binary"}, "description": description}
-    properties = {name: {"type": "string", "maxLength": 300} for name in texts} | {"files": files}
-    schema = {"type": "object", "required": ["files"], "properties": properties}
+    files: JsonObject = {
+        "type": "array",
+        "items": {"type": "string", "format": "binary"},
+        "description": description,
+    }
+    properties: JsonObject = {name: {"type": "string", "maxLength": 300} for name in texts}
+    schema: JsonObject = {"type": "object", "required": ["files"], "properties": properties | {"files": files}}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
@@ -99,8 +106,8 @@ async def import_stems(request: Request, response: Response, studio: TheStudio, 
             owner=owner,
         )
         song_id = await while_there(request, imported)
-    song = await asyncio.to_thread(use.get_song, studio, song_id, owner=owner)
-    response.headers["Location"] = song["links"]["self"]
+    song = song_out(await asyncio.to_thread(use.get_song, studio, song_id, owner=owner))
+    response.headers["Location"] = song.links["self"]
     return song
 
 
@@ -114,7 +121,7 @@ def _check_texts(fields: dict[str, str]) -> None:
 @router.get("/{song_id}", response_model=schemas.SongOut, responses=problems(404))
 def get_song(song_id: Id, studio: TheStudio, owner: Owner) -> Any:
     """A song, with its separations, notes and jobs."""
-    return use.get_song(studio, song_id, owner=owner)
+    return song_out(use.get_song(studio, song_id, owner=owner))
 
 
 @router.patch(
@@ -131,9 +138,10 @@ def get_song(song_id: Id, studio: TheStudio, owner: Owner) -> Any:
 async def change_song(request: Request, song_id: Id, studio: TheStudio, owner: Owner) -> Any:
     """Change title or artist; what is not named stays."""
     change = await read_json(request, schemas.SongChange)
-    return await asyncio.to_thread(
+    changed = await asyncio.to_thread(
         use.update_song, studio, song_id, owner=owner, title=change.title, artist=change.artist
     )
+    return song_out(changed)
 
 
 @router.delete("/{song_id}", status_code=204, response_class=Response, responses=problems(404, 409))
@@ -163,7 +171,7 @@ async def add_notes(request: Request, song_id: Id, studio: TheStudio, owner: Own
         if not form.files:
             raise InvalidFieldsError([FieldProblem(field="files", message="send at least one MIDI file")])
         await asyncio.to_thread(imports.add_notes, studio, song_id, [one for _, one in form.files], owner=owner)
-    return await asyncio.to_thread(use.get_song, studio, song_id, owner=owner)
+    return song_out(await asyncio.to_thread(use.get_song, studio, song_id, owner=owner))
 
 
 @router.head("/{song_id}/notes/{name}", include_in_schema=False)
@@ -285,7 +293,7 @@ def get_chart_picture(
 
 
 @router.get("/{song_id}/receipt", responses={**problems(404, 409)})
-def get_receipt(song_id: Id, studio: TheStudio, owner: Owner, separation: Separation = None) -> dict[str, Any]:
+def get_receipt(song_id: Id, studio: TheStudio, owner: Owner, separation: Separation = None) -> Receipt:
     """How the stems were made: model, device, settings, loudness, versions, warnings."""
     return files.receipt(studio, song_id, owner=owner, separation=separation)
 

@@ -7,7 +7,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Final
 
-from stemwright.disk import read_json
+from stemwright.disk import read_json, write_whole
 from stemwright.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -27,12 +27,7 @@ def pin(cache: Path, url: str, digest: Digest) -> None:
     """Remember a digest; only one process at a time may do so. Raises `WeightsError`."""
     path = cache / NAME
     files = _read(path) | {url: digest}
-    draft = path.with_name(f"{NAME}.new")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w") as file:  # noqa: PTH123
-        file.write(json.dumps({"version": 1, "sha256": files}, indent=2, sort_keys=True) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    write_whole(path, (json.dumps({"version": 1, "sha256": files}, indent=2, sort_keys=True) + "\n").encode())
 
 
 def _read(path: Path) -> dict[str, Digest]:

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from stemwright.disk import read_json
+from stemwright.disk import read_json, write_whole
 from stemwright.errors import ModelUnavailableError, WeightsError
 from stemwright.weights import store
 from stemwright.weights.config import OnProgress, current
@@ -172,6 +172,4 @@ def _note(name: str, reason: str | None) -> None:
     path = current().cache / TROUBLE
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = path.with_name(f"{TROUBLE}.new")
-        draft.write_text(json.dumps({key: {"at": at, "reason": why} for key, (at, why) in noted.items()}))
-        draft.replace(path)
+        write_whole(path, json.dumps({key: {"at": at, "reason": why} for key, (at, why) in noted.items()}).encode())

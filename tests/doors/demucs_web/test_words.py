@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import Any
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doors.snapshots import CREATED, snapshot
 from stemwright.doors.demucs_web import words
 from stemwright.studio.store.tables import new_id
 
-
-def job(**more: Any) -> dict[str, Any]:
-    plain = {"status": "running", "stage": "separating", "progress": 45.7, "position": None, "eta_seconds": None}
-    times = {"created_at": "2025-10-26T10:30:00.512Z", "started_at": None, "finished_at": None}
-    return plain | times | {"error": None} | more
+job = partial(snapshot, progress=45.7)
 
 
 def test_ids_are_uuids_of_version_4_and_come_back() -> None:
@@ -48,10 +45,11 @@ def test_percent_is_whole_and_a_hundred_only_when_all_is_there() -> None:
 
 
 def test_times_are_as_in_the_document() -> None:
-    times = words.times_of(job(eta_seconds=90.0, started_at="2025-10-26T10:30:15.999Z"))
-    assert (times["created_at"], times["started_at"]) == ("2025-10-26T10:30:00Z", "2025-10-26T10:30:15Z")
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", times["estimated_completion"] or "")
-    assert words.times_of(job())["estimated_completion"] is None
+    assert words.whole(CREATED) == "2025-10-26T10:30:00Z"
+    assert words.whole(CREATED + 15.487) == "2025-10-26T10:30:15Z"
+    assert words.whole(None) is None
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", words.end_of(job(eta_seconds=90.0)) or "")
+    assert words.end_of(job()) is None
 
 
 def test_statuses_are_the_documents_four() -> None:

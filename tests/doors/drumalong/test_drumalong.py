@@ -21,7 +21,8 @@ from doors.drumalong.game import LANES, RANGES, Game, stages
 from server import Server, running
 from sounds import level_db, read, sound, write_wav
 from stemwright.audio.ffmpeg import find_ffmpeg
-from stemwright.doors.drumalong.door import Config, _base
+from stemwright.doors.drumalong.door import _base
+from stemwright.doors.drumalong.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -175,7 +176,7 @@ def test_links_begin_with_what_was_asked_or_what_the_operator_says(
     public: str | None, scheme: str, root: str, base: str
 ) -> None:
     app = FastAPI()
-    app.state.drumalong = Config(public_url=public)
+    app.state.drumalong = Settings(public_url=public)
     headers = [(b"host", b"drums.local:8001")]
     kind = "websocket" if scheme.startswith("ws") else "http"
     scope = {"type": kind, "app": app, "scheme": scheme, "root_path": root, "path": f"{root}/x", "headers": headers}

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from doors.drumalong.game import RANGES, stages
-from stemwright.doors.drumalong.progress import SPANS, Telling, stage_of, status_of
-from stemwright.studio.work.worker import SHARES
+from doors.snapshots import snapshot
+from stemwright.doors.drumalong.progress import SPANS, StageMessage, Telling, stage_of, status_of
+from stemwright.studio.stages import SHARES
+
+if TYPE_CHECKING:
+    from stemwright.studio.snapshot import JobSnapshot
 
 
-def job(stage: str, progress: float, *, status: str = "running", **more: Any) -> dict[str, Any]:
-    return {"status": status, "stage": stage, "progress": progress, "position": None, "eta_seconds": None, **more}
+def job(stage: str, progress: float, **more: Any) -> JobSnapshot:
+    return snapshot(stage=stage, progress=progress, **more)
 
 
 DONE = job("done", 100.0, status="succeeded")
@@ -43,23 +47,24 @@ def test_ranges_are_the_documents_at_their_ends() -> None:
 def test_stages_that_were_too_quick_to_be_seen_are_told_in_order() -> None:
     telling = Telling()
     told = telling.messages(job("separating", 50.0)) + telling.messages(DONE)
-    assert stages(told) == [*RANGES]
-    assert [message["progress"] for message in told] == [0, 37, 70, 90, 100]
-    assert telling.messages(DONE)[0]["stage"] == "complete"
+    assert stages([message.model_dump() for message in told]) == [*RANGES]
+    assert [message.progress for message in told] == [0, 37, 70, 90, 100]
+    assert telling.messages(DONE)[0].stage == "complete"
 
 
 def test_song_that_was_known_skips_the_work() -> None:
     told = Telling().messages(DONE, cached=True)
-    assert [(message["stage"], message["progress"]) for message in told] == [("hashing", 0), ("complete", 100)]
-    assert told[-1]["cached"] is True
+    assert [(message.stage, message.progress) for message in told] == [("hashing", 0), ("complete", 100)]
+    assert told[-1].cached is True
+    assert Telling().messages(DONE)[-1].cached is False
 
 
 def test_failure_says_why_but_not_what_is_ours_alone() -> None:
     bad = job("hashing", 2.0, status="failed", error={"code": "corrupt", "message": "song.mp3: it is damaged"})
-    assert Telling().messages(bad) == [{"stage": "failed", "progress": 5, "message": "song.mp3: it is damaged"}]
+    assert Telling().messages(bad) == [StageMessage(stage="failed", progress=5, message="song.mp3: it is damaged")]
     for code in ("internal", "engine_crashed", "out_of_memory"):
         bug = job("hashing", 2.0, status="failed", error={"code": code, "message": "KeyError: /srv/secret"})
-        assert "secret" not in Telling().messages(bug)[0]["message"]
+        assert "secret" not in Telling().messages(bug)[0].message
     gone = job("cancelled", 2.0, status="cancelled", error=None)
-    assert Telling().messages(gone)[0]["message"] == "the job was cancelled"
+    assert Telling().messages(gone)[0].message == "the job was cancelled"
     assert {status_of(one) for one in (bad, bug, gone)} == {"failed"}

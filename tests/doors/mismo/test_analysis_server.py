@@ -206,6 +206,8 @@ def test_callback_is_tried_three_times_and_the_job_can_be_asked_for_after_that(a
     job = app.wait("status")["body"]
     assert job["status"] == "completed"
     assert sorted(job["results"]["stems"]["stems"]) == STEMS
+    assert job["results"]["stems"].keys() == {"delivery_mode", "stems", "zip", "processing_time", "model"}
+    assert job["results"]["stems"]["delivery_mode"] == "path"
 
 
 def test_back_off_between_the_tries_grows(stage: Stage) -> None:

@@ -26,6 +26,7 @@ def facts_of(folder: Path, **changed: Any) -> dict[str, Any]:
     for path in (place / "stems" / "vocals.wav", place / "stems.zip"):
         path.write_bytes(b"x")
     facts: dict[str, Any] = {"made_by": "stemwright", "job_id": "job-1", "separation": "s", "format": "wav"}
+    facts |= {"model": "sketch", "draft": True, "sample_rate": 44100, "duration": 2.0, "gain_db": 0.0}
     facts |= {"stems": {"vocals": str(place / "stems" / "vocals.wav")}, "zip": str(place / "stems.zip")}
     return facts | changed
 
@@ -39,7 +40,9 @@ def written(folder: Path, facts: object) -> Path:
 def test_what_we_wrote_is_read(tmp_path: Path) -> None:
     facts = facts_of(tmp_path)
     written(tmp_path, facts)
-    assert read(config_of(tmp_path), "job-1") == facts
+    made = read(config_of(tmp_path), "job-1")
+    assert made
+    assert made.model_dump() == facts
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from studio.shelves import idle
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from stemwright.doors.mismo.clerk import Clerk
+    from stemwright.doors.mismo.dispatcher import Dispatcher
 
 
 def test_many_scans_at_once_are_two(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_many_scans_at_once_are_two(tmp_path: Path) -> None:
     music = tmp_path / "music"
     music.mkdir()
     write_wav(music / "fine.wav", sound("sine", seconds=0.3))
-    nobody = cast("Clerk", None)  # scans tell no clerk
+    nobody = cast("Dispatcher", None)  # scans tell no dispatcher
 
     async def ask() -> list[dict[str, int]]:
         with idle(tmp_path) as studio:

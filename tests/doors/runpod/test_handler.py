@@ -28,9 +28,11 @@ from studio.test_fetch import publisher
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from stemwright.records import JsonObject
+
 WAIT = 240.0
 SECONDS = 4.0
-FOUR = {"model": "spleeter", "modelVariant": "4stems"}
+FOUR: JsonObject = {"model": "spleeter", "modelVariant": "4stems"}
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +170,16 @@ def sdk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             "BUCKET_ACCESS_KEY_ID": "key",
             "BUCKET_SECRET_ACCESS_KEY": "secret",
         }
-        command = [sys.executable, "-P", "-m", "stemwright.app.runpod", "--rp_serve_api", "--rp_api_port", str(port)]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "stemwright",
+            "runpod-worker",
+            "--rp_serve_api",
+            "--rp_api_port",
+            str(port),
+        ]
         with (folder / "log").open("w") as log:
             process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:

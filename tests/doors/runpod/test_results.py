@@ -70,13 +70,12 @@ def test_folder_has_links_of_its_public_address_or_of_its_disk(tmp_path: Path) -
 
 def test_only_what_is_old_is_swept_and_the_key_stays(tmp_path: Path) -> None:
     store = local(tmp_path)
-    store.put_json("a/job.json", {"x": 1})
     (tmp_path / "song.wav").write_bytes(b"sound")
-    store.put_file(tmp_path / "song.wav", "a/vocals.wav")
+    for name in ("vocals", "drums"):
+        store.put_file(tmp_path / "song.wav", f"a/{name}.wav")
     assert store.sweep(older_than=time.time() - 60) == 0
-    assert store.get_json("a/job.json") == {"x": 1}
+    assert (tmp_path / "jobs" / "a" / "vocals.wav").read_bytes() == b"sound"
     assert store.sweep(older_than=time.time() + 60) == 2
-    assert store.get_json("a/job.json") is None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["jobs", "signing.key", "song.wav"]
     assert not list((tmp_path / "jobs").iterdir())
 
@@ -94,7 +93,9 @@ def test_bucket_holds_results_behind_links_that_s3_signs(s3: str, tmp_path: Path
     path = tmp_path / "vocals.wav"
     path.write_bytes(b"sound" * 1000)
     store.put_file(path, "job-1/vocals.wav")
-    store.put_json("job-1/job.json", {"config": {}})
+    note = tmp_path / "job.json"
+    note.write_text("{}")
+    store.put_file(note, "job-1/job.json")
     link = store.link("job-1/vocals.wav")
     assert link.startswith(f"{s3}/results/some/prefix/jobs/job-1/vocals.wav?")
     query = parse_qs(urlsplit(link).query)
@@ -102,11 +103,14 @@ def test_bucket_holds_results_behind_links_that_s3_signs(s3: str, tmp_path: Path
     assert {"X-Amz-Signature", "X-Amz-Credential"} <= query.keys()
     assert "secret" not in link
     assert httpx.get(link).content == path.read_bytes()
-    assert store.get_json("job-1/job.json") == {"config": {}}
-    assert store.get_json("job-2/job.json") is None
+    [(job_id, content, at)] = store.old_notes()
+    assert (job_id, content) == ("job-1", b"{}")
+    assert at == pytest.approx(time.time(), abs=60)
+    store.forget_note("job-1")
+    assert not list(store.old_notes())
     assert store.object_of("job-1/vocals.wav", expires="9999999999", signature="") is None
-    assert store.sweep(older_than=time.time() + 60) == 2
-    assert store.get_json("job-1/job.json") is None
+    assert store.sweep(older_than=time.time() + 60) == 1
+    assert httpx.get(link).status_code == 404
 
 
 def test_failure_of_the_storage_says_nothing_of_its_keys(s3: str, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
+from doors.notes import taken_out
 from server import WAIT, Server, running
 from sounds import level_db, read, sound, write_wav
 from studio.test_fetch import publisher
@@ -192,3 +193,39 @@ def test_results_are_there_after_a_restart(server: Server, song: Path) -> None:
     assert httpx.get(again["results"]["stems"]["vocals"]).status_code == 200
     old = job["results"]["stems"]["vocals"].partition("/files/")[2]
     assert httpx.get(f"{server.doors['runpod']}/files/{old}").status_code == 200
+
+
+def test_notes_that_lay_beside_the_results_are_in_the_outbox_after_the_start_and_answer_as_before(
+    server: Server, song: Path
+) -> None:
+    url = server.doors["runpod"]
+    job = polled(url, submit(url, song, WHOLE).json())[-1]
+    ended = polled(url, submit(url, song, {"modelVariant": "2stems"}).json())[-1]
+    server.stop(9)
+    jobs = server.data / "runpod" / "jobs"
+    known, fresh = (taken_out(server, one["id"]) for one in (job, ended))
+    old = {"owner": "local", "files": None, "error": None}
+    done = {name: known[name] for name in ("stems", "files", "model", "draft")}
+    notes = {
+        job["id"]: old | done | {"config": job["config"]},
+        ended["id"]: old | {"config": ended["config"], "stems": fresh["stems"]},  # not looked at since it was done
+        "abc1": old | {"config": WHOLE, "stems": {}, "error": {"error": "it is damaged", "code": "corrupt"}},
+        "abc2": {"what": "this is not ours"},
+    }
+    for name, note in notes.items():
+        (jobs / name).mkdir(exist_ok=True)
+        (jobs / name / "job.json").write_text(json.dumps(note))
+    url = server.start().doors["runpod"]
+    end = time.monotonic() + WAIT
+    while [path.parent.name for path in jobs.glob("*/job.json")] != ["abc2"]:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    for before in (job, ended):
+        now = polled(url, httpx.get(f"{url}/jobs/{before['id']}").json())[-1]
+        assert (now | {"results": None}) == (before | {"results": None})
+        assert (now["results"] | {"stems": None}) == (before["results"] | {"stems": None})
+        assert now["results"]["stems"].keys() == before["results"]["stems"].keys()
+        assert {httpx.get(link).status_code for link in now["results"]["stems"].values()} == {200}
+    failed = {"id": "abc1", "status": "failed", "config": WHOLE, "progress": 0.0}
+    assert httpx.get(f"{url}/jobs/abc1").json() == failed | {"error": "it is damaged", "code": "corrupt"}
+    assert httpx.get(f"{url}/jobs/abc2").status_code == 404

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from stemwright.app.settings import Settings
-from stemwright.app.stemset import load_stemset
 from stemwright.doors.stemset.config import ConfigFileError, Stemset, UnknownProfileError
+from stemwright.doors.stemset.load import load_stemset
 from stemwright.errors import OptionError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def load(folder: Path, text: str, *, env: str = "") -> Stemset:
     (folder / "config.yaml").write_text(text, encoding="utf-8")
     if env:
         (folder / ".env").write_text(env, encoding="utf-8")
-    return load_stemset(folder / "config.yaml", Settings(data=folder))
+    return load_stemset(folder / "config.yaml", environ=os.environ)
 
 
 def fault(folder: Path, text: str) -> str:

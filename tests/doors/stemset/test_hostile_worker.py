@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -17,12 +18,14 @@ from stemwright.doors.stemset.answers import RemoteJob
 from stemwright.doors.stemset.config import Output, Profile
 from stemwright.doors.stemset.jobs import encoded
 from stemwright.doors.stemset.worker import RemoteWorker, WorkerRules
+from stemwright.engine.process.pool import EngineProcess
 from stemwright.errors import DiskFullError, StemwrightError, WorkerAnswerError, WorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from stemwright.engine.process.messages import Transcode
     from stemwright.engine.receipt import Receipt
 
 
@@ -46,7 +49,15 @@ async def all_of(worker: Answers, song: Path, folder: Path, how: dict[str, Any],
     job = await there.job(job.id)
     made, promises = await there.fetch(job, folder)
     profile = Profile(name="gpu", source_folder=".", strategy="fast", output=Output(format="flac"))
-    return await encoded(made, folder, profile, timeout=WAIT, promises=promises)
+
+    async def encode(request: Transcode, _duration: float) -> None:
+        engine = EngineProcess((sys.executable, "-P", "-m", "stemwright.app.engine"))
+        try:
+            await engine.call(request, timeout=WAIT)
+        finally:
+            await engine.kill()
+
+    return await encoded(made, folder, profile, encode=encode, promises=promises)
 
 
 def done(worker: Answers, tmp_path: Path, **rules: Any) -> Receipt:

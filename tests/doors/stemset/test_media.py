@@ -74,7 +74,7 @@ def test_only_what_is_whole_is_there(made: tuple[Media, Recording], tmp_path: Pa
     shutil.copytree(made[0].folder, tmp_path / "media")
     media = Media(tmp_path / "media")
     [recording] = media.recordings("h4n")
-    digest = recording.facts["file_hash"]
+    digest = recording.facts.file_hash or ""
     (recording.folder / "bass_waveform.png").unlink()
     assert media.of_digest("h4n", digest) is None
     (recording.folder / "metadata.json").write_text("{}")
@@ -92,7 +92,11 @@ def test_names_from_outside_lead_nowhere(made: tuple[Media, Recording], tmp_path
         assert recording.file(file) is None
     shutil.copytree(media.folder, tmp_path / "media")
     [copy] = Media(tmp_path / "media").recordings("h4n")
-    copy.facts["stems"]["bass"]["stem_url"] = "../../../secret"
+    facts = json.loads((copy.folder / "metadata.json").read_text())
+    facts["stems"]["bass"]["stem_url"] = "../../../secret"
+    (copy.folder / "metadata.json").write_text(json.dumps(facts))
+    [copy] = Media(tmp_path / "media").recordings("h4n")
+    assert copy.facts.stems["bass"].stem_url == "../../../secret"
     assert copy.file("../../../secret") is None
     (tmp_path / "media" / "h4n" / "link").symlink_to(copy.folder)
     assert [one.name for one in Media(tmp_path / "media").recordings("h4n")] == [copy.name]

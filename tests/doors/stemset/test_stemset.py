@@ -15,6 +15,7 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
+from doors.notes import entry, taken_out
 from doors.stemset.test_waveform import alpha
 from server import WAIT, Server, running
 from sounds import read, sound, write_wav
@@ -307,12 +308,11 @@ def test_job_whose_worker_has_forgotten_it_ends_with_an_error(house: House, tmp_
     try:
         job = House(server.start(), house.worker, tmp_path).upload("gpu", song).json()
         server.stop(9)
-        note = server.data / "stemset" / f"{job['job_id']}.json"
-        facts = json.loads(note.read_text())
-        theirs = house.worker.wait(facts["worker_job"])
-        if what == "the job":
-            note.write_text(json.dumps(facts | {"worker_job": "nothing"}))
-        else:
+        with entry(server, job["job_id"]) as note:
+            theirs = house.worker.wait(str(note.facts["worker_job"]))
+            if what == "the job":
+                note.facts = note.facts | {"worker_job": "nothing"}
+        if what == "the stems":
             house.worker.http.delete(f"/api/v1/songs/{theirs['song_id']}").raise_for_status()
         ended = House(server.start(), house.worker, tmp_path).ended(job)
         assert ended["status"] == "error", ended
@@ -339,5 +339,41 @@ def test_half_made_recordings_go_and_jobs_end_after_a_server_was_killed(house: H
         server.start()
         assert other.ended(job)["status"] == "complete"
         assert not list((tmp_path / "media" / "h4n").glob(".partial-*"))
+    finally:
+        server.stop(9)
+
+
+def test_notes_that_lay_in_files_are_in_the_outbox_after_the_start_and_answer_as_before(
+    house: House, tmp_path: Path
+) -> None:
+    (tmp_path / "config.yaml").write_text(CONFIG.format(worker="http://127.0.0.1:9"))
+    own = {"STEMWRIGHT_DOORS": "stemset=0", "STEMWRIGHT_STEMSET_CONFIG": str(tmp_path / "config.yaml")}
+    server = Server(tmp_path / "data", STEMWRIGHT_STEMSET_BYPASS_AUTH="true", **own)
+    song = write_wav(tmp_path / "song.wav", sound("song", seconds=SECONDS, seed=78), bits=16)
+    try:
+        door = House(server.start(), house.worker, tmp_path)
+        job = door.upload("h4n", song).json()
+        server.stop(9)
+        notes = server.data / "stemset"
+        notes.mkdir(exist_ok=True)
+        going = taken_out(server, job["job_id"])
+        old: dict[str, dict[str, Any]] = {
+            job["job_id"]: {},
+            "a" * 32: {"status": "error", "output_name": "bad_01234567", "error": "it is damaged"},
+            "b" * 32: {"status": "complete", "output_name": "good_01234567", "stems": ["vocals", "drums"]},
+        }
+        for name, changes in old.items():
+            (notes / f"{name}.json").write_text(json.dumps(going | {"job_id": name} | changes))
+        (notes / "nonsense.json").write_text("[")
+        server.start()
+        end = time.monotonic() + WAIT
+        while [path.name for path in notes.glob("*.json")] != ["nonsense.json"]:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        for name, changes in list(old.items())[1:]:
+            assert door.get(f"/api/jobs/{name}/status").json() == job | {"job_id": name} | changes
+        listed = {one["name"]: one["status"] for one in door.get("/api/profiles/h4n/files").json()}
+        assert (listed["bad_01234567"], "good_01234567" in listed) == ("error", False)
+        assert door.ended(job)["status"] == "complete"
     finally:
         server.stop(9)

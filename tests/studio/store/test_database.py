@@ -9,8 +9,11 @@ from alembic.migration import MigrationContext
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 
+from receipts import receipt
+from stemwright.studio.options import JobOptions
 from stemwright.studio.store.database import Database
 from stemwright.studio.store.tables import Base, File, Job, Run, Separation, Song, new_id
+from studio.work.desks import options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +42,14 @@ def song(number: int = 0, *, owner: str = "local") -> Song:
 
 def run(song_id: str | None, *, key: str = "k", status: str = "queued") -> Run:
     return Run(
-        owner="local", song_id=song_id, key=key, options={}, queue="cpu", priority="normal", rank=1, status=status
+        owner="local",
+        song_id=song_id,
+        key=key,
+        options=options(),
+        queue="cpu",
+        priority="normal",
+        rank=1,
+        status=status,
     )
 
 
@@ -105,7 +115,7 @@ def test_only_one_run_of_a_kind_is_live_and_ended_ones_do_not_count(db: Database
 def test_rows_of_a_separation_go_with_it_and_songs_stay(db: Database) -> None:
     with db.session() as session:
         made = Separation(
-            owner="local", key="k", pcm_digest="p", model="m", draft=False, receipt={}, duration=1.0, elapsed=1.0
+            owner="local", key="k", pcm_digest="p", model="m", draft=False, receipt=receipt(), duration=1.0, elapsed=1.0
         )
         one = song()
         session.add_all([made, one])
@@ -117,7 +127,7 @@ def test_rows_of_a_separation_go_with_it_and_songs_stay(db: Database) -> None:
         going = run(one.id)
         session.add(going)
         session.flush()
-        session.add(Job(owner="local", song_id=one.id, run_id=going.id, options={}, request_digest="r"))
+        session.add(Job(owner="local", song_id=one.id, run_id=going.id, options=JobOptions(), request_digest="r"))
     with db.session() as session:
         session.delete(session.get_one(Separation, made.id))
     with db.session() as session:

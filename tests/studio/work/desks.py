@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
+from receipts import receipt
 from stemwright.audio.decode import DecodeLimits
+from stemwright.studio.config import JobsConfig
+from stemwright.studio.options import JobOptions, RunOptions
 from stemwright.studio.store.database import Database
 from stemwright.studio.store.objects import ObjectStore
 from stemwright.studio.store.tables import File, Job, Run, Separation, Song, new_id
-from stemwright.studio.work.config import JobsConfig
 from stemwright.studio.work.queue import Queue, prepare_jobs
 from stemwright.studio.work.runs import Runs
 
@@ -25,12 +27,9 @@ if TYPE_CHECKING:
 CHILD = (sys.executable, "-S", str(Path(__file__).parents[2] / "engine" / "process" / "child_for_tests.py"))
 
 
-def options(**changes: object) -> dict[str, Any]:
+def options(**changes: Any) -> RunOptions:
     """What a run needs to know of a job."""
-    plain: dict[str, Any] = {"model": "sketch", "resolved": "sketch", "stems": None, "master": "flac16"}
-    plain |= {"format": "flac", "sample_rate": None, "preview": False, "analysis": False, "transcribe": False}
-    plain |= {"max_duration": None}
-    return plain | changes
+    return RunOptions.model_validate({"model": "sketch", "resolved": "sketch", "analysis": False} | changes)
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,8 @@ class Desk:
 
     def separation(self, *songs: str, key: str = "k", pcm: str = "p" * 64, size: int = 1000) -> str:
         """Two files of stems that songs of equal samples share."""
-        receipt = {"stems": [{"name": "vocals"}]}
         made = Separation(id=new_id(), owner="local", key=key, pcm_digest=pcm, model="sketch", draft=True)
-        made.receipt, made.duration, made.elapsed = receipt, 2.0, 1.0
+        made.receipt, made.duration, made.elapsed = receipt(), 2.0, 1.0
         self.add(made)
         for name in ("vocals.flac", "vocals.mp3"):
             at = f"local/separations/{made.id}/{name}"
@@ -92,7 +90,9 @@ class Desk:
             if status == "queued":
                 self.queue.submit(session, run)
             if job:
-                session.add(Job(owner="local", song_id=song_id, run_id=run.id, options={}, request_digest="r"))
+                session.add(
+                    Job(owner="local", song_id=song_id, run_id=run.id, options=JobOptions(), request_digest="r")
+                )
         return run.id
 
     def put(self, key: str, content: bytes = b"z", *, age: float = 0.0) -> None:

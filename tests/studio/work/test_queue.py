@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import select, text
 
+from stemwright.studio.options import JobOptions
 from stemwright.studio.store.database import Database
 from stemwright.studio.store.tables import Delivery, Job, Run
-from stemwright.studio.work.queue import has_jobs, message_id, rank_of
-from studio.work.desks import Desk, opened
+from stemwright.studio.work.queue import VERSION, has_jobs, message_id, rank_of
+from studio.work.desks import Desk, opened, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +58,7 @@ def test_work_is_enqueued_with_its_row_or_not_at_all(desk: Desk) -> None:
 
     def fail() -> None:
         with desk.db.session() as session:
-            run = Run(id="lost", owner="local", key="k", options={}, queue="cpu", priority="low", rank=1)
+            run = Run(id="lost", owner="local", key="k", options=options(), queue="cpu", priority="low", rank=1)
             session.add(run)
             desk.queue.submit(session, run)
             raise RuntimeError
@@ -76,7 +77,7 @@ def test_what_is_cancelled_leaves_the_queue(desk: Desk) -> None:
 def test_callback_goes_once_to_each_job_that_wants_one(desk: Desk) -> None:
     run_id = desk.run(desk.song(), job=False)
     jobs = [
-        Job(owner="local", run_id=run_id, options={}, request_digest="r", callback_url=url, cancelled_at=at)
+        Job(owner="local", run_id=run_id, options=JobOptions(), request_digest="r", callback_url=url, cancelled_at=at)
         for url, at in (("http://a/", None), ("http://b/", None), (None, None), ("http://c/", 1.0))
     ]
     desk.add(*jobs)
@@ -113,3 +114,24 @@ def test_tables_of_dbos_are_looked_for_without_it(desk: Desk, tmp_path: Path) ->
     empty = Database(f"sqlite:///{tmp_path}/empty.db")
     assert not has_jobs(empty)
     empty.close()
+
+
+def test_work_of_an_earlier_edition_begins_again_from_its_start(desk: Desk) -> None:
+    """Its steps speak of records that are no more: none of them may be believed."""
+    from dbos._schemas.system_database import SystemSchema
+
+    runs, steps = SystemSchema.workflow_status, SystemSchema.operation_outputs
+    old, new = desk.run(desk.song("a")), desk.run(desk.song("b"))
+    with desk.db.session() as session:
+        session.connection(execution_options={"schema_translate_map": {runs.schema: None}})
+        session.execute(runs.update().where(runs.c.workflow_uuid == old).values(application_version="1"))
+        for run in (old, new):
+            session.execute(steps.insert().values(workflow_uuid=run, function_id=1, function_name="hash", output="x"))
+    desk.queue.restart_older()
+    with desk.db.session() as session:
+        session.connection(execution_options={"schema_translate_map": {runs.schema: None}})
+        versions = session.execute(select(runs.c.workflow_uuid, runs.c.application_version)).all()
+        kept = session.scalars(select(steps.c.workflow_uuid)).all()
+    assert {row[0]: row[1] for row in versions} == {old: VERSION, new: VERSION}
+    assert kept == [new]
+    assert desk.queue.statuses([old, new]) == {old: "ENQUEUED", new: "ENQUEUED"}

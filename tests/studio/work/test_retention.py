@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from receipts import receipt
+from stemwright.studio.options import JobOptions
 from stemwright.studio.store.tables import Delivery, File, Job, Run, Separation, Song, new_id
 from stemwright.studio.work.retention import delete_song, sweep
 from studio.work.desks import Desk, opened
@@ -170,7 +172,7 @@ def test_jobs_that_ended_long_ago_are_forgotten_with_their_runs_and_callbacks(de
     with desk.db.session() as session:
         for job in session.query(Job):
             job.created_at = now - 41 * DAY
-        late = Job(id=new_id(), owner="local", song_id=song, run_id=shared, options={}, request_digest="r")
+        late = Job(id=new_id(), owner="local", song_id=song, run_id=shared, options=JobOptions(), request_digest="r")
         first = session.query(Job).where(Job.run_id == old).one()
         call = Delivery(owner="local", job_id=first.id, message_id="m", event="e", attempt=1, delivered=True)
         call.elapsed = 0.1
@@ -189,7 +191,9 @@ def test_five_thousand_songs_are_swept_in_seconds(desk: Desk) -> None:
             name = f"{number:05}"
             song = Song(id=new_id(), owner="local", title=name, search=name, file_name=name, source_digest=name)
             song.size_bytes, song.upload_key, song.pcm_digest = 1, f"local/uploads/{name}", f"{number:064}"
-            made = Separation(owner="local", key=name, pcm_digest=song.pcm_digest, model="m", draft=False, receipt={})
+            made = Separation(
+                owner="local", key=name, pcm_digest=song.pcm_digest, model="m", draft=False, receipt=receipt()
+            )
             made.id, made.duration, made.elapsed = new_id(), 1.0, 1.0
             session.add_all([song, made])
             session.flush()

@@ -5,14 +5,18 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
+from receipts import receipt
+from stemwright.engine.song_facts import SongFacts
+from stemwright.errors import DatabaseUnavailableError
 from stemwright.studio.store.tables import FINAL, File, Job, Separation, Song
 from stemwright.studio.work.executor import reconcile
 from stemwright.studio.work.runs import Saved, lock_run, retry_on_db_error
+from stemwright.studio.work.steps import Made, StoredFile
 from studio.work.desks import Desk, opened
 
 if TYPE_CHECKING:
@@ -25,15 +29,10 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     yield from opened(tmp_path)
 
 
-def made(name: str = "s", *, key: str = "made", draft: bool = False) -> dict[str, Any]:
-    files = [{"name": "vocals.flac", "object_key": f"local/separations/r/{name}/vocals.flac", "size_bytes": 1}]
-    receipt = {
-        "model": {"name": "sketch" if draft else "fine", "draft": draft},
-        "input": {"digest": "p" * 64, "duration": 2.0},
-        "elapsed": 1.0,
-        "stems": [{"name": "vocals"}],
-    }
-    return {"id": name, "key": key, "receipt": receipt, "files": [{**file, "digest": "d"} for file in files]}
+def made(name: str = "s", *, key: str = "made", draft: bool = False) -> Made:
+    at = f"local/separations/r/{name}/vocals.flac"
+    file = StoredFile(name="vocals.flac", object_key=at, size_bytes=1, digest="d")
+    return Made(id=name, key=key, receipt=receipt(model="sketch" if draft else "fine"), files=(file,))
 
 
 def test_each_begin_is_an_attempt_and_after_the_last_one_the_run_has_failed(desk: Desk) -> None:
@@ -88,14 +87,14 @@ def test_equal_stems_of_two_runs_are_kept_once_and_the_others_are_unknown(desk: 
         desk.runs.begin(run, attempts=3)
         assert desk.runs.save(run, made(name)) is Saved.published
     assert [desk.get(run).separation_id for run in runs] == ["one", "one"]
-    keys = [made(name)["files"][0]["object_key"] for name in ("one", "two")]
+    keys = [made(name).files[0].object_key for name in ("one", "two")]
     assert desk.runs.unknown([*keys, "local/uploads/a", "local/uploads/c"]) == [keys[1], "local/uploads/c"]
 
 
 def test_stems_that_were_found_and_then_deleted_are_gone(desk: Desk) -> None:
     run = desk.run(desk.song())
     desk.runs.begin(run, attempts=3)
-    assert desk.runs.save(run, {"found": "nobody"}) is Saved.gone
+    assert desk.runs.save(run, Made(found="nobody")) is Saved.gone
     assert desk.get(run).status == "running"
 
 
@@ -110,7 +109,7 @@ def test_draft_is_shown_until_the_fine_stems_come_and_never_after(desk: Desk) ->
     desk.runs.save(run, made("fine"))
     again = desk.run(song)
     desk.runs.begin(again, attempts=3)
-    desk.runs.save(again, {"found": "draft"})
+    desk.runs.save(again, Made(found="draft"))
     assert desk.rows(Song)[0].separation_id == "fine"
 
 
@@ -191,13 +190,31 @@ def test_database_that_is_away_is_asked_again(desk: Desk, monkeypatch: pytest.Mo
     def ask(answers_at: int) -> int:
         asked.append(answers_at)
         if len(asked) < answers_at:
-            raise OperationalError("SELECT", {}, Exception("database is locked"))
+            raise DatabaseUnavailableError("database is locked")
         return 7
 
     assert retry_on_db_error(ask, 3) == 7
     asked.clear()
-    with pytest.raises(OperationalError):
+    with pytest.raises(DatabaseUnavailableError):
         retry_on_db_error(ask, 4)
+
+
+def test_conflict_that_stays_is_a_fault_and_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stemwright.studio.work.runs._PAUSES", (60.0,) * 5)
+    asked = []
+
+    def ask() -> None:
+        asked.append(1)
+        raise IntegrityError("INSERT", {}, Exception("no jobs today"))
+
+    with pytest.raises(IntegrityError):
+        retry_on_db_error(ask)
+    assert len(asked) == 3
+
+
+def test_database_that_is_locked_or_away_is_told_as_that(desk: Desk) -> None:
+    with pytest.raises(DatabaseUnavailableError, match="locked"), desk.db.session():
+        raise OperationalError("SELECT", {}, Exception("database is locked"))
 
 
 def test_progress_is_seen_and_its_end_is_a_time(desk: Desk) -> None:
@@ -211,10 +228,12 @@ def test_progress_is_seen_and_its_end_is_a_time(desk: Desk) -> None:
 
 
 def test_first_reading_names_the_song_unless_somebody_has(desk: Desk) -> None:
-    facts = {"title": "Blue", "artist": "Joni", "duration": 1.0, "sample_rate": 1, "channels": 1, "analysis": None}
+    facts = SongFacts(
+        pcm_digest="p", duration=1.0, sample_rate=1, channels=1, title="Blue", artist="Joni", analysis=None
+    )
     for title, artist in (("a", ""), ("Mine", "Me")):
         song = desk.song("a", title=title, artist=artist, source_digest=title)
-        desk.runs.describe_song(song, facts | {"pcm_digest": "p"})
+        desk.runs.describe_song(song, facts)
     assert [(song.title, song.artist, song.search) for song in desk.rows(Song)] == [
         ("Blue", "Joni", "blue joni"),
         ("Mine", "Me", "mine me"),

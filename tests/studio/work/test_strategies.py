@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,13 +13,16 @@ from stemwright import errors
 from stemwright.audio.decode import DecodeLimits
 from stemwright.engine import choice
 from stemwright.engine.process.child import Child
+from stemwright.engine.process.messages import Separate, answer_of, line_of, said_by
+from stemwright.engine.receipt import Receipt
+from stemwright.engine.settings import SeparationSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def check(name: str, *, stems: tuple[str, ...] | None = None, transcribe: bool = False) -> None:
-    choice.check(name, stems=stems, transcribe=transcribe, repo=None)
+    choice.check(name, settings=SeparationSettings(stems=stems), transcribe=transcribe, repo=None)
 
 
 def test_preset_is_taken_as_a_model_is() -> None:
@@ -44,22 +45,35 @@ def test_preset_whose_weights_cannot_be_had_is_refused_with_their_names(monkeypa
 def test_engine_process_runs_a_preset(tmp_path: Path) -> None:
     mix = sound("song", seconds=1)
     song = write_wav(tmp_path / "song.wav", mix)
-    options: dict[str, Any] = {"model": "fast", "repo": None, "device": "auto", "stems": None, "sample_rate": None}
-    options |= {"format": "flac24", "limits": asdict(DecodeLimits())}
+    request = Separate(
+        song=song,
+        file_name="Mein Lied.wav",
+        root=tmp_path / "out",
+        model="fast",
+        repo=None,
+        device="auto",
+        format="flac24",
+        settings=SeparationSettings(),
+        limits=DecodeLimits(),
+    )
     answers = io.StringIO()
-    Child(answers).answer({"what": "separate", "song": str(song), "root": str(tmp_path / "out"), "options": options})
-    told = [json.loads(line) for line in answers.getvalue().splitlines()]
-    receipt = told[-1]["result"]
-    assert (receipt["model"]["name"], receipt["model"]["family"]) == ("fast", "strategy")
-    assert [node["model"] for node in receipt["nodes"]] == ["sketch"]
-    stems = [read(tmp_path / "out" / f"{stem['name']}.flac", channels=2) for stem in receipt["stems"]]
+    Child(answers).answer(line_of(request).decode())
+    told = [said_by(line.encode()) for line in answers.getvalue().splitlines()]
+    receipt = answer_of(request, told[-1])
+    assert (receipt.model.name, receipt.model.family, receipt.input.name) == ("fast", "strategy", "Mein Lied.wav")
+    assert Receipt.model_validate_json((tmp_path / "out" / "receipt.json").read_text()) == receipt
+    assert [node.model for node in receipt.nodes] == ["sketch"]
+    stems = [read(tmp_path / "out" / f"{stem.name}.flac", channels=2) for stem in receipt.stems]
     assert level_db(np.sum(stems, axis=0) - mix, mix) < -60
-    assert max(line["fraction"] for line in told if line.get("stage") == "separating") == 1
+    shares = [one.progress.fraction or 0.0 for one in told if one.progress and one.progress.stage == "separating"]
+    assert max(shares) == 1
 
 
 def test_jobs_take_strategies_of_the_operator_by_name(tmp_path: Path) -> None:
     (tmp_path / "strategies.yaml").write_text("strategies: {mine: {_: sketch, vocals: voice, residual: band}}\n")
-    choice.check("mine", stems=("voice", "no_voice"), transcribe=False, repo=tmp_path)
+    choice.check("mine", settings=SeparationSettings(stems=("voice", "no_voice")), repo=tmp_path)
+    with pytest.raises(errors.OptionError, match="names its models"):
+        choice.check("mine", settings=SeparationSettings(overlap=0.5), repo=tmp_path)
     found = choice.strategy_of("mine", repo=tmp_path)
     assert found is not None
     assert found.stems == ("voice", "band")

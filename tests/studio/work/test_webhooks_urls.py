@@ -9,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stemwright.errors import CallbackUrlError
-from stemwright.studio.work.webhooks import LONGEST_BACKOFF, backoff, check_url
+from stemwright.studio.outbound import check_url
+from stemwright.studio.work.webhooks import LONGEST_BACKOFF, backoff
 
 
 @pytest.mark.parametrize(

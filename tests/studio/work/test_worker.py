@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from stemwright.engine.process.pool import EngineCrashedError, EnginePool, JobTimeoutError
+from stemwright.engine.settings import SeparationSettings
 from stemwright.errors import (
     CancelledError,
     CorruptInputError,
@@ -20,16 +21,23 @@ from stemwright.errors import (
     NotFoundError,
     OutOfMemoryError,
 )
+from stemwright.separators.catalogue import find_model
+from stemwright.studio.options import RunOptions
 from stemwright.studio.store.tables import File, Run, Separation, Song
 from stemwright.studio.work.runs import Saved
-from stemwright.studio.work.worker import JobWorker, is_final, pipeline_of, repo_state
-from studio.work.desks import CHILD, Desk, opened
+from stemwright.studio.work.steps import Made
+from stemwright.studio.work.worker import JobWorker, is_final, separation_key
+from stemwright.weights.publishers import Publisher
+from stemwright.weights.store import Remote
+from studio.work.desks import CHILD, Desk, opened, options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
     from pathlib import Path
 
-    Doing = Callable[[JobWorker, str, dict[str, Any]], Coroutine[Any, Any, Any]]
+    from stemwright.studio.work.steps import Task
+
+    Doing = Callable[[JobWorker, str, Task], Coroutine[Any, Any, Any]]
 
 
 @pytest.fixture
@@ -54,11 +62,11 @@ def work(desk: Desk, doing: Doing, *, options: dict[str, Any] | None = None, tim
         if options:
             with desk.db.session() as session:
                 found = session.get_one(Run, run_id)
-                found.options = found.options | options
-        song = await asyncio.to_thread(worker.begin, run_id)
-        assert song
+                found.options = RunOptions.model_validate(found.options.model_dump() | options)
+        task = await asyncio.to_thread(worker.begin, run_id)
+        assert task
         try:
-            return await doing(worker, run_id, song)
+            return await doing(worker, run_id, task)
         finally:
             await pool.kill()
             assert not list(desk.config.work.iterdir())
@@ -66,42 +74,42 @@ def work(desk: Desk, doing: Doing, *, options: dict[str, Any] | None = None, tim
     return asyncio.run(run())
 
 
-async def make(worker: JobWorker, run_id: str, song: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    return run_id, await worker.make(run_id, song | await worker.hash(run_id, song))
+async def make(worker: JobWorker, run_id: str, task: Task) -> tuple[str, Made]:
+    return run_id, await worker.make(run_id, task, await worker.hash(run_id, task))
 
 
 def test_stems_are_stored_below_their_run_with_their_digests(desk: Desk) -> None:
     run_id, made = work(desk, make)
-    assert [file["name"] for file in made["files"]] == ["receipt.json", "vocals.flac", "vocals.peaks.dat"]
-    assert {file["object_key"] for file in made["files"]} == desk.keys() - {"local/uploads/a"}
-    assert all(file["object_key"].startswith(f"local/separations/{run_id}/") for file in made["files"])
+    assert [file.name for file in made.files] == ["receipt.json", "vocals.flac", "vocals.peaks.dat"]
+    assert {file.object_key for file in made.files} == desk.keys() - {"local/uploads/a"}
+    assert all(file.object_key.startswith(f"local/separations/{run_id}/") for file in made.files)
     assert desk.runs.save(run_id, made) is Saved.published
-    assert work(desk, make)[1] == {"found": made["id"]}
+    assert work(desk, make)[1] == Made(found=made.id)
 
 
 def test_equal_work_done_twice_never_shares_an_object(desk: Desk) -> None:
     """A process that was believed dead must not overwrite, nor delete, what its successor has published."""
 
-    async def twice(worker: JobWorker, run_id: str, song: dict[str, Any]) -> tuple[str, Any, Any]:
-        song = song | await worker.hash(run_id, song)
-        first = await worker.make(run_id, song)
-        second = await worker.make(run_id, song)
+    async def twice(worker: JobWorker, run_id: str, task: Task) -> tuple[str, Any, Any]:
+        song = await worker.hash(run_id, task)
+        first = await worker.make(run_id, task, song)
+        second = await worker.make(run_id, task, song)
         assert worker.runs.save(run_id, second) is Saved.published
         assert worker.runs.save(run_id, first) is Saved.ended
         worker.tidy(run_id, "local")
         return run_id, first, second
 
     _, first, second = work(desk, twice)
-    keys = [{file["object_key"] for file in made["files"]} for made in (first, second)]
+    keys = [{file.object_key for file in made.files} for made in (first, second)]
     assert not keys[0] & keys[1]
     assert desk.keys() == keys[1] | {"local/uploads/a"}
 
 
 def test_nothing_is_tidied_up_while_the_run_lives(desk: Desk) -> None:
-    async def tidy(worker: JobWorker, run_id: str, song: dict[str, Any]) -> None:
-        made = await worker.make(run_id, song | await worker.hash(run_id, song))
+    async def tidy(worker: JobWorker, run_id: str, task: Task) -> None:
+        made = await worker.make(run_id, task, await worker.hash(run_id, task))
         worker.tidy(run_id, "local")
-        assert len(desk.keys()) == 1 + len(made["files"])
+        assert len(desk.keys()) == 1 + len(made.files)
         worker.runs.fail(run_id, code="timeout", message="m", forget_upload=False)
         worker.tidy(run_id, "local")
         assert desk.keys() == {"local/uploads/a"}
@@ -109,24 +117,25 @@ def test_nothing_is_tidied_up_while_the_run_lives(desk: Desk) -> None:
     work(desk, tidy)
 
 
-def test_draft_has_a_key_of_its_own_whatever_stems_are_wanted(desk: Desk) -> None:
-    async def both(worker: JobWorker, run_id: str, song: dict[str, Any]) -> tuple[Any, Any]:
-        fine = {"model": "fine", "options": song["options"] | {"model": "fine"}}
-        song = song | await worker.hash(run_id, song) | fine
-        draft = await worker.make(run_id, song, preview=True)
+def test_draft_has_a_key_of_its_own_whatever_stems_are_wanted(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def both(worker: JobWorker, run_id: str, task: Task) -> tuple[Any, Any]:
+        monkeypatch.setattr("stemwright.studio.work.worker.identity", lambda name, **_: [name])
+        task = task.model_copy(update={"options": task.options.model_copy(update={"model": "fine"})})
+        song = await worker.hash(run_id, task)
+        draft = await worker.make(run_id, task, song, preview=True)
         assert worker.runs.save(run_id, draft, preview=True) is Saved.published
-        return draft, await worker.make(run_id, song)
+        return draft, await worker.make(run_id, task, song)
 
     draft, fine = work(desk, both, options={"stems": ["vocals"]})
-    assert (draft["receipt"]["model"]["name"], fine["receipt"]["model"]["name"]) == ("sketch", "fine")
-    assert "found" not in work(desk, make, options={"stems": ["vocals"]})[1]  # the draft has all stems, this one not
-    assert work(desk, make)[1] == {"found": draft["id"]}
-    assert len(draft["id"]) <= 32
+    assert (draft.receipt.model.name, fine.receipt.model.name) == ("sketch", "fine")
+    assert work(desk, make, options={"stems": ["vocals"]})[1].found is None  # the draft has all stems, this one not
+    assert work(desk, make)[1] == Made(found=draft.id)
+    assert len(draft.id) <= 32
 
 
 def test_format_that_is_wanted_is_made_beside(desk: Desk) -> None:
     _, made = work(desk, make, options={"format": "mp3"})
-    assert "vocals.mp3" in {file["name"] for file in made["files"]}
+    assert "vocals.mp3" in {file.name for file in made.files}
 
 
 CHARTED = {"drums.json", "drums.mid"}
@@ -134,12 +143,12 @@ CHARTED = {"drums.json", "drums.mid"}
 
 def test_chart_that_is_wanted_is_stored_with_the_stems(desk: Desk) -> None:
     run_id, made = work(desk, make, options={"transcribe": True}, stem="drums")
-    assert {file["name"] for file in made["files"]} == CHARTED | {"drums.flac", "drums.peaks.dat", "receipt.json"}
+    assert {file.name for file in made.files} == CHARTED | {"drums.flac", "drums.peaks.dat", "receipt.json"}
     assert desk.runs.save(run_id, made) is Saved.published
-    assert {file.name for file in desk.rows(File)} == {file["name"] for file in made["files"]}
+    assert {file.name for file in desk.rows(File)} == {file.name for file in made.files}
     [separation] = desk.rows(Separation)
-    assert (separation.receipt["drums"]["onsets"], len(separation.receipt["warnings"])) == (3, 1)
-    assert work(desk, make, options={"transcribe": True}, stem="drums")[1] == {"found": made["id"]}
+    assert (separation.receipt.drums.onsets, len(separation.receipt.warnings)) == (3, 1)
+    assert work(desk, make, options={"transcribe": True}, stem="drums")[1] == Made(found=made.id)
 
 
 def test_stems_that_are_there_get_their_chart_once_whoever_is_first(desk: Desk) -> None:
@@ -148,12 +157,12 @@ def test_stems_that_are_there_get_their_chart_once_whoever_is_first(desk: Desk) 
     stems = {file.object_key for file in desk.rows(File)}
     first, second = (work(desk, make, options={"transcribe": True}, stem="drums") for _ in range(2))
     for run, made in (first, second):
-        assert made["found"] == plain["id"]
-        assert {file["name"] for file in made["files"]} == CHARTED
+        assert made.found == plain.id
+        assert {file.name for file in made.files} == CHARTED
         assert desk.runs.save(run, made) is Saved.published
     [separation] = desk.rows(Separation)
-    assert len(separation.receipt["warnings"]) == 1
-    assert {file.object_key for file in desk.rows(File)} == stems | {file["object_key"] for file in first[1]["files"]}
+    assert len(separation.receipt.warnings) == 1
+    assert {file.object_key for file in desk.rows(File)} == stems | {file.object_key for file in first[1].files}
 
 
 def test_equal_stems_that_somebody_published_meanwhile_get_the_chart_of_the_later_run(desk: Desk) -> None:
@@ -162,7 +171,7 @@ def test_equal_stems_that_somebody_published_meanwhile_get_the_chart_of_the_late
     assert desk.runs.save(earlier, plain) is Saved.published
     assert desk.runs.save(later, charted) is Saved.published
     [separation] = desk.rows(Separation)
-    assert separation.receipt["drums"]["onsets"] == 3
+    assert separation.receipt.drums.onsets == 3
     kept = {file.name: file.object_key for file in desk.rows(File)}
     assert {name for name, key in kept.items() if later in key} == CHARTED
 
@@ -174,7 +183,7 @@ def test_chart_without_a_drum_stem_fails_by_name(desk: Desk) -> None:
 
 def test_engine_that_dies_twice_is_tried_again_and_a_third_time_is_the_end(desk: Desk, tmp_path: Path) -> None:
     run_id, made = work(desk, make, die=2, seen=str(tmp_path / "twice"))
-    assert made["files"]
+    assert made.files
     assert desk.get(run_id).attempts == 3
     with pytest.raises(EngineCrashedError, match="SIGKILL"):
         work(desk, make, die=3, seen=str(tmp_path / "thrice"))
@@ -209,8 +218,8 @@ def test_recording_that_is_gone_is_no_fault_of_the_recording(desk: Desk) -> None
 
 @pytest.mark.parametrize("how", ["task", "row"])
 def test_work_that_is_cancelled_stops_its_engine_and_leaves_nothing(how: str, desk: Desk) -> None:
-    async def cancel(worker: JobWorker, run_id: str, song: dict[str, Any]) -> None:
-        making = asyncio.create_task(worker.make(run_id, song | await worker.hash(run_id, song)))
+    async def cancel(worker: JobWorker, run_id: str, task: Task) -> None:
+        making = asyncio.create_task(worker.make(run_id, task, await worker.hash(run_id, task)))
         while (await asyncio.to_thread(desk.get, run_id)).stage != "separating":
             await asyncio.sleep(0.05)
         with desk.db.session() as session:
@@ -240,21 +249,49 @@ def test_who_leaves_hands_back_and_begins_nothing_more(desk: Desk) -> None:
     assert [(run.status, run.attempts) for run in desk.rows(Run)] == [("queued", 0), ("queued", 0)]
 
 
-def test_weights_that_change_change_the_key(tmp_path: Path) -> None:
-    assert repo_state(None) == repo_state(tmp_path / "nowhere") == ""
-    (tmp_path / "a.th").write_bytes(b"1")
-    before = repo_state(tmp_path)
-    (tmp_path / "a.th").write_bytes(b"12")
-    assert before != repo_state(tmp_path)
+def key(desk: Desk, *, device: str = "auto", repo: Path | None = None, **changes: Any) -> str:
+    config = replace(desk.config, device=device, repo=repo)
+    return separation_key("p" * 64, options(**changes), model="sketch", config=config)
+
+
+def test_weights_that_change_change_the_key(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert key(desk) == key(desk, repo=tmp_path / "nowhere")
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    keys = {key(desk)}
+    for content in (b"1", b"12"):
+        (weights / "a.th").write_bytes(content)
+        keys.add(key(desk, repo=weights))
+    family, info = find_model("sketch")
+    part = Remote(model="sketch", url="https://example.org/other", sha256="0" * 64)
+    other = replace(info, publishers=(Publisher(name="other", parts=(part,), licence="MIT"),))
+    monkeypatch.setattr("stemwright.engine.choice.catalogue.find_model", lambda *_, **__: (family, other))
+    keys.add(key(desk))
+    assert len(keys) == 4
 
 
 def test_stems_of_an_older_pipeline_or_another_precision_are_not_those_that_are_wanted(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = pipeline_of(desk.config)
-    assert pipeline_of(replace(desk.config, device="cuda/half")) != pipeline_of(replace(desk.config, device="cuda"))
-    monkeypatch.setattr("stemwright.studio.work.worker.PIPELINE", -1)
-    assert pipeline_of(desk.config) != before
+    before = key(desk)
+    assert key(desk, device="cuda/half") != key(desk, device="cuda") == before
+    monkeypatch.setattr("stemwright.engine.key.PIPELINE", -1)
+    assert key(desk) != before
+
+
+def test_every_setting_that_can_change_a_sample_is_in_the_key(desk: Desk) -> None:
+    values: dict[str, Any] = {
+        "stems": ("vocals",),
+        "sample_rate": 8000,
+        "overlap": 0.5,
+        "shifts": 2,
+        "segment": 5.0,
+        "format": "flac24",
+    }
+    assert values.keys() >= SeparationSettings.model_fields.keys()
+    keys = {key(desk, **{name: value}) for name, value in values.items()}
+    assert len(keys | {key(desk)}) == len(values) + 1
+    assert key(desk, format="mp3", preview=True, transcribe=True, max_duration=9.0) == key(desk)
 
 
 def test_disk_without_room_for_the_work_is_told_as_that(desk: Desk, disk: Callable[[str], Path]) -> None:

@@ -4,7 +4,8 @@ import { type FeederEvent, ORIGINAL, type ReelMessage } from '../messages'
 import { CHUNK, chunksAhead, type Span } from '../dsp/path'
 import type { Channels } from '../dsp/reel'
 import type { StemSource } from '../types'
-import { openReader, type Reader } from './reader'
+import { openReader } from './open'
+import type { Reader } from './reader'
 
 const AHEAD = 5 // seconds that are kept decoded
 const BATCH = 4 // chunks that are decoded at once, at most

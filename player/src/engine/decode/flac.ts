@@ -1,4 +1,9 @@
-/** The framing of FLAC (RFC 9639): enough to find the frame of any sample without reading what comes before it. */
+/**
+ * The framing of FLAC (RFC 9639): enough to find the frame of any sample without reading what comes before it.
+ *
+ * Why not mediabunny 1.61: it gives the same samples, but reads and keeps every frame from the file's start on. A first
+ * jump to 9:50 in a stem of 73 MB fetched 85 MB and held 76 MB (Chromium 156); this fetches 0.5 MB and holds 3 MB.
+ */
 
 import { FormatError } from './errors'
 

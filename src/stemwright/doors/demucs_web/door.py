@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,12 +13,24 @@ from starlette.staticfiles import StaticFiles
 
 from stemwright.audio.sniff import sniff
 from stemwright.doors.demucs_web.progress import socket_io
-from stemwright.doors.demucs_web.words import job_id_of, message_of, progress_of, status_of, times_of, uuid_of
+from stemwright.doors.demucs_web.words import (
+    Status,
+    end_of,
+    job_id_of,
+    message_of,
+    progress_of,
+    status_of,
+    uuid_of,
+    whole,
+)
 from stemwright.doors.door import Door
 from stemwright.engine import choice
+from stemwright.engine.settings import SeparationSettings
 from stemwright.errors import ConflictError, JobNotFoundError, ModelUnavailableError, UnsupportedInputError
+from stemwright.records import Record
+from stemwright.separators import catalogue
 from stemwright.studio import files, jobs
-from stemwright.studio.options import AudioFormat, JobOptions
+from stemwright.studio.options import JobOptions
 from stemwright.studio.submit import JobRequest, check_kind, submit_upload
 from stemwright.web import ops, problems, uploads
 from stemwright.web.bodies import while_there
@@ -30,6 +41,8 @@ from stemwright.web.ranges import disposition
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from stemwright.doors.demucs_web.settings import Settings
+    from stemwright.studio.snapshot import JobSnapshot
     from stemwright.studio.studio import Studio
     from stemwright.studio.submit import Upload
     from stemwright.web.common import State
@@ -41,18 +54,35 @@ _FORMATS: Final = ("mp3", "wav")
 _STATUSES: Final = {415: 400, 422: 400}  # this server knows one status for what a client did wrong
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
-    """What the operator sets: the model for uploads that name none, and the largest upload."""
+class Uploaded(Record):
+    """The answer to an upload."""
 
-    model: str = "htdemucs_ft"
-    upload_max_bytes: int = 100_000_000
+    job_id: str
+    status: Status
+    created_at: str | None
+    model: str
 
 
-def create(state: State, config: Config) -> Door:
+class JobStatus(Record):
+    """How far a job is; `download_url` and `error_message` are there at its end."""
+
+    job_id: str
+    status: Status
+    progress: int
+    message: str
+    model: str
+    created_at: str | None
+    started_at: str | None
+    estimated_completion: str | None
+    completed_at: str | None
+    download_url: str | None = None
+    error_message: str | None = None
+
+
+def create(state: State, settings: Settings, _home: Path) -> Door:
     """Open the door."""
     app = new_app(openapi_url=None)
-    app.state.stemwright, app.state.demucs_web = state, config
+    app.state.stemwright, app.state.demucs_web = state, settings
     problems.install(app, answer=_error)
     add_routes(app, router)
     app.add_api_route("/health", ops.health, methods=["GET", "HEAD"])
@@ -68,9 +98,9 @@ def _error(_request: Request, status: int, *, code: str, detail: str, **more: An
 
 
 @router.post("/api/upload")
-async def upload(request: Request, studio: TheStudio, owner: Owner) -> dict[str, Any]:
+async def upload(request: Request, studio: TheStudio, owner: Owner) -> Uploaded:
     """Take a song: its job."""
-    config: Config = request.app.state.demucs_web
+    config: Settings = request.app.state.demucs_web
     most, setting = min(
         (config.upload_max_bytes, "demucs_web.upload_max_bytes"), (studio.upload_max_bytes, "upload_max_bytes")
     )
@@ -79,11 +109,15 @@ async def upload(request: Request, studio: TheStudio, owner: Owner) -> dict[str,
         if not form.files or form.files[0][0] != _FILE:
             raise InvalidFieldsError([FieldProblem(field=_FILE, message="send the recording in this field")])
         job = await asyncio.to_thread(_submit, studio, form.files[0][1], form.fields, config=config, owner=owner)
-    status, model = status_of(job), _model_of(job, studio)
-    return {"job_id": uuid_of(job["id"]), "status": status, "created_at": times_of(job)["created_at"], "model": model}
+    return Uploaded(
+        job_id=uuid_of(job.id),
+        status=status_of(job),
+        created_at=whole(job.created_at),
+        model=_model_of(job, studio),
+    )
 
 
-def _submit(studio: Studio, song: Upload, fields: Mapping[str, str], *, config: Config, owner: str) -> dict[str, Any]:
+def _submit(studio: Studio, song: Upload, fields: Mapping[str, str], *, config: Settings, owner: str) -> JobSnapshot:
     """The job of an upload. Raises `InputError`s and `OptionError`s, and what `submit_upload` raises."""
     options = _options(studio, fields, config=config)
     check_kind(song)
@@ -92,18 +126,22 @@ def _submit(studio: Studio, song: Upload, fields: Mapping[str, str], *, config: 
     return submit_upload(studio, song, JobRequest(options=options), owner=owner)[0]
 
 
-def _options(studio: Studio, fields: Mapping[str, str], *, config: Config) -> JobOptions:
+def _options(studio: Studio, fields: Mapping[str, str], *, config: Settings) -> JobOptions:
     """What the fields ask for; an empty one counts as not sent. Raises `InvalidFieldsError`, `UnknownModelError`."""
     form = (fields.get("format") or _FORMATS[0]).lower()
     if form not in _FORMATS:
         raise InvalidFieldsError([FieldProblem(field="format", message=f"use {' or '.join(_FORMATS)}")])
     named = [name.strip() for name in (fields.get("stems") or "all").lower().split(",")]
     try:
-        return JobOptions(
-            model=fields.get("model") or _default(studio, config.model),
-            stems=None if named == ["all"] else tuple(named),
-            format=AudioFormat(form),
-            analysis=False,
+        settings = {name: fields[name] for name in SeparationSettings.model_fields if fields.get(name)}
+        return JobOptions.model_validate(
+            settings
+            | {
+                "model": fields.get("model") or _default(studio, config.model),
+                "stems": None if named == ["all"] else named,
+                "format": form,
+                "analysis": False,
+            }
         )
     except ValidationError as error:
         raise InvalidFieldsError.of(error) from error
@@ -112,21 +150,20 @@ def _options(studio: Studio, fields: Mapping[str, str], *, config: Config) -> Jo
 def _default(studio: Studio, model: str) -> str | None:
     """The model for who names none; None, which is the studio's, where it cannot be had."""
     try:
-        choice.check(model, stems=None, transcribe=False, repo=studio.config.repo)
+        choice.check(model, repo=studio.config.repo)
     except ModelUnavailableError:
         return None
     return model
 
 
-def _model_of(job: dict[str, Any], studio: Studio) -> str:
+def _model_of(job: JobSnapshot, studio: Studio) -> str:
     """The model that made a job's stems, or that is going to."""
-    if job["result"]:
-        return str(job["result"]["model"])
-    named = job["options"].get("strategy") or job["options"].get("model") or studio.config.model
-    return choice.resolve(named, repo=studio.config.repo)
+    if job.result:
+        return job.result.model
+    return catalogue.resolve(job.options.named(studio.config.model), repo=studio.config.repo)
 
 
-def _job(studio: Studio, uuid: str, *, owner: str) -> dict[str, Any]:
+def _job(studio: Studio, uuid: str, *, owner: str) -> JobSnapshot:
     """A job. Raises `JobNotFoundError`."""
     try:
         return jobs.get_job(studio, job_id_of(uuid), owner=owner)
@@ -134,22 +171,25 @@ def _job(studio: Studio, uuid: str, *, owner: str) -> dict[str, Any]:
         raise JobNotFoundError("Job not found") from None
 
 
-@router.get("/api/status/{uuid}")
-def status(request: Request, uuid: str, studio: TheStudio, owner: Owner) -> dict[str, Any]:
+@router.get("/api/status/{uuid}", response_model_exclude_unset=True)
+def status(request: Request, uuid: str, studio: TheStudio, owner: Owner) -> JobStatus:
     """How far a job is."""
     job = _job(studio, uuid, owner=owner)
-    answer = {
-        "job_id": uuid,
-        "status": status_of(job),
-        "progress": progress_of(job),
-        "message": message_of(job),
-        "model": _model_of(job, studio),
-        **times_of(job),
-    }
-    if answer["status"] == "completed":
-        answer["download_url"] = f"{request.scope.get('root_path', '')}/api/download/{uuid}"
-    if answer["status"] == "failed":
-        answer["error_message"] = message_of(job)
+    answer = JobStatus(
+        job_id=uuid,
+        status=status_of(job),
+        progress=progress_of(job),
+        message=message_of(job),
+        model=_model_of(job, studio),
+        created_at=whole(job.created_at),
+        started_at=whole(job.started_at),
+        estimated_completion=end_of(job),
+        completed_at=whole(job.finished_at),
+    )
+    if answer.status == "completed":
+        return answer.model_copy(update={"download_url": f"{request.scope.get('root_path', '')}/api/download/{uuid}"})
+    if answer.status == "failed":
+        return answer.model_copy(update={"error_message": message_of(job)})
     return answer
 
 
@@ -157,14 +197,12 @@ def status(request: Request, uuid: str, studio: TheStudio, owner: Owner) -> dict
 async def download(request: Request, uuid: str, studio: TheStudio, owner: Owner) -> Response:
     """The stems as a zip, again and again until they expire."""
     job = await asyncio.to_thread(_job, studio, uuid, owner=owner)
-    if job["status"] != "succeeded":
+    if job.status != "succeeded":
         raise ConflictError(f"there is nothing to download: the job is {status_of(job)}")
-    if not job["result"]:
+    if not job.result or not job.song_id:
         raise JobNotFoundError("the stems have expired; upload the song again")
-    token = AudioFormat(job["options"].get("format", "flac")).token
-    zipping = files.zipped(
-        studio, job["song_id"], token, owner=owner, separation=job["result"]["separation"], only_stems=True
-    )
+    token = job.options.format.token
+    zipping = files.zipped(studio, job.song_id, token, owner=owner, separation=job.result.separation, only_stems=True)
     length, _, pieces = await while_there(request, zipping)
     name = disposition(f"stems_{uuid}.zip", attachment=True)
     headers = {"Content-Length": str(length), "Content-Disposition": name.partition("; filename*")[0]}

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stemwright.doors.demucs_web.words import job_id_of, message_of, progress_of, status_of
 from stemwright.errors import JobNotFoundError
+from stemwright.records import JsonObject
 from stemwright.studio.studio import LOCAL
 from stemwright.web.push import silent_server
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import socketio
 
+    from stemwright.studio.snapshot import JobSnapshot
     from stemwright.web.feed import Feed
 
 PLACE: Final = "/progress"
@@ -36,7 +40,7 @@ class _Listeners:
         self._tasks: dict[str, dict[str, asyncio.Task[None]]] = {}
         self._roots: dict[str, str] = {}  # of the door, as each client found it
 
-    async def connect(self, sid: str, environ: dict[str, Any], _auth: Any = None) -> None:
+    async def connect(self, sid: str, environ: Mapping[str, Any], _auth: Any = None) -> None:
         self._tasks[sid] = {}
         self._roots[sid] = str(environ["asgi.scope"].get("root_path", "")).removesuffix("/socket.io")
 
@@ -68,8 +72,8 @@ class _Listeners:
         except JobNotFoundError:
             await self._fail(sid, uuid, "Job not found")
 
-    def _events(self, sid: str, uuid: str, job: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-        status, named = status_of(job), {"job_id": uuid}
+    def _events(self, sid: str, uuid: str, job: JobSnapshot) -> list[tuple[str, JsonObject]]:
+        status, named = status_of(job), JsonObject(job_id=uuid)
         if status == "failed":
             return [("error", named | {"error_message": message_of(job)})]
         now = named | {"status": status, "progress": progress_of(job), "message": message_of(job)}

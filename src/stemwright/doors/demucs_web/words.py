@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+import time
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from stemwright.records import iso
 from stemwright.web.problems import reason_of
 
-_STATUSES: Final = {"queued": "queued", "running": "processing", "succeeded": "completed"}
+if TYPE_CHECKING:
+    from stemwright.studio.snapshot import JobSnapshot
+
+Status: TypeAlias = Literal["queued", "processing", "completed", "failed"]
+_STATUSES: Final[dict[str, Status]] = {"queued": "queued", "running": "processing", "succeeded": "completed"}
 _UUID: Final = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-4([0-9a-f]{3})-a([0-9a-f]{3})-([0-9a-f]{10})00")
 _DOING: Final = {
     "hashing": "Reading the song",
@@ -36,17 +41,17 @@ def job_id_of(uuid: object) -> str:
     return "".join(found.groups()) if found else ""
 
 
-def status_of(job: dict[str, Any]) -> str:
-    """`queued`, `processing`, `completed` or `failed`; `job` is a `snapshot_of`, as in all functions here."""
-    return _STATUSES.get(job["status"], "failed")
+def status_of(job: JobSnapshot) -> Status:
+    """The status of a job there."""
+    return _STATUSES.get(job.status, "failed")
 
 
-def progress_of(job: dict[str, Any]) -> int:
+def progress_of(job: JobSnapshot) -> int:
     """Whole percent; 100 once all is there, and not before."""
-    return 100 if job["status"] == "succeeded" else min(99, int(job["progress"]))
+    return 100 if job.status == "succeeded" else min(99, int(job.progress))
 
 
-def message_of(job: dict[str, Any]) -> str:
+def message_of(job: JobSnapshot) -> str:
     """What to show to a user who waits."""
     status = status_of(job)
     if status == "failed":
@@ -54,23 +59,21 @@ def message_of(job: dict[str, Any]) -> str:
     if status == "completed":
         return "The stems are ready"
     if status == "queued":
-        ahead = (job["position"] or 1) - 1
+        ahead = (job.position or 1) - 1
         return f"Waiting; {ahead} before it" if ahead else "Waiting; it is next"
-    left = f", about {job['eta_seconds']:.0f} s left" if (job["eta_seconds"] or 0) >= 1 else ""
-    return _DOING.get(job["stage"], "Separating") + left
+    left = f", about {job.eta_seconds:.0f} s left" if (job.eta_seconds or 0) >= 1 else ""
+    return _DOING.get(job.stage, "Separating") + left
 
 
-def times_of(job: dict[str, Any]) -> dict[str, str | None]:
-    """When a job came, began, will end and ended: RFC 3339, whole seconds, UTC; null where that is not known."""
-    eta = job["eta_seconds"]
-    end = None if eta is None else datetime.now(UTC) + timedelta(seconds=eta)
-    return {
-        "created_at": _whole(job["created_at"]),
-        "started_at": _whole(job["started_at"]),
-        "estimated_completion": end.strftime("%Y-%m-%dT%H:%M:%SZ") if end else None,
-        "completed_at": _whole(job["finished_at"]),
-    }
+def whole(at: float | None) -> str | None:
+    """A time in seconds since the epoch as RFC 3339, in whole seconds, UTC.
+
+    >>> whole(1_764_589_772.75)
+    '2025-12-01T11:49:32Z'
+    """
+    return None if at is None else f"{iso(at)[:19]}Z"
 
 
-def _whole(time: str | None) -> str | None:
-    return f"{time[:19]}Z" if time else None
+def end_of(job: JobSnapshot) -> str | None:
+    """When a job is going to end, as far as that is known."""
+    return None if job.eta_seconds is None else whole(time.time() + job.eta_seconds)

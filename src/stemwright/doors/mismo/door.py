@@ -14,7 +14,8 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from stemwright.doors.door import Door
 from stemwright.doors.mismo import folder, routes
-from stemwright.doors.mismo.clerk import Clerk
+from stemwright.doors.mismo.config import config_of
+from stemwright.doors.mismo.dispatcher import Dispatcher
 from stemwright.doors.mismo.engines import Engines
 from stemwright.doors.mismo.requests import Requests
 from stemwright.studio.pool import run_in_pool
@@ -24,10 +25,13 @@ from stemwright.web.common import add_routes, new_app
 from stemwright.words import without_secrets
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from starlette.requests import Request
     from websockets.asyncio.client import ClientConnection
 
     from stemwright.doors.mismo.config import Config
+    from stemwright.doors.mismo.settings import Settings
     from stemwright.web.common import State
 
 _AGAIN: Final = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds before the audio engine is called again
@@ -36,13 +40,14 @@ _PONG: Final = 20.0  # seconds that an answer to a ping may take
 log = structlog.get_logger("stemwright.doors.mismo")
 
 
-def create(state: State, config: Config) -> Door:
+def create(state: State, settings: Settings, home: Path) -> Door:
     """Open the door."""
+    config = config_of(settings, state.studio.config, home=home)
     engines = Engines()
-    clerk = Clerk(state.studio, config, engines)
-    requests = Requests(state.studio, config, clerk)
-    engines.look, engines.order = requests.look, requests.for_engine
-    engines.joined = lambda: clerk.wake(everything=True)
+    dispatcher = Dispatcher(state.studio, config, engines)
+    requests = Requests(state.studio, config, dispatcher)
+    engines.look, engines.promise = requests.look, requests.for_engine
+    engines.joined = lambda: dispatcher.wake(everything=True)
     app = new_app(openapi_url=None)
     app.state.stemwright, app.state.mismo = state, requests
     problems.install(app, answer=_error)
@@ -56,7 +61,7 @@ def create(state: State, config: Config) -> Door:
 
     async def run() -> None:
         async with asyncio.TaskGroup() as beside:
-            beside.create_task(clerk.run())
+            beside.create_task(dispatcher.run())
             beside.create_task(_look_round(requests))
             if config.engine_url:
                 beside.create_task(_call(config.engine_url, engines, config))

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import secrets
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
+from pydantic_core import from_json
 
 from stemwright.doors.mismo import messages
+from stemwright.doors.mismo.messages import Refusal
 from stemwright.errors import StemwrightError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from stemwright.studio.outbox import Placed
+    from stemwright.doors.mismo.messages import RequestId, StemsNews, TrackInfo
+    from stemwright.studio.outbox import Entry
     from stemwright.studio.tracks import TrackView
 
 _TIMEOUT: Final = 5.0  # seconds that an engine may take to accept a message
@@ -37,13 +39,13 @@ class ConnectedEngine:
         self.opened, self.closed = time.monotonic(), 0.0
         self.placing: set[asyncio.Task[None]] = set()
 
-    async def tell(self, message: dict[str, Any]) -> bool:
+    async def tell(self, message: TrackInfo | Refusal | StemsNews) -> bool:
         """Send a message; whether the connection took it."""
         if self.closed:
             return False
         try:
             async with asyncio.timeout(_TIMEOUT), self._alone:
-                await self._send(json.dumps(message, allow_nan=False))
+                await self._send(message.text())
         except Exception as error:  # noqa: BLE001  (of either library, for a connection that is gone)
             log.info("the audio engine did not take a message", error=type(error).__name__)
             return False
@@ -53,7 +55,7 @@ class ConnectedEngine:
 class Engines:
     """All connections.
 
-    `look` finds a track and may raise `StemwrightError`; `order` has its stems made; `joined` is told when an engine
+    `look` finds a track and may raise `StemwrightError`; `promise` has its stems made; `joined` is told when an engine
     has come, for whom news may wait.
     """
 
@@ -61,7 +63,7 @@ class Engines:
         self._open: dict[str, ConnectedEngine] = {}
         self._left: OrderedDict[str, float] = OrderedDict()  # when engines left
         self.look: Callable[[str], Awaitable[TrackView]]
-        self.order: Callable[[TrackView, object, str], Awaitable[Placed]]
+        self.promise: Callable[[TrackView, RequestId, str], Awaitable[Entry]]
         self.joined: Callable[[], None]
 
     @contextlib.asynccontextmanager
@@ -79,9 +81,8 @@ class Engines:
             while len(self._left) > _REMEMBERED:
                 self._left.popitem(last=False)
 
-    async def push(self, order: Placed, message: dict[str, Any]) -> bool:
+    async def push(self, asker: str, message: StemsNews) -> bool:
         """Tell the engine that asked; one that has come since that one left; whether anybody took it."""
-        asker = order.facts["asker"]
         if asker in self._open:
             return await self._open[asker].tell(message)
         since = self._left.get(asker, 0.0)
@@ -93,42 +94,43 @@ class Engines:
     async def hear(self, engine: ConnectedEngine, text: str | bytes) -> None:
         """Answer a message of an engine."""
         try:
-            asked = json.loads(text)
-        except (ValueError, RecursionError):
+            asked = from_json(text)
+        except ValueError:
             asked = None
         if not isinstance(asked, dict):
-            await engine.tell(messages.refusal(messages.error_of("malformed", "send a JSON object as text")))
+            await engine.tell(Refusal(error=messages.fault_of("malformed", "send a JSON object as text")))
             return
         track_id, request_id = asked.get("trackId"), asked.get("requestId")
         request_id = request_id if isinstance(request_id, str | int) and len(str(request_id)) <= _TEXT else None
         if asked.get("command") != "getTrackInfo":
-            error = messages.error_of("unknown_command", "the one command is getTrackInfo")
-            await engine.tell(messages.refusal(error, request_id=request_id))
+            error = messages.fault_of("unknown_command", "the one command is getTrackInfo")
+            await engine.tell(Refusal(error=error, requestId=request_id))
             return
         if not isinstance(track_id, str) or not 0 < len(track_id) <= _TEXT:
-            error = messages.error_of("invalid", "trackId is missing, or no text")
-            await engine.tell(messages.refusal(error, request_id=request_id))
+            error = messages.fault_of("invalid", "trackId is missing, or no text")
+            await engine.tell(Refusal(error=error, requestId=request_id))
             return
         try:
             track = await self.look(track_id)
         except StemwrightError as error:
-            refused = messages.refusal(messages.said(error), track_id=track_id, request_id=request_id)
-            await engine.tell(refused)
+            await engine.tell(Refusal(error=messages.said(error), trackId=track_id, requestId=request_id))
             return
         await engine.tell(messages.track_info(track, request_id=request_id))
         if asked.get("stems") is True:
-            task = asyncio.create_task(self._order(engine, track, request_id))
+            task = asyncio.create_task(self._promise(engine, track, request_id))
             engine.placing.add(task)
             task.add_done_callback(engine.placing.discard)
             if len(engine.placing) >= _MOST:  # it has to wait with its next message
                 await asyncio.wait(engine.placing, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _order(self, engine: ConnectedEngine, track: TrackView, request_id: object) -> None:
-        facts = {"track_id": track.id, "request_id": request_id}
+    async def _promise(self, engine: ConnectedEngine, track: TrackView, request_id: RequestId) -> None:
         try:
-            await self.order(track, request_id, engine.name)
+            await self.promise(track, request_id, engine.name)
         except StemwrightError as error:
-            await engine.tell(messages.stems_news(facts, stems=None, error=messages.said(error)))
+            fault = messages.said(error)
         except Exception:
             log.exception("a job could not be made for the audio engine", track=track.id)
-            await engine.tell(messages.stems_news(facts, stems=None, error=messages.error_of("internal", "")))
+            fault = messages.fault_of("internal", "")
+        else:
+            return
+        await engine.tell(messages.stems_failed(fault, track_id=track.id, request_id=request_id))

@@ -7,8 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from stemwright.doors.mismo import folder, messages
-from stemwright.doors.mismo.clerk import stems_data
 from stemwright.doors.mismo.config import DOOR, STAGES
+from stemwright.doors.mismo.dispatcher import stems_data
+from stemwright.doors.mismo.messages import Promise
+from stemwright.engine.song_facts import KnownFacts
 from stemwright.errors import OptionError
 from stemwright.studio import jobs, local, outbox, tracks
 from stemwright.studio.options import AudioFormat, JobOptions, Priority
@@ -19,18 +21,20 @@ from stemwright.studio.submit import JobRequest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from stemwright.doors.mismo.clerk import Clerk
     from stemwright.doors.mismo.config import Config
-    from stemwright.studio.outbox import Placed
+    from stemwright.doors.mismo.dispatcher import Dispatcher
+    from stemwright.doors.mismo.messages import JobAnswer, RequestId
+    from stemwright.studio.outbox import Entry
+    from stemwright.studio.snapshot import JobSnapshot
     from stemwright.studio.studio import Studio
     from stemwright.studio.tracks import TrackView
 
 
 class Requests:
-    """Takes requests in; the clerk tells what comes of them."""
+    """Takes requests in; the dispatcher tells what comes of them."""
 
-    def __init__(self, studio: Studio, config: Config, clerk: Clerk) -> None:
-        self.studio, self.config, self.clerk = studio, config, clerk
+    def __init__(self, studio: Studio, config: Config, dispatcher: Dispatcher) -> None:
+        self.studio, self.config, self.dispatcher = studio, config, dispatcher
         self._looking = ThreadPoolExecutor(2, "mismo")  # so that an answer does not wait behind files being copied
         self._copying, self._scanning = asyncio.Semaphore(4), asyncio.Lock()
         self._next_scan: asyncio.Task[dict[str, int]] | None = None
@@ -60,9 +64,9 @@ class Requests:
             return await run_in_pool(tracks.scan, self.studio, self.config.roots, owner=LOCAL)
 
     async def analyse(
-        self, path: str, *, stages: Mapping[str, bool], priority: Priority, name: str | None, facts: dict[str, Any]
-    ) -> Placed:
-        """Have a file of the library analysed; `name` is the digest of the file if None.
+        self, path: str, *, stages: Mapping[str, bool], priority: Priority, name: str | None, **facts: Any
+    ) -> Entry:
+        """Have a file of the library analysed; `name` is the digest of the file if None, `facts` are a `Promise`'s.
 
         Raises `JobNotFoundError` for files that are not in the library, `OptionError` when nothing is wanted, and what
         `submit_local` raises.
@@ -74,50 +78,55 @@ class Requests:
         form = AudioFormat(self.config.stem_format) if separate else AudioFormat.flac
         request = JobRequest(options=JobOptions(priority=priority, separate=separate, format=form))
 
-        def submit() -> tuple[dict[str, Any], str]:
+        def submit() -> tuple[JobSnapshot, str]:
             with local.opened(path, roots=self.config.roots) as file:
                 return local.submit_local(self.studio, file, request, owner=LOCAL)
 
         async with self._copying:
             snapshot, digest = await run_in_pool(submit)
-        facts = {"kind": "request", "file_path": path, "stages": wanted, "digest": digest, **facts}
-        return await self.clerk.place(name=name or digest, job_id=snapshot["id"], facts=facts, owner=LOCAL)
+        promise = Promise(file_path=path, stages=tuple(wanted), digest=digest, **facts)
+        return await self.dispatcher.promise(promise, name=name or digest, job_id=snapshot.id, owner=LOCAL)
 
-    async def for_engine(self, track: TrackView, request_id: object, asker: str) -> Placed:
+    async def for_engine(self, track: TrackView, request_id: RequestId, asker: str) -> Entry:
         """The stems of a track for an audio engine, before all else. Raises as `analyse`."""
-        facts = {"kind": "engine", "track_id": track.id, "request_id": request_id, "asker": asker}
-        facts["metadata"] = {"type": "audio_server_stems", "trackId": track.id, "requestId": request_id}
         return await self.analyse(
-            str(track.path), stages={"stems": True}, priority=Priority.high, name=None, facts=facts
+            str(track.path),
+            stages={"stems": True},
+            priority=Priority.high,
+            name=None,
+            kind="engine",
+            track_id=track.id,
+            request_id=request_id,
+            asker=asker,
+            metadata={"type": "audio_server_stems", "trackId": track.id, "requestId": request_id},
         )
 
-    async def job(self, name: str) -> dict[str, Any]:
+    async def job(self, name: str) -> JobAnswer:
         """The newest job of a name. Raises `JobNotFoundError`."""
 
-        def find() -> dict[str, Any]:
-            order = outbox.latest(self.studio, door=DOOR, name=name, owner=LOCAL)
-            return self._shown(order, jobs.get_job(self.studio, order.job_id, owner=LOCAL))
+        def find() -> JobAnswer:
+            entry = outbox.latest(self.studio, door=DOOR, name=name, owner=LOCAL)
+            return self._shown(entry, jobs.get_job(self.studio, entry.job_id or "", owner=LOCAL))
 
         return await asyncio.to_thread(find)
 
-    def _shown(self, order: Placed, snapshot: Mapping[str, Any]) -> dict[str, Any]:
-        facts: dict[str, Any] = {}
-        if snapshot["song_id"]:
-            facts = tracks.song_facts(self.studio, snapshot["song_id"], owner=LOCAL)
-        made = folder.read(self.config, order.name) if snapshot["result"] else None
-        same = made and made["separation"] == snapshot["result"]["separation"]
-        return messages.job(order, snapshot, facts=facts, stems=stems_data(made, snapshot) if made and same else None)
+    def _shown(self, entry: Entry, snapshot: JobSnapshot) -> JobAnswer:
+        facts = KnownFacts()
+        if snapshot.song_id:
+            facts = tracks.song_facts(self.studio, snapshot.song_id, owner=LOCAL)
+        made = folder.read(self.config, entry.name) if snapshot.result else None
+        same = made and snapshot.result and made.separation == snapshot.result.separation
+        return messages.job(entry, snapshot, facts=facts, stems=stems_data(made, snapshot) if made and same else None)
 
-    async def queue(self) -> list[dict[str, Any]]:
+    async def queue(self) -> list[JobAnswer]:
         """All jobs that are not done, those that work first, then in the order in which they will."""
 
-        def find() -> list[dict[str, Any]]:
-            live = outbox.open_orders(self.studio, door=DOOR)
-            snapshots = jobs.get_jobs(self.studio, {order.job_id for order in live})
-            shown = [
-                messages.job(one, snapshots[one.job_id], facts={}, stems={}) for one in live if one.job_id in snapshots
-            ]
-            waiting = [one for one in shown if one["status"] in {"queued", "processing"}]
-            return sorted(waiting, key=lambda one: (one["status"] == "queued", one["queue_position"] or 0))
+        def find() -> list[JobAnswer]:
+            live = outbox.open_entries(self.studio, door=DOOR)
+            snapshots = jobs.get_jobs(self.studio, {entry.job_id for entry in live if entry.job_id})
+            waiting = [(one, found) for one in live if (found := snapshots.get(one.job_id or "")) and not found.ended]
+            shown = [messages.job(entry, found, facts=KnownFacts(), stems=None) for entry, found in waiting]
+            shown = [one for one in shown if one.status != "failed"]  # one of its stages has
+            return sorted(shown, key=lambda one: (one.status == "queued", one.queue_position or 0))
 
         return await asyncio.to_thread(find)

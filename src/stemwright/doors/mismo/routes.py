@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from stemwright.doors.mismo import messages
+from stemwright.records import Record
 from stemwright.studio import tracks
 from stemwright.studio.options import Priority
+from stemwright.studio.outbound import check_url
 from stemwright.studio.studio import LOCAL
-from stemwright.studio.work.webhooks import check_url
 from stemwright.web.bodies import read_json
 
 if TYPE_CHECKING:
@@ -64,29 +65,102 @@ class CallbackBody(_Body):
     status: Literal["completed", "failed"]
 
 
+class Accepted(Record):
+    """The answer of the analysis server to a job."""
+
+    job_id: str
+    status: Literal["queued"] = "queued"
+
+
+class Analysing(Accepted):
+    """The answer of the app server to a job."""
+
+    success: Literal[True] = True
+
+
+class Received(Record):
+    """The answer to a callback."""
+
+    success: Literal[True] = True
+    received: Literal[True] = True
+
+
+class QueueAnswer(Record):
+    """The queue."""
+
+    queued: int
+    processing: int
+    max_concurrent_jobs: int
+    available_slots: int
+    jobs: list[messages.JobAnswer]
+
+
+class Directory(Record):
+    """A folder that the operator listed."""
+
+    id: str
+    path: str
+    track_count: int
+
+
+class Directories(Record):
+    """The folders that the operator listed."""
+
+    directories: list[Directory]
+
+
+class Scanned(Record):
+    """What a look through the folders found."""
+
+    success: Literal[True] = True
+    new: int
+    changed: int
+    gone: int
+
+
+class Track(messages.BasicFeatures, messages.Characteristics):
+    """A track of the library, and what is known of it."""
+
+    id: str
+    library_directory_id: str
+    relative_path: str
+    file_path: str
+    file_size: int
+    track_hash: str | None
+
+
+class Tracks(Record):
+    """A page of tracks."""
+
+    tracks: list[Track]
+    total: int
+
+
 def _requests(request: Request) -> Requests:
     requests: Requests = request.app.state.mismo
     return requests
 
 
 @router.post("/jobs", status_code=202)
-async def create_job(request: Request) -> dict[str, Any]:
+async def create_job(request: Request) -> Accepted:
     """Have a file of the library analysed."""
     body = await read_json(request, JobBody)
     url = check_url(body.callback_url) if body.callback_url else None
-    order = await _requests(request).analyse(
+    entry = await _requests(request).analyse(
         body.file_path,
         stages=body.options.model_dump(),
         priority=Priority(body.priority),
         name=body.track_hash,
-        facts={"kind": "callback", "callback_url": url, "delivery": body.stem_delivery_mode},
+        kind="callback",
+        callback_url=url,
+        delivery=body.stem_delivery_mode,
     )
-    return {"job_id": order.name, "status": "queued"}
+    return Accepted(job_id=entry.name)
 
 
-@router.get("/jobs/{job_id}")
-@router.get("/api/analysis/jobs/{job_id}")
-async def get_job(request: Request, job_id: str) -> dict[str, Any]:
+@router.get("/jobs/{job_id}", response_model_exclude_unset=True)
+@router.get("/api/analysis/jobs/{job_id}", response_model_exclude_unset=True)
+async def get_job(request: Request, job_id: str) -> messages.JobAnswer:
     """How far a job is, and what it has found."""
     return await _requests(request).job(job_id[:128])
 
@@ -106,63 +180,64 @@ async def health(request: Request) -> JSONResponse:
     return JSONResponse(facts, status_code=200 if well else 503)
 
 
-@router.get("/api/analysis/queue")
-async def queue(request: Request) -> dict[str, Any]:
+@router.get("/api/analysis/queue", response_model_exclude_unset=True)
+async def queue(request: Request) -> QueueAnswer:
     """The tracks that are analysed and that wait, in the order of the work."""
     requests = _requests(request)
     live = await requests.queue()
-    processing = sum(one["status"] == "processing" for one in live)
-    return {
-        "queued": len(live) - processing,
-        "processing": processing,
-        "max_concurrent_jobs": requests.config.slots,
-        "available_slots": max(0, requests.config.slots - processing),
-        "jobs": live,
-    }
+    processing = sum(one.status == "processing" for one in live)
+    return QueueAnswer(
+        queued=len(live) - processing,
+        processing=processing,
+        max_concurrent_jobs=requests.config.slots,
+        available_slots=max(0, requests.config.slots - processing),
+        jobs=live,
+    )
 
 
 @router.post("/api/analysis/jobs", status_code=202)
-async def request_analysis(request: Request) -> dict[str, Any]:
+async def request_analysis(request: Request) -> Analysing:
     """Have a track of the library analysed."""
     body = await read_json(request, RequestBody)
     requests = _requests(request)
     track = await requests.look(body.trackId)
-    order = await requests.analyse(
+    entry = await requests.analyse(
         str(track.path),
         stages=body.options.model_dump(),
         priority=Priority(body.priority),
         name=None,
-        facts={"track_id": track.id},
+        track_id=track.id,
     )
-    return {"success": True, "job_id": order.name, "status": "queued"}
+    return Analysing(job_id=entry.name)
 
 
 @router.post("/api/analysis/callback")
-async def callback(request: Request) -> dict[str, Any]:
+async def callback(request: Request) -> Received:
     """Take note that a job has moved. What it came to is looked up, not believed: paths go to the audio engine."""
     body = await read_json(request, CallbackBody)
     requests = _requests(request)
     await requests.job(body.job_id)
-    requests.clerk.wake(everything=True)
-    return {"success": True, "received": True}
+    requests.dispatcher.wake(everything=True)
+    return Received()
 
 
 @router.get("/api/library/directories")
-async def directories(request: Request) -> dict[str, Any]:
+async def directories(request: Request) -> Directories:
     """The folders that the operator listed."""
     requests = _requests(request)
     counts = await asyncio.to_thread(tracks.count_tracks, requests.studio, owner=LOCAL)
     found = [
-        {"id": _directory_id(str(root)), "path": str(root), "track_count": counts.get(str(root), 0)}
+        Directory(id=_directory_id(str(root)), path=str(root), track_count=counts.get(str(root), 0))
         for root in requests.config.roots
     ]
-    return {"directories": found}
+    return Directories(directories=found)
 
 
 @router.post("/api/library/scan")
-async def scan(request: Request) -> dict[str, Any]:
+async def scan(request: Request) -> Scanned:
     """Look through the folders now."""
-    return {"success": True, **await _requests(request).scan()}
+    found = await _requests(request).scan()
+    return Scanned(new=found["new"], changed=found["changed"], gone=found["gone"])
 
 
 @router.get("/api/tracks")
@@ -171,7 +246,7 @@ async def list_tracks(
     search: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
-) -> dict[str, Any]:
+) -> Tracks:
     """The tracks of the library, by path."""
     requests = _requests(request)
     found, total = await asyncio.to_thread(
@@ -183,11 +258,11 @@ async def list_tracks(
         offset=offset,
         owner=LOCAL,
     )
-    return {"tracks": [_track(track) for track in found], "total": total}
+    return Tracks(tracks=[_track(track) for track in found], total=total)
 
 
 @router.get("/api/tracks/{track_id}")
-async def get_track(request: Request, track_id: str) -> dict[str, Any]:
+async def get_track(request: Request, track_id: str) -> Track:
     """A track, and what is known of it."""
     requests = _requests(request)
     return _track(
@@ -201,14 +276,14 @@ def _directory_id(path: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"file://{path}"))
 
 
-def _track(track: TrackView) -> dict[str, Any]:
-    return {
-        "id": track.id,
-        "library_directory_id": _directory_id(track.root),
-        "relative_path": track.relative_path,
-        "file_path": str(track.path),
-        "file_size": track.size_bytes,
-        "track_hash": track.source_digest,
-        **messages.basic_features(track.found),
-        **messages.characteristics(track.found),
-    }
+def _track(track: TrackView) -> Track:
+    return Track(
+        id=track.id,
+        library_directory_id=_directory_id(track.root),
+        relative_path=track.relative_path,
+        file_path=str(track.path),
+        file_size=track.size_bytes,
+        track_hash=track.source_digest,
+        **dict(messages.basic_features(track.found)),
+        **dict(messages.characteristics(track.found)),
+    )

@@ -10,6 +10,7 @@ from stemwright.audio.decode import DecodeLimits
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from stemwright.doors.runpod.settings import Settings
     from stemwright.types import Seconds
 
 
@@ -46,3 +47,23 @@ class WorkerConfig:
     repo: Path | None = None
     limits: DecodeLimits = field(default_factory=DecodeLimits)
     max_bytes: int = 100_000_000
+
+
+def config_of(settings: Settings, *, home: Path, keep_seconds: Seconds, allow: tuple[str, ...]) -> Config:
+    """What follows from the settings of the door; `home` is its folder."""
+    secret = settings.secret_access_key
+    return Config(
+        storage=Storage(
+            url=settings.storage or f"file://{home}",
+            endpoint=settings.endpoint,
+            region=settings.region,
+            access_key_id=settings.access_key_id,
+            secret_access_key=secret.get_secret_value() if secret else None,
+            link_seconds=settings.link_seconds,
+            public_url=settings.public_url,
+        ),
+        models={"2stems": settings.model_2stems, "4stems": settings.model_4stems, "5stems": settings.model_5stems},
+        max_duration=settings.max_duration,
+        keep_seconds=keep_seconds,
+        allow=allow,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -13,6 +13,8 @@ from stemwright.separators import catalogue
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from stemwright.records import JsonObject
 
 _STEMS: Final = {
     "2stems": ("vocals", "other"),
@@ -26,7 +28,7 @@ _KBPS: Final = 1000  # bit rates up to this are kbit/s
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> JsonObject:
         """As JSON has it, without what is not given."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 

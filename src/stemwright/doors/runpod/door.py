@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from stemwright.doors.door import Door
-from stemwright.doors.runpod.contract import SeparationConfig, model_of, stems_of
+from stemwright.doors.runpod.config import config_of
+from stemwright.doors.runpod.contract import SeparationConfig, SeparationJob, model_of, stems_of
 from stemwright.doors.runpod.jobs import Jobs
 from stemwright.doors.runpod.results import ResultStore
 from stemwright.errors import JobNotFoundError
@@ -30,6 +31,7 @@ from stemwright.web.ranges import serve
 
 if TYPE_CHECKING:
     from stemwright.doors.runpod.config import Config
+    from stemwright.doors.runpod.settings import Settings
     from stemwright.web.common import State
 
 router = APIRouter()
@@ -39,7 +41,7 @@ _STATUSES: Final = {415: 400, 422: 400}  # such clients know one status for what
 log = structlog.get_logger("stemwright.doors.runpod")
 
 
-class _Order(BaseModel):
+class _Wanted(BaseModel):
     """A job for a recording elsewhere."""
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
@@ -48,8 +50,10 @@ class _Order(BaseModel):
     config: SeparationConfig = SeparationConfig()
 
 
-def create(state: State, config: Config) -> Door:
+def create(state: State, settings: Settings, home: Path) -> Door:
     """Open the door."""
+    jobs = state.studio.config
+    config = config_of(settings, home=home, keep_seconds=jobs.results_seconds, allow=jobs.callback_allow)
     app = new_app(openapi_url=None)
     store = ResultStore(config.storage)
     app.state.stemwright, app.state.runpod, app.state.store = state, config, store
@@ -61,9 +65,10 @@ def create(state: State, config: Config) -> Door:
 
     async def run() -> None:
         """Delete results that have expired."""
+        await run_in_pool(app.state.jobs.adopt)
         while True:
             if config.keep_seconds:
-                gone = await run_in_pool(store.sweep, older_than=time.time() - config.keep_seconds)
+                gone = await run_in_pool(app.state.jobs.sweep, older_than=time.time() - config.keep_seconds)
                 log.debug("swept", objects=gone)
             await asyncio.sleep(_SWEEP)
 
@@ -86,22 +91,22 @@ def _base(request: Request) -> str:
     return f"{request.url.scheme}://{request.url.netloc}{request.scope.get('root_path', '')}"
 
 
-@router.post("/jobs", status_code=202)
-async def submit(request: Request, studio: TheStudio, owner: Owner) -> Any:
+@router.post("/jobs", status_code=202, response_model_exclude_none=True)
+async def submit(request: Request, studio: TheStudio, owner: Owner) -> SeparationJob:
     """Take a recording, sent (multipart) or elsewhere (JSON), and what is wanted: its `StemSeparationJob`."""
     door: Config = request.app.state.runpod
     if kind_of(request) == "application/json":
-        order = await read_json(request, _Order)
-        _check(order.config, door, repo=studio.config.repo)
+        wanted = await read_json(request, _Wanted)
+        _check(wanted.config, door, repo=studio.config.repo)
         studio.require_room()
         upload = await fetch_upload(
-            order.audio_url,
+            wanted.audio_url,
             studio.incoming,
             max_bytes=studio.upload_max_bytes,
             room=studio.require_room,
             allow=door.allow,
         )
-        return await _jobs(request).submit(upload, order.config, owner=owner, base=_base(request))
+        return await _jobs(request).submit(upload, wanted.config, owner=owner, base=_base(request))
     received = uploads.received(request, studio.incoming, room=studio.require_room, max_bytes=studio.upload_max_bytes)
     async with received as form:
         try:
@@ -118,14 +123,14 @@ def _check(config: SeparationConfig, door: Config, *, repo: Path | None) -> None
     stems_of(config, model_of(config, door.models), repo=repo)
 
 
-@router.get("/jobs/{job_id}")
-async def poll(request: Request, job_id: str, owner: Owner) -> Any:
+@router.get("/jobs/{job_id}", response_model_exclude_none=True)
+async def poll(request: Request, job_id: str, owner: Owner) -> SeparationJob:
     """How far a job is, and its results."""
     return await _jobs(request).look(job_id, owner=owner, base=_base(request))
 
 
-@router.delete("/jobs/{job_id}")
-async def cancel(request: Request, job_id: str, owner: Owner) -> Any:
+@router.delete("/jobs/{job_id}", response_model_exclude_none=True)
+async def cancel(request: Request, job_id: str, owner: Owner) -> SeparationJob:
     """Cancel a job; it has failed then."""
     return await _jobs(request).cancel(job_id, owner=owner, base=_base(request))
 

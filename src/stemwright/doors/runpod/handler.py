@@ -14,14 +14,14 @@ import threading
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from stemwright.doors.runpod.contract import Results, SeparationConfig, SeparationJob, model_of, stems_of
 from stemwright.doors.runpod.results import ResultStore
 from stemwright.engine.naming import NameTemplate, safe_name
-from stemwright.engine.separate import Engine
+from stemwright.engine.warm import WarmEngines
 from stemwright.errors import CancelledError, OptionError, StemwrightError, resource_error, too_large
 from stemwright.studio.fetch import fetch_upload
 from stemwright.studio.snapshot import shown
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
     from stemwright.doors.runpod.config import WorkerConfig
     from stemwright.engine.options import SeparateOptions
-    from stemwright.engine.separate import SongResult
+    from stemwright.engine.song_result import SongResult
+    from stemwright.records import JsonObject
 
-    Handler = Callable[[dict[str, Any]], AsyncIterator[dict[str, Any]]]
+    Handler = Callable[[JsonObject], AsyncIterator[JsonObject]]
 
 _ID: Final = re.compile(r"[A-Za-z0-9_\-]{1,100}")
 _EVERY: Final = 1.0  # seconds between two words
-_WARM: Final = 2  # engines with their models that are kept
 _SHARES: Final = {"reading": (0.0, 3.0), "separating": (3.0, 90.0), "encoding": (90.0, 97.0)}  # percent, from … to
 _SURE: Final = 5.0  # percent from which on the time that is left can be told
 log = logging.getLogger("stemwright.runpod")
@@ -86,7 +86,7 @@ def make_handler(config: WorkerConfig) -> Handler:
     """The handler for `runpod.serverless.start({"handler": …, "return_aggregate_stream": True})`."""
     worker = _Worker(config)
 
-    async def handler(job: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    async def handler(job: JsonObject) -> AsyncIterator[JsonObject]:
         """Take a song apart; each word is a `StemSeparationJob`. What goes wrong is the last word, with `error`."""
         wanted: _Input | None = None
         try:
@@ -104,13 +104,14 @@ def make_handler(config: WorkerConfig) -> Handler:
     return handler
 
 
-def _failed(job: dict[str, Any], wanted: _Input | None, *, code: str, message: str) -> dict[str, Any]:
+def _failed(job: JsonObject, wanted: _Input | None, *, code: str, message: str) -> JsonObject:
     """The last word of a job that failed; by `error` RunPod knows that it has."""
-    word = {"id": str(job.get("id", "")), "status": "failed", "progress": 0.0, "error": message, "code": code}
-    return word | ({"config": wanted.config.plain()} if wanted else {})
+    word: JsonObject = {"id": str(job.get("id", "")), "status": "failed", "progress": 0.0}
+    said: JsonObject = {"error": message, "code": code}
+    return word | said | ({"config": wanted.config.plain()} if wanted else {})
 
 
-def _input_of(job: dict[str, Any]) -> _Input:
+def _input_of(job: JsonObject) -> _Input:
     """What a job brings. Raises `OptionError` naming all that is wrong."""
     try:
         return _Input.model_validate(job.get("input") or {})
@@ -135,7 +136,7 @@ class _Worker:
     def __init__(self, config: WorkerConfig) -> None:
         self._config = config
         self._store = ResultStore(config.door.storage)
-        self._engines: dict[SeparateOptions, Engine] = {}
+        self._engines = WarmEngines()
         self._turn = threading.Lock()
 
     async def run(self, job_id: str, wanted: _Input) -> AsyncIterator[SeparationJob]:
@@ -187,14 +188,14 @@ class _Worker:
     def _options(self, config: SeparationConfig, model: str, stems: tuple[str, ...]) -> SeparateOptions:
         from stemwright.audio.formats import parse_format
         from stemwright.engine.options import SeparateOptions
+        from stemwright.engine.settings import SeparationSettings
 
         limits = self._config.limits
         return SeparateOptions(
             model=model,
             repo=self._config.repo,
             device=self._config.device,
-            stems=stems,
-            sample_rate=config.quality.sample_rate,
+            settings=SeparationSettings(stems=stems, sample_rate=config.quality.sample_rate),
             format=parse_format(config.quality.output_format),
             bitrate=config.quality.bits,
             template=NameTemplate("{stem}.{ext}"),
@@ -207,10 +208,7 @@ class _Worker:
 
     def _separate(self, options: SeparateOptions, song: Path, root: Path, progress: _Progress) -> SongResult:
         with self._turn:
-            engine = self._engines.pop(options, None) or Engine(options)
-            self._engines[options] = engine
-            while len(self._engines) > _WARM:
-                del self._engines[next(iter(self._engines))]
+            engine = self._engines.engine(options, lambda: options)
             return engine.separate(song, root, on_progress=progress)
 
     def _store_all(self, place: str, stems: dict[str, str], result: SongResult) -> Results:

@@ -5,24 +5,26 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import hmac
-import json
 import os
 import secrets
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
 from stemwright.disk import make_private
 from stemwright.studio.store.objects import as_store_error
 
 if TYPE_CHECKING:
-    from obstore.store import LocalStore, S3Store
+    from collections.abc import Iterator
+
+    from obstore.store import LocalStore, S3Config, S3Store
 
     from stemwright.doors.runpod.config import Storage
 
 _KEY_FILE: Final = "signing.key"  # in a local folder; its name is no object's
 _JOBS: Final = "jobs"
+_NOTE: Final = "/job.json"
 _NAME: Final = "the object storage"
 
 
@@ -51,26 +53,35 @@ class ResultStore:
         except Exception as error:
             raise as_store_error(error, place=_NAME) from error
 
-    def put_json(self, key: str, content: dict[str, Any]) -> None:
-        """Store facts. Raises `OutputError`, `DiskFullError`."""
+    def old_notes(self) -> Iterator[tuple[str, bytes, float]]:
+        """Yield the notes about jobs that once lay beside the results: job, note, when it was written.
+
+        Times are in seconds since the epoch. Raises `OutputError`.
+        """
         import obstore
 
         try:
-            obstore.put(self._store, f"{_JOBS}/{key}", json.dumps(content).encode())
+            for chunk in obstore.list(self._store, _JOBS):
+                for meta in chunk:
+                    if not meta["path"].endswith(_NOTE):
+                        continue
+                    try:
+                        content = bytes(obstore.get(self._store, meta["path"]).bytes())
+                    except FileNotFoundError:  # another process has moved it this moment
+                        continue
+                    job_id = meta["path"].removeprefix(f"{_JOBS}/").removesuffix(_NOTE)
+                    yield job_id, content, meta["last_modified"].timestamp()
         except Exception as error:
             raise as_store_error(error, place=_NAME) from error
 
-    def get_json(self, key: str) -> dict[str, Any] | None:
-        """Facts that were stored; None where there are none. Raises `OutputError`."""
+    def forget_note(self, job_id: str) -> None:
+        """Delete such a note. Raises `OutputError`."""
         import obstore
 
         try:
-            content: dict[str, Any] = json.loads(bytes(obstore.get(self._store, f"{_JOBS}/{key}").bytes()))
-        except FileNotFoundError:
-            return None
+            obstore.delete(self._store, f"{_JOBS}/{job_id}{_NOTE}")
         except Exception as error:
             raise as_store_error(error, place=_NAME) from error
-        return content
 
     def link(self, key: str, *, base: str | None = None) -> str:
         """A URL of an object that is good for a while; `base` is where the door is, else its public URL.
@@ -127,18 +138,19 @@ def _bucket(storage: Storage) -> S3Store:
     from obstore.store import S3Store
 
     parts = urlsplit(storage.url)
-    given: dict[str, Any] = {
-        "endpoint": storage.endpoint,
-        "access_key_id": storage.access_key_id,
-        "secret_access_key": storage.secret_access_key,
-    }
+    config: S3Config = {"region": storage.region}
+    if storage.endpoint:
+        config["endpoint"] = storage.endpoint
+    if storage.access_key_id:
+        config["access_key_id"] = storage.access_key_id
+    if storage.secret_access_key:
+        config["secret_access_key"] = storage.secret_access_key
     allow_http = bool(storage.endpoint and storage.endpoint.startswith("http://"))
     return S3Store(
         parts.netloc,
         prefix=parts.path.strip("/") or None,
-        region=storage.region,
+        config=config,
         client_options={"allow_http": allow_http},
-        **{name: value for name, value in given.items() if value},
     )
 
 

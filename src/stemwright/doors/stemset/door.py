@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
+from pydantic import BaseModel, ConfigDict
 
 from stemwright.doors.door import Door
-from stemwright.doors.stemset.jobs import Uploads
+from stemwright.doors.stemset.jobs import Note, Uploads
+from stemwright.doors.stemset.load import door_config
 from stemwright.doors.stemset.media import METADATA, Media, recording_id
 from stemwright.errors import NotFoundError, StemwrightError
+from stemwright.records import Record, iso
 from stemwright.studio.files import Served
-from stemwright.studio.snapshot import iso
 from stemwright.studio.store.objects import ObjectStore
 from stemwright.studio.studio import LOCAL
 from stemwright.web import ops, problems, uploads
@@ -24,8 +26,11 @@ from stemwright.web.problems import FieldProblem, InvalidFieldsError
 from stemwright.web.ranges import serve
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from stemwright.doors.stemset.config import DoorConfig, Profile, Stemset
     from stemwright.doors.stemset.media import Recording
+    from stemwright.doors.stemset.settings import Settings
     from stemwright.web.common import State
 
 _STATUSES: Final = {415: 400, 422: 400}  # Litestar's `ValidationException`
@@ -39,7 +44,6 @@ _MEDIA: Final = {
     ".png": "image/png",
     ".wav": "audio/wav",
 }
-_TELL: Final = ("job_id", "profile_name", "output_name", "filename", "status", "stems", "error")
 
 
 class SignatureError(StemwrightError):
@@ -49,11 +53,67 @@ class SignatureError(StemwrightError):
     status = 401
 
 
+class User(Record):
+    """Somebody who is signed in."""
+
+    id: str
+    name: str
+    email: str
+    picture: str | None = None
+
+
+class AuthStatus(Record):
+    """Who is signed in."""
+
+    authenticated: bool
+    user: User
+
+
+class ProfileAnswer(Record):
+    """A profile."""
+
+    name: str
+    source_folder: str
+
+
+class StemAnswer(BaseModel):
+    """A stem: what `metadata.json` says of it, and where it is."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    audio_url: str
+    waveform_url: str
+
+
+class SongAnswer(Record):
+    """A recording, or an upload on its way to be one."""
+
+    id: str
+    name: str
+    display_name: str
+    stems: list[StemAnswer]
+    created_at: str
+    status: Literal["processing", "complete", "error"] | None
+
+
+class JobAnswer(Record):
+    """`JobStatusResponse`."""
+
+    job_id: str
+    profile_name: str
+    output_name: str
+    filename: str
+    status: Literal["processing", "complete", "error"]
+    stems: tuple[str, ...] | None
+    error: str | None
+
+
 router = APIRouter()
 
 
-def create(state: State, config: DoorConfig) -> Door:
-    """Open the door."""
+def create(state: State, settings: Settings, home: Path) -> Door:
+    """Open the door. Raises `ConfigFileError`, `UntrustedFileError`."""
+    config = door_config(settings, state.studio.config, home=home)
     app = new_app(openapi_url=None)
     app.state.stemwright, app.state.config = state, config
     app.state.uploads, app.state.media, app.state.objects = None, None, None
@@ -110,10 +170,9 @@ def _file(request: Request, recording: Recording, name: str) -> Response:
 
 
 @router.get("/auth/status")
-def auth_status() -> dict[str, Any]:
+def auth_status() -> AuthStatus:
     """Who is signed in: everybody, as nobody can sign in yet."""
-    user = {"id": "dev-user", "name": "Development User", "email": "dev@localhost", "picture": None}
-    return {"authenticated": True, "user": user}
+    return AuthStatus(authenticated=True, user=User(id="dev-user", name="Development User", email="dev@localhost"))
 
 
 @router.get("/auth/login")
@@ -129,24 +188,24 @@ def auth_logout() -> dict[str, bool]:
 
 
 @router.get("/api/profiles")
-def get_profiles(request: Request) -> list[dict[str, Any]]:
+def get_profiles(request: Request) -> list[ProfileAnswer]:
     """All profiles."""
     config: DoorConfig = request.app.state.config
     return [_profile(profile) for profile in (config.stemset.profiles if config.stemset else ())]
 
 
 @router.get("/api/profiles/{name}")
-def get_profile(request: Request, name: str) -> dict[str, Any]:
+def get_profile(request: Request, name: str) -> ProfileAnswer:
     """One profile."""
     return _profile(_stemset(request).profile(name))
 
 
-def _profile(profile: Profile) -> dict[str, Any]:
-    return {"name": profile.name, "source_folder": profile.source_folder}
+def _profile(profile: Profile) -> ProfileAnswer:
+    return ProfileAnswer(name=profile.name, source_folder=profile.source_folder)
 
 
-@router.get("/api/profiles/{name}/files")
-def get_files(request: Request, name: str) -> list[dict[str, Any]]:
+@router.get("/api/profiles/{name}/files", response_model_exclude_unset=True)
+def get_files(request: Request, name: str) -> list[SongAnswer]:
     """What a profile has: what is under way or failed first, then recordings, newest first."""
     _stemset(request).profile(name)
     media: Media = request.app.state.media
@@ -155,37 +214,44 @@ def get_files(request: Request, name: str) -> list[dict[str, Any]]:
     done = media.recordings(name)
     names = {recording.name for recording in done}
     return [
-        *(_waiting(note) for note in jobs.under_way(name) if note["output_name"] not in names),
+        *(_waiting(note) for note in jobs.under_way(name) if note.output_name not in names),
         *(_with_stems(name, recording, root) for recording in done),
     ]
 
 
-def _waiting(note: dict[str, Any]) -> dict[str, Any]:
-    name = note["output_name"]
-    facts = {"id": recording_id(note["profile_name"], name), "name": name, "display_name": name}
-    created = iso(note["created_at"])
-    return facts | {"stems": [], "created_at": created, "status": note["status"]}
+def _waiting(note: Note) -> SongAnswer:
+    name = note.output_name
+    return SongAnswer(
+        id=recording_id(note.profile_name, name),
+        name=name,
+        display_name=name,
+        stems=[],
+        created_at=iso(note.created_at),
+        status=note.status,
+    )
 
 
-def _with_stems(profile: str, recording: Recording, root: str) -> dict[str, Any]:
+def _with_stems(profile: str, recording: Recording, root: str) -> SongAnswer:
     name, facts = recording.name, recording.facts
     songs, files = f"{root}/api/profiles/{profile}/songs/{quote(name)}", f"{root}/media/{profile}/{quote(name)}"
     stems = [
-        {key: value for key, value in stem.items() if key != "stem_url"}
-        | {
-            "audio_url": f"{files}/{quote(stem['stem_url'])}",
-            "waveform_url": f"{songs}/stems/{quote(stem['stem_type'])}/waveform",
-        }
-        for stem in facts["stems"].values()
+        StemAnswer.model_validate(
+            stem.model_dump(exclude_unset=True, exclude={"stem_url"})
+            | {
+                "audio_url": f"{files}/{quote(stem.stem_url)}",
+                "waveform_url": f"{songs}/stems/{quote(key)}/waveform",
+            }
+        )
+        for key, stem in facts.stems.items()
     ]
-    return {
-        "id": recording_id(profile, name),
-        "name": name,
-        "display_name": facts.get("display_name") or name,
-        "stems": stems,
-        "created_at": facts["created_at"],
-        "status": None,
-    }
+    return SongAnswer(
+        id=recording_id(profile, name),
+        name=name,
+        display_name=facts.display_name or name,
+        stems=stems,
+        created_at=facts.created_at,
+        status=None,
+    )
 
 
 @router.api_route("/api/profiles/{name}/files/{file}/metadata", methods=["GET", "HEAD"])
@@ -198,9 +264,9 @@ def get_metadata(request: Request, name: str, file: str) -> Response:
 def get_waveform(request: Request, name: str, song: str, stem: str) -> Response:
     """The picture of a stem."""
     recording = _recording(request, name, song)
-    if stem not in recording.facts["stems"]:
+    if stem not in recording.facts.stems:
         raise NotFoundError(f"Stem '{stem[:64]}' not found")
-    return _file(request, recording, recording.facts["stems"][stem]["waveform_url"])
+    return _file(request, recording, recording.facts.stems[stem].waveform_url)
 
 
 @router.api_route("/media/{name}/{song}/{file}", methods=["GET", "HEAD"])
@@ -211,7 +277,7 @@ def get_media(request: Request, name: str, song: str, file: str) -> Response:
 
 @router.post("/api/upload", status_code=201)
 @router.post("/api/upload/{name}", status_code=201)
-async def upload(request: Request, studio: TheStudio, name: str | None = None) -> dict[str, Any]:
+async def upload(request: Request, studio: TheStudio, name: str | None = None) -> JobAnswer:
     """Take a recording for a profile: its job."""
     stemset = _stemset(request)
     jobs: Uploads = request.app.state.uploads
@@ -231,16 +297,15 @@ async def upload(request: Request, studio: TheStudio, name: str | None = None) -
 
 
 @router.get("/api/jobs/{job_id}/status")
-async def job_status(request: Request, job_id: str) -> dict[str, Any]:
+async def job_status(request: Request, job_id: str) -> JobAnswer:
     """How a job is."""
     _stemset(request)
     jobs: Uploads = request.app.state.uploads
     return _told(await jobs.look(job_id))
 
 
-def _told(note: dict[str, Any]) -> dict[str, Any]:
-    """`JobStatusResponse`."""
-    return {name: note[name] for name in _TELL}
+def _told(note: Note) -> JobAnswer:
+    return JobAnswer.model_validate({name: getattr(note, name) for name in JobAnswer.model_fields})
 
 
 @router.post("/api/jobs/{job_id}/complete", status_code=201)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
+import time
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from pydantic import BaseModel, ConfigDict
 
 from stemwright.audio.peaks import read_dat
 from stemwright.disk import is_regular, read_json, read_small, sync
 from stemwright.doors.stemset.waveform import draw, loudest
 from stemwright.engine.receipt import Receipt
+from stemwright.records import iso
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,12 +41,43 @@ class Source:
     strategy: str
 
 
+class StemMetadata(BaseModel):
+    """What `metadata.json` says of a stem; other programs may write more, or less."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    stem_type: str | None = None
+    measured_lufs: float | None = None
+    peak_amplitude: float | None = None
+    stem_gain_adjustment_db: float | None = None
+    stem_url: str
+    waveform_url: str
+    file_size_bytes: int | None = None
+    duration_seconds: float | None = None
+
+
+class Metadata(BaseModel):
+    """What `metadata.json` says; other programs may write more, or less."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    display_name: str | None = None
+    file_hash: str | None = None
+    filename: str | None = None
+    strategy: str | None = None
+    model: str | None = None
+    draft: bool | None = None
+    duration_seconds: float | None = None
+    created_at: str
+    stems: dict[str, StemMetadata]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
     """What was made of one recording."""
 
     folder: Path
-    facts: dict[str, Any]  # metadata.json
+    facts: Metadata
 
     @property
     def name(self) -> str:
@@ -53,7 +86,7 @@ class Recording:
 
     def file(self, name: str) -> Path | None:
         """The file that `metadata.json` lists under a name; links are not served."""
-        listed = {one for stem in self.facts["stems"].values() for one in (stem["stem_url"], stem["waveform_url"])}
+        listed = {one for stem in self.facts.stems.values() for one in (stem.stem_url, stem.waveform_url)}
         known = name in {METADATA, *listed} and Path(name).name == name and is_regular(self.folder / name)
         return self.folder / name if known else None
 
@@ -71,7 +104,7 @@ class Media:
     def recordings(self, profile: str) -> list[Recording]:
         """What a profile has, newest first; what is half made is not there yet."""
         found = [one for folder in self._folders(profile) if (one := _read(folder))]
-        return sorted(found, key=lambda one: (one.facts["created_at"], one.name), reverse=True)
+        return sorted(found, key=lambda one: (one.facts.created_at, one.name), reverse=True)
 
     def find(self, profile: str, name: str) -> Recording | None:
         """A recording by its `output_name`."""
@@ -80,9 +113,7 @@ class Media:
 
     def of_digest(self, profile: str, digest: str) -> Recording | None:
         """The recording whose file had this SHA-256, and all of whose files are there."""
-        return next(
-            (one for one in self.recordings(profile) if one.facts.get("file_hash") == digest and _whole(one)), None
-        )
+        return next((one for one in self.recordings(profile) if one.facts.file_hash == digest and _whole(one)), None)
 
     def place(self, profile: str, source: Source) -> Path:
         """The folder of a recording."""
@@ -101,19 +132,14 @@ class Media:
 
 def _read(folder: Path) -> Recording | None:
     try:
-        facts = read_json(folder / METADATA)
-        stems = facts["stems"].values()
-        ours = isinstance(facts["created_at"], str) and all(
-            "stem_url" in one and "waveform_url" in one for one in stems
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Recording(folder=folder, facts=Metadata.model_validate(read_json(folder / METADATA)))
+    except (OSError, ValueError):
         return None
-    return Recording(folder=folder, facts=facts) if ours else None
 
 
 def _whole(recording: Recording) -> bool:
-    stems = recording.facts["stems"].values()
-    return all(is_regular(recording.folder / one[which]) for one in stems for which in ("stem_url", "waveform_url"))
+    names = [name for stem in recording.facts.stems.values() for name in (stem.stem_url, stem.waveform_url)]
+    return all(is_regular(recording.folder / name) for name in names)
 
 
 def output_name(source: Source) -> str:
@@ -137,34 +163,33 @@ def describe(folder: Path, receipt: Receipt, source: Source) -> Recording:
     full = max(map(loudest, overviews.values()), default=1.0)
     for name, peaks in overviews.items():
         _write(folder / f"{name}_waveform.png", draw(peaks, full=full))
-    facts = {
-        "display_name": "",
-        "file_hash": source.digest,
-        "filename": source.file_name,
-        "strategy": source.strategy,
-        "model": receipt.model.name,
-        "draft": receipt.model.draft,
-        "duration_seconds": round(receipt.input.duration, 3),
-        "created_at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "stems": {stem.name: _stem(folder, stem) for stem in receipt.stems},
-    }
-    _write(folder / METADATA, f"{json.dumps(facts, indent=2)}\n".encode())
+    facts = Metadata(
+        display_name="",
+        file_hash=source.digest,
+        filename=source.file_name,
+        strategy=source.strategy,
+        model=receipt.model.name,
+        draft=receipt.model.draft,
+        duration_seconds=round(receipt.input.duration, 3),
+        created_at=iso(time.time()),
+        stems={stem.name: _stem(folder, stem) for stem in receipt.stems},
+    )
+    _write(folder / METADATA, f"{facts.model_dump_json(indent=2)}\n".encode())
     return Recording(folder=folder, facts=facts)
 
 
-def _stem(folder: Path, stem: StemRecord) -> dict[str, Any]:
-    """`StemMetadata`."""
+def _stem(folder: Path, stem: StemRecord) -> StemMetadata:
     lufs, peak = stem.loudness.integrated_lufs, stem.loudness.true_peak_dbtp
-    return {
-        "stem_type": stem.name,
-        "measured_lufs": round(_SILENCE if lufs is None else lufs, 2),
-        "peak_amplitude": 0.0 if peak is None else round(10 ** (peak / 20), 4),
-        "stem_gain_adjustment_db": 0.0 if lufs is None else round(max(-_MOST, min(_MOST, _TARGET - lufs)), 2),
-        "stem_url": Path(stem.file).name,
-        "waveform_url": f"{stem.name}_waveform.png",
-        "file_size_bytes": (folder / Path(stem.file).name).stat().st_size,
-        "duration_seconds": round(stem.frames / stem.sample_rate, 3),
-    }
+    return StemMetadata(
+        stem_type=stem.name,
+        measured_lufs=round(_SILENCE if lufs is None else lufs, 2),
+        peak_amplitude=0.0 if peak is None else round(10 ** (peak / 20), 4),
+        stem_gain_adjustment_db=0.0 if lufs is None else round(max(-_MOST, min(_MOST, _TARGET - lufs)), 2),
+        stem_url=Path(stem.file).name,
+        waveform_url=f"{stem.name}_waveform.png",
+        file_size_bytes=(folder / Path(stem.file).name).stat().st_size,
+        duration_seconds=round(stem.frames / stem.sample_rate, 3),
+    )
 
 
 def _write(path: Path, content: bytes) -> None:

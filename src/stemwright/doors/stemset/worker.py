@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from stemwright.doors.stemset.answers import Problem, RemoteJob, check_receipt, read
 from stemwright.engine.receipt import Receipt
 from stemwright.errors import StemwrightError, WorkerAnswerError, WorkerError, WorkerRefusedError, writing
-from stemwright.studio.work.addresses import Allowed, is_local
-from stemwright.studio.work.outbound import (
+from stemwright.studio.addresses import Allowed, is_local
+from stemwright.studio.outbound import (
     RefusedAddressError,
     UnresolvableError,
     answer,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import httpx
 
     from stemwright.engine.stored import Promise
-    from stemwright.studio.work.outbound import Resolve
+    from stemwright.studio.outbound import Resolve
     from stemwright.types import Seconds
 
 _IDLE_TIMEOUT: Final[Seconds] = 60.0  # without a byte

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -11,27 +10,34 @@ import time
 import traceback
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from stemwright import failpoints
+from stemwright.engine.process import messages
+from stemwright.engine.process.messages import VERSION, Progress, Said
 from stemwright.engine.process.processes import kill_own_descendants, step_back
+from stemwright.engine.receipt import NoticeRecord
+from stemwright.engine.song_facts import AnalysisRecord, KeyRecord, SongFacts, TempoRecord
 from stemwright.errors import StemwrightError, as_output_error, resource_error
+from stemwright.records import Fault, JsonObject, Record
 from stemwright.weights import config
 from stemwright.words import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from typing import TextIO
 
     from stemwright.analysis.key import KeyMeter
     from stemwright.analysis.tempo import TempoMeter
-    from stemwright.audio.decode import DecodeLimits
     from stemwright.audio.loudness import LoudnessMeter
+    from stemwright.engine.options import SeparateOptions
+    from stemwright.engine.process.messages import AnyRequest
+    from stemwright.engine.receipt import Loudness
     from stemwright.engine.separate import Engine
+    from stemwright.engine.warm import WarmEngines
     from stemwright.types import Notice, Samples
 
 _EVERY: Final = 0.2  # seconds between two reports of one stage
-_WARM: Final = 2  # engines with their models that are kept
 
 
 class Child:
@@ -40,23 +46,13 @@ class Child:
     def __init__(self, answers: TextIO) -> None:
         self._answers = answers
         config.configure(replace(config.current(), on_progress=self._downloading))
-        self._engines: dict[str, Engine] = {}
+        self._engines: WarmEngines | None = None  # loaded with the first song
         self._stage, self._told = "", 0.0
-        self._does: dict[str, Callable[..., dict[str, Any]]] = {
-            "scan": self._scan,
-            "separate": self._separate,
-            "transcribe": self._transcribe,
-            "transcode": self._transcode,
-            "recording": self._recording,
-            "mixdown": self._mixdown,
-            "stem_mp4": self._stem_mp4,
-            "import": self._import,
-        }
 
-    def answer(self, request: dict[str, Any]) -> None:
-        """Do what a request says, and answer."""
+    def answer(self, line: str) -> None:
+        """Do what a line asks for, and answer."""
         try:
-            result = self._does[request.pop("what")](**request)
+            result = self._do(messages.request_of(line))
         except StemwrightError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001  (the edge of a job)
@@ -64,15 +60,39 @@ class Child:
             if ours := as_output_error(error) if isinstance(error, OSError) else resource_error(error):
                 self._fail(ours)
             else:
-                self._say(error={"code": "internal", "message": f"{type(error).__name__}: {error}"})
+                self._say(error=Fault(code="internal", message=f"{type(error).__name__}: {error}"))
         else:
-            self._say(result=result)
+            self._say(result=result.model_dump(mode="json"))
+
+    def _do(self, request: AnyRequest) -> Record:
+        made: Record
+        match request:
+            case messages.Scan():
+                made = self._scan(request)
+            case messages.Separate():
+                made = self._separate(request)
+            case messages.Transcribe():
+                made = self._transcribe(request)
+            case messages.Import():
+                made = self._import(request)
+            case messages.Transcode():
+                made = _transcode(request)
+            case messages.Align():
+                made = _align(request)
+            case messages.Mix():
+                made = _mix(request)
+            case messages.PackStems():
+                made = _pack(request)
+        return made
 
     def _fail(self, error: StemwrightError) -> None:
-        self._say(error={"code": error.code, "message": error.message})
+        self._say(error=Fault(code=error.code, message=error.message))
 
-    def _say(self, **what: Any) -> None:
-        self._answers.write(json.dumps(what) + "\n")
+    def _say(
+        self, *, progress: Progress | None = None, error: Fault | None = None, result: JsonObject | None = None
+    ) -> None:
+        said = Said(version=VERSION, progress=progress, error=error, result=result)
+        self._answers.write(said.model_dump_json() + "\n")
         self._answers.flush()
 
     def _progress(self, stage: str, fraction: float | None, /) -> None:
@@ -82,61 +102,53 @@ class Child:
         if stage != self._stage:
             failpoints.reached(stage)
         self._stage, self._told = stage, now
-        self._say(stage=stage, fraction=fraction)
+        self._say(progress=Progress(stage=stage, fraction=fraction))
 
     def _downloading(self, _label: str, done: int, total: int | None, /) -> None:
         """Weights are on their way."""
         self._progress("downloading", done / total if total else None)
 
-    def _scan(self, *, song: str, limits: dict[str, Any], analysis: bool, loudness: bool) -> dict[str, Any]:
-        """The facts of a song: its digest, length, tags, tempo, key and loudness."""
+    def _scan(self, request: messages.Scan) -> SongFacts:
         from stemwright.audio.decode import open_audio
         from stemwright.audio.digest import PcmDigest
         from stemwright.audio.tags import read_tags
 
-        path = Path(song)
         self._progress("hashing", None)
-        meter = _Meters(wanted=analysis, loudness=loudness)
-        with open_audio(path, limits=_limits(limits)) as stream:
+        meters = _Meters(wanted=request.analysis, loudness=request.loudness)
+        with open_audio(request.song, limits=request.limits) as stream:
             info = stream.info
             digest = PcmDigest(info.sample_rate, info.channels)
             for block in stream:
                 digest.update(block)
-                meter.add(info.sample_rate, block, mask=info.speaker_mask)
+                meters.add(info.sample_rate, block, mask=info.speaker_mask)
                 self._progress("hashing", None)
             frames, notices = stream.frames, stream.notices
-        tags, _ = read_tags(path, demuxer=info.container)
-        found = meter.result()
-        if found is not None and notices:
-            found["warnings"] = _told(notices)
-        return {
-            "pcm_digest": digest.hexdigest(),
-            "duration": frames / info.sample_rate,
-            "sample_rate": info.sample_rate,
-            "channels": info.channels,
-            "title": plain(tags.text.get("title", "")),
-            "artist": plain(tags.text.get("artist", "")),
-            "analysis": found,
-        }
+        tags, _ = read_tags(request.song, demuxer=info.container)
+        return SongFacts(
+            pcm_digest=digest.hexdigest(),
+            duration=frames / info.sample_rate,
+            sample_rate=info.sample_rate,
+            channels=info.channels,
+            title=plain(tags.text.get("title", "")),
+            artist=plain(tags.text.get("artist", "")),
+            analysis=meters.result(notices),
+        )
 
-    def _separate(self, *, song: str, root: str, options: dict[str, Any]) -> dict[str, Any]:
-        """Stems, their overviews and the receipt as files of a folder; the receipt."""
+    def _separate(self, request: messages.Separate) -> Record:
         self._stage = ""
-        engine = self._engine(options)
-        result = engine.separate(Path(song), Path(root), on_progress=self._progress)
-        receipt: dict[str, Any] = json.loads(result.receipt.model_dump_json())
-        return receipt
+        engine = self._engine(request)
+        made = engine.separate(request.song, request.root, file_name=request.file_name, on_progress=self._progress)
+        return made.receipt
 
-    def _transcribe(self, *, drums: str, root: str, title: str, seconds: float) -> dict[str, Any]:
-        """The chart of a drum stem of so many seconds as files of a folder; what a receipt says of it."""
+    def _transcribe(self, request: messages.Transcribe) -> messages.ChartRecord:
         from stemwright.audio.decode import open_audio
         from stemwright.engine import drum_chart
         from stemwright.engine.drum_names import PARTS
         from stemwright.engine.stored import STORED
 
         self._stage, done = "", 0
-        with open_audio(Path(drums), limits=STORED) as stream:
-            total = max(1, round(seconds * stream.info.sample_rate))
+        with open_audio(request.drums, limits=STORED) as stream:
+            total = max(1, round(request.seconds * stream.info.sample_rate))
 
             def step(frames: int) -> None:
                 nonlocal done
@@ -146,104 +158,101 @@ class Child:
             heard = drum_chart.listen(
                 stream, sample_rate=stream.info.sample_rate, channels=stream.info.channels, on_block=step
             )
-        made = drum_chart.write(heard, title=title, path_of=lambda part: Path(root, ".".join(PARTS[part])))
+        made = drum_chart.write(
+            heard, title=request.title, path_of=lambda part: Path(request.root, ".".join(PARTS[part]))
+        )
         record = heard.record({part: path.name for part, path in made.items()})
-        warnings = _told((*stream.notices, *heard.notices))
-        return {"drums": record.model_dump(mode="json"), "warnings": warnings}
+        return messages.ChartRecord(drums=record, warnings=_records((*stream.notices, *heard.notices)))
 
-    def _engine(self, options: dict[str, Any]) -> Engine:
-        from stemwright.audio.formats import parse_format
-        from stemwright.engine.choice import resolve, strategy_of
-        from stemwright.engine.naming import NameTemplate
-        from stemwright.engine.options import SeparateOptions
-        from stemwright.engine.separate import Engine
+    def _engine(self, request: messages.Separate) -> Engine:
+        from stemwright.engine.warm import WarmEngines
+        from stemwright.separators.catalogue import resolve
 
-        repo = Path(options["repo"]) if options["repo"] else None
         # what `auto` stands for changes when weights come, and when publishers may be asked again
-        key = json.dumps([options, resolve(options["model"], repo=repo)], sort_keys=True)
-        if key not in self._engines:
-            while len(self._engines) >= _WARM:
-                del self._engines[next(iter(self._engines))]
-            strategy = strategy_of(options["model"], repo=repo)
-            self._engines[key] = Engine(
-                SeparateOptions(
-                    model=options["model"] if strategy is None else "auto",
-                    strategy=strategy,
-                    repo=repo,
-                    device=options["device"],
-                    stems=tuple(options["stems"]) if options["stems"] else None,
-                    sample_rate=options["sample_rate"],
-                    format=parse_format(options["format"]),
-                    peaks=("dat",),
-                    template=NameTemplate("{stem}.{ext}"),
-                    limits=_limits(options["limits"]),
-                )
-            )
-        return self._engines[key]
+        what = request.model_copy(update={"song": Path(), "root": Path(), "file_name": ""}).model_dump_json()
+        self._engines = self._engines or WarmEngines()
+        return self._engines.engine((what, resolve(request.model, repo=request.repo)), lambda: _options(request))
 
-    def _transcode(self, *, source: str, target: str, format: str) -> dict[str, Any]:  # noqa: A002
-        from stemwright.audio.formats import parse_format
-        from stemwright.engine.mixdown import transcode
-
-        transcode(Path(source), Path(target), format=parse_format(format))
-        return {}
-
-    def _recording(self, *, source: str, target: str, format: str, **of: Any) -> dict[str, Any]:  # noqa: A002
-        from stemwright.audio.formats import parse_format
-        from stemwright.engine.mixdown import recording
-
-        recording(Path(source), Path(target), format=parse_format(format), **of)
-        return {}
-
-    def _mixdown(
-        self,
-        *,
-        stems: dict[str, str],
-        target: str,
-        format: str,  # noqa: A002
-        strips: dict[str, Any],
-        **how: Any,
-    ) -> dict[str, Any]:
-        from stemwright.audio.formats import parse_format
-        from stemwright.engine.channel_strip import ChannelStrip
-        from stemwright.engine.mixdown import mixdown
-
-        settings = {name: ChannelStrip(**strip) for name, strip in strips.items()}
-        made = mixdown(_paths(stems), Path(target), strips=settings, format=parse_format(format), **how)
-        return {"gain_db": made.gain_db}
-
-    def _stem_mp4(self, *, stems: dict[str, str], target: str, format: str) -> dict[str, Any]:  # noqa: A002
-        from stemwright.audio.formats import parse_format
-        from stemwright.engine.mixdown import stem_mp4
-
-        stem_mp4(_paths(stems), Path(target), format=parse_format(format))
-        return {}
-
-    def _import(
-        self, *, files: dict[str, str], root: str, limits: dict[str, Any], most: dict[str, Any]
-    ) -> dict[str, Any]:
+    def _import(self, request: messages.Import) -> messages.ImportRecord:
+        from stemwright.engine.import_receipt import receipt_of
         from stemwright.engine.imported import Most, import_stems
 
+        began = time.monotonic()
         meters = _Meters(wanted=True)
-        made = import_stems(_paths(files), Path(root), limits=_limits(limits), most=Most(**most), on_mix=meters.add)
-        notices = [*made.notices, *(notice for stem in made.stems for notice in stem.notices)]
-        receipt = {
-            "input": {
-                "digest": made.digest,
-                "duration": made.duration,
-                "sample_rate": made.sample_rate,
-                "channels": made.channels,
-                "loudness": made.mix_loudness.model_dump(),
-            },
-            "model": {"name": "imported", "draft": False},
-            "settings": {"format": made.format.name, "stems": [stem.record.name for stem in made.stems]},
-            "gain_db": made.gain_db,
-            "residual_db": None,
-            "warnings": _told(notices),
-            "stems": [stem.record.model_dump(mode="json") for stem in made.stems],
-        }
-        (Path(root) / "receipt.json").write_text(json.dumps(receipt, indent=2) + "\n", encoding="utf-8")
-        return {"receipt": receipt, "analysis": meters.result()}
+        most = Most(seconds=request.most_seconds, decoded_bytes=request.most_decoded_bytes)
+        made = import_stems(request.files, request.root, limits=request.limits, most=most, on_mix=meters.add)
+        size = sum(path.stat().st_size for path in request.files.values())
+        receipt = receipt_of(made, request.root, size_bytes=size, elapsed=time.monotonic() - began)
+        (request.root / "receipt.json").write_text(receipt.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        return messages.ImportRecord(receipt=receipt, analysis=meters.result())
+
+
+def _options(request: messages.Separate) -> SeparateOptions:
+    from stemwright.audio.formats import parse_format
+    from stemwright.engine.choice import strategy_of
+    from stemwright.engine.naming import NameTemplate
+    from stemwright.engine.options import SeparateOptions
+
+    strategy = strategy_of(request.model, repo=request.repo)
+    return SeparateOptions(
+        model=request.model if strategy is None else "auto",
+        strategy=strategy,
+        repo=request.repo,
+        device=request.device,
+        settings=request.settings,
+        format=parse_format(request.format),
+        peaks=("dat",),
+        template=NameTemplate("{stem}.{ext}"),
+        limits=request.limits,
+    )
+
+
+def _transcode(request: messages.Transcode) -> messages.Nothing:
+    from stemwright.audio.formats import parse_format
+    from stemwright.engine.mixdown import transcode
+
+    form = parse_format(request.format)
+    for source, target in request.files.items():
+        transcode(source, target, format=form, bitrate=request.bitrate, promise=request.promises.get(source))
+    return messages.Nothing()
+
+
+def _align(request: messages.Align) -> messages.Nothing:
+    from stemwright.audio.formats import parse_format
+    from stemwright.engine.mixdown import recording
+
+    recording(
+        request.source,
+        request.target,
+        format=parse_format(request.format),
+        digest=request.digest,
+        sample_rate=request.sample_rate,
+        gain_db=request.gain_db,
+    )
+    return messages.Nothing()
+
+
+def _mix(request: messages.Mix) -> messages.MixRecord:
+    from stemwright.audio.formats import parse_format
+    from stemwright.engine.mixdown import mixdown
+
+    made = mixdown(
+        request.stems,
+        request.target,
+        strips=request.strips,
+        format=parse_format(request.format),
+        start=request.start,
+        end=request.end,
+    )
+    return messages.MixRecord(gain_db=made.gain_db)
+
+
+def _pack(request: messages.PackStems) -> messages.Nothing:
+    from stemwright.audio.formats import parse_format
+    from stemwright.engine.mixdown import stem_mp4
+
+    stem_mp4(request.stems, request.target, format=parse_format(request.format))
+    return messages.Nothing()
 
 
 class _Meters:
@@ -274,39 +283,41 @@ class _Meters:
         self._level = self._level or LoudnessMeter(sample_rate, channels=block.shape[0])
         self._level.add(block)
 
-    def result(self) -> dict[str, Any] | None:
-        """What was found; None for a tempo or a key that is not there."""
+    def result(self, notices: Iterable[Notice] = ()) -> AnalysisRecord | None:
+        """What was found, with what was noticed on the way; None where nothing was wanted."""
         if self._meters is None:
             return None
         tempo, key = self._meters[0].tempo(), self._meters[1].key()
-        beats = {name: getattr(tempo, name) for name in ("bpm", "confidence", "octave", "octave_strength")}
-        tones = ("name", "tonic", "mode", "camelot", "open_key", "confidence")
-        return {
-            "tempo": {name: value and round(value, 3) for name, value in beats.items()} if tempo.bpm else None,
-            "key": {name: getattr(key, name) for name in tones} if key else None,
-            **self._levels(),
-        }
+        octave = None if tempo.octave is None else round(tempo.octave, 3)
+        return AnalysisRecord(
+            tempo=TempoRecord(
+                bpm=round(tempo.bpm, 3),
+                confidence=round(tempo.confidence, 3),
+                octave=octave,
+                octave_strength=round(tempo.octave_strength, 3),
+            )
+            if tempo.bpm
+            else None,
+            key=KeyRecord(**{name: getattr(key, name) for name in KeyRecord.model_fields}) if key else None,
+            loudness=self._loudness_found(),
+            warnings=_records(notices),
+        )
 
-    def _levels(self) -> dict[str, Any]:
+    def _loudness_found(self) -> Loudness | None:
         """The loudness as a receipt has it, where it was measured."""
+        from stemwright.engine.receipt import Loudness
+
         if self._level is None:
-            return {}
-        level = {"integrated_lufs": self._level.integrated_lufs(), "true_peak_dbtp": self._level.true_peak_dbtp()}
-        return {"loudness": {name: None if value is None else round(value, 2) for name, value in level.items()}}
+            return None
+        lufs, peak = self._level.integrated_lufs(), self._level.true_peak_dbtp()
+        return Loudness(
+            integrated_lufs=None if lufs is None else round(lufs, 2),
+            true_peak_dbtp=None if peak is None else round(peak, 2),
+        )
 
 
-def _told(notices: Iterable[Notice]) -> list[dict[str, str]]:
-    return [{"code": notice.code, "message": notice.message} for notice in notices]
-
-
-def _limits(given: dict[str, Any]) -> DecodeLimits:
-    from stemwright.audio.decode import DecodeLimits
-
-    return DecodeLimits(**given)
-
-
-def _paths(files: dict[str, str]) -> dict[str, Path]:
-    return {name: Path(path) for name, path in files.items()}
+def _records(notices: Iterable[Notice]) -> tuple[NoticeRecord, ...]:
+    return tuple(map(NoticeRecord.of, notices))
 
 
 def run() -> None:
@@ -324,7 +335,7 @@ def run() -> None:
         with there:
             there.wait_for(lambda: requests)
             line = requests.pop(0)
-        child.answer(json.loads(line))
+        child.answer(line)
 
 
 def _listen(requests: list[str], there: threading.Condition) -> None:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import shutil
 import signal
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from stemwright import children
+from stemwright.engine.process.messages import A, answer_of, line_of, said_by
 from stemwright.engine.process.processes import kill_tree
 from stemwright.engine.process.turns import Turns
 from stemwright.errors import OutOfMemoryError, StemwrightError, error_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+    from stemwright.engine.process.messages import Request
 
 _LINE: Final = 64 << 20  # bytes of one answer, at most
 _TAIL: Final = 2000  # characters of what a dead child last said
@@ -63,22 +65,21 @@ class EngineProcess:
 
     async def call(
         self,
-        what: str,
+        request: Request[A],
         /,
         *,
         timeout: float,
         on_progress: Callable[[str, float | None], None] | None = None,
-        **args: Any,
-    ) -> dict[str, Any]:
+    ) -> A:
         """Let the child do something; its answer. A call that is cancelled kills the child.
 
         `timeout` in seconds; `on_progress` is told the stage and the share of it that is done.
-        Raises what the child says went wrong, `EngineCrashedError`, `JobTimeoutError`, and `OutOfMemoryError` when
-        the system killed it for want of memory.
+        Raises what the child says went wrong, `EngineCrashedError`, `EngineVersionError`, `JobTimeoutError`, and
+        `OutOfMemoryError` when the system killed it for want of memory.
         """
         try:
             async with asyncio.timeout(timeout):
-                return await self._call({"what": what, **args}, on_progress)
+                return await self._call(request, on_progress)
         except TimeoutError:
             await self.kill()
             raise JobTimeoutError(f"it was not done within {timeout:g} s") from None
@@ -87,29 +88,26 @@ class EngineProcess:
                 await asyncio.shield(self.kill())
             raise
 
-    async def _call(
-        self, request: dict[str, Any], on_progress: Callable[[str, float | None], None] | None
-    ) -> dict[str, Any]:
+    async def _call(self, request: Request[A], on_progress: Callable[[str, float | None], None] | None) -> A:
         process = await self._started()
         if process.stdin is None or process.stdout is None:
             raise EngineCrashedError("the engine process has no pipes")
         self.calls += 1
         counter = _memory_counter(process.pid)
         self._busy, killed_before = True, _killed_for_memory(counter)
-        process.stdin.write(json.dumps(request).encode() + b"\n")
+        process.stdin.write(line_of(request))
         with contextlib.suppress(ConnectionError):
             await process.stdin.drain()
         while line := await process.stdout.readline():
-            answer: dict[str, Any] = json.loads(line)
-            self._busy = "stage" in answer
-            if self._busy:
+            said = said_by(line)
+            self._busy = said.progress is not None
+            if said.progress:
                 if on_progress:
-                    await asyncio.to_thread(on_progress, answer["stage"], answer["fraction"])
-            elif "error" in answer:
-                raise error_of(answer["error"]["code"], answer["error"]["message"])
+                    await asyncio.to_thread(on_progress, said.progress.stage, said.progress.fraction)
+            elif said.error:
+                raise error_of(said.error.code, said.error.message)
             else:
-                result: dict[str, Any] = answer["result"]
-                return result
+                return answer_of(request, said)
         words = await self._last_words(process)
         if process.returncode == -signal.SIGKILL and _killed_for_memory(counter) > killed_before:
             raise OutOfMemoryError(f"the machine's memory did not suffice: {words}")

@@ -47,7 +47,7 @@ def blend(method: Method, parts: Sequence[tuple[Sound, float]]) -> Iterator[Samp
 
 
 def _by_magnitude(sounds: Sequence[Sound], *, greatest: bool) -> Iterator[Samples]:
-    from stemwright.separators._stft import Spectrum, Stft
+    from stemwright.separators.stft import Spectrum, Stft
 
     stft = Stft(_N_FFT)
     frames, channels = sounds[0].scratch.frames, sounds[0].scratch.channels

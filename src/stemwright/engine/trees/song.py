@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -23,27 +24,40 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
     from pathlib import Path
 
-    from stemwright.engine.trees.tree import Tree
+    from stemwright.engine.trees.intermediates import Intermediates
+    from stemwright.engine.trees.models import Models
     from stemwright.engine.unmix import SongShape
     from stemwright.separators.protocol import Separator
     from stemwright.strategies.plan import Step
+    from stemwright.strategies.tree import Strategy
     from stemwright.types import Digest, Samples, StemName
 
 _LIGHT: Final = 0.01  # what a step without a model costs, where htdemucs costs 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeWork:
+    """What is done with every song: the tree, its models, and the stems that are wanted."""
+
+    used: Strategy  # as much of the tree as the wanted stems need
+    order: tuple[StemName, ...]  # all stems of the whole strategy
+    stems: tuple[StemName, ...]  # those that are wanted
+    models: Models
+    intermediates: Intermediates | None
 
 
 class TreeRun:
     """One song, taken apart once."""
 
     def __init__(
-        self, tree: Tree, digest: Digest, *, shape: SongShape, folder: Path, on_progress: Callable[[float], None]
+        self, work: TreeWork, digest: Digest, *, shape: SongShape, folder: Path, on_progress: Callable[[float], None]
     ) -> None:
         """`folder` is private to this song; nothing but what it makes is deleted there."""
-        self._tree, self._shape, self._folder, self._report = tree, shape, folder, on_progress
-        song = digest_of(["song", PIPELINE, tree.half, digest, shape.sample_rate, shape.channels, shape.frames])
-        self._plan = make_plan(tree.used, song=song, specs=tree.spec_of, exact=tree.exact)
-        self._leaves = {stem: self._plan.leaves[stem] for stem in tree.stems}
-        self._all = {*needed(self._plan, tree.stems)}
+        self._work, self._shape, self._folder, self._report = work, shape, folder, on_progress
+        song = digest_of(["song", PIPELINE, work.models.half, digest, shape.sample_rate, shape.channels, shape.frames])
+        self._plan = make_plan(work.used, song=song, specs=work.models.spec_of, exact=work.models.exact)
+        self._leaves = {stem: self._plan.leaves[stem] for stem in work.stems}
+        self._all = {*needed(self._plan, work.stems)}
         self._sounds: dict[Digest, Sound] = {}
         self._devices: dict[int, str] = {}  # of the runs that were made now
         self._segments: dict[int, float] = {}
@@ -52,7 +66,7 @@ class TreeRun:
     def peak_bytes(self) -> int:
         """The room on the disk that all sounds can take at once."""
         waiting = self._waiting([*self._all])
-        steps = self._steps(needed(self._plan, self._tree.stems))
+        steps = self._steps(needed(self._plan, self._work.stems))
         there, most = {self._plan.song}, 1
         for made, step in steps:
             there |= {*made}
@@ -66,11 +80,14 @@ class TreeRun:
         The stems are all of the strategy's, in its order; those that are not wanted are zeros. Raises as the models do,
         `DiskFullError`, `OutputError`, and what `on_progress` raises.
         """
-        left = needed(self._plan, self._tree.stems, is_there=self._is_kept)
+        left = needed(self._plan, self._work.stems, is_there=self._is_kept)
         steps = self._steps(left)
         costs = [(("song",), _LIGHT), *(self._cost(step) for _, step in steps)]
         shares = Shares(
-            costs, seconds=self._shape.frames / self._shape.sample_rate, learnt=self._tree.learnt, report=self._report
+            costs,
+            seconds=self._shape.frames / self._shape.sample_rate,
+            learnt=self._work.models.learnt,
+            report=self._report,
         )
         shares.begin()
         self._write(self._plan.song, blocks)
@@ -90,10 +107,10 @@ class TreeRun:
         """What was done by which model, for the receipt."""
         records = []
         for run in self._plan.runs():
-            stems = self._used(run)
+            stems = run.used_stems(self._all)
             if not stems:
                 continue
-            spec, use = self._tree.spec_of(run.use), run.use
+            spec, use = self._work.models.spec_of(run.use), run.use
             records.append(
                 NodeRecord(
                     paths=tuple(run.paths),
@@ -115,7 +132,7 @@ class TreeRun:
 
     def _is_kept(self, sound: Digest) -> bool:
         """Whether a sound was made before, and is a file here now."""
-        step, kept = self._plan.makers[sound], self._tree.intermediates
+        step, kept = self._plan.makers[sound], self._work.intermediates
         if kept is None or not isinstance(step, Run) or not step.known:
             return False
         found = kept.fetch(sound, self._path(sound), channels=self._shape.channels, frames=self._shape.frames)
@@ -160,8 +177,8 @@ class TreeRun:
 
     def _run(self, made: list[Digest], run: Run, at: Callable[[float], None]) -> None:
         """Run a model; where its memory does not suffice, again with less."""
-        stems = self._used(run)
-        whole: Separator = self._tree.separator(run.use, stems=stems)
+        stems = run.used_stems(self._all)
+        whole: Separator = self._work.models.separator(run.use, stems=stems)
         separator = whole
         began = time.monotonic()
         while True:
@@ -180,7 +197,7 @@ class TreeRun:
                 self.notices.append(Notice("less_memory", f"{text}, {separator.batch_size} at once"))
         self._devices[id(run)] = separator.device
         self._segments[id(run)] = separator.spec.segment / separator.spec.sample_rate
-        kept = self._tree.intermediates
+        kept = self._work.intermediates
         if kept is not None and run.known and separator.spec.segment == whole.spec.segment:
             for sound in made:
                 kept.keep(sound, self._sounds[sound], took=time.monotonic() - began)
@@ -211,7 +228,7 @@ class TreeRun:
         self._sounds[key] = sound
 
     def _in_step(self) -> Iterator[tuple[Samples, Samples]]:
-        order = self._tree.strategy.stems
+        order = self._work.order
         streams = [(order.index(stem), self._sounds[sound].blocks()) for stem, sound in self._leaves.items()]
         for mix in self._sounds[self._plan.song].blocks():
             estimates = np.zeros((len(order), *mix.shape), np.float32)
@@ -223,13 +240,10 @@ class TreeRun:
         """What a step is known by, and what it costs, about."""
         if not isinstance(step, Run):
             return (type(step).__name__, len(sources(step))), _LIGHT
-        spec, use = self._tree.spec_of(step.use), step.use
+        spec, use = self._work.models.spec_of(step.use), step.use
         overlap = spec.overlap if use.overlap is None else use.overlap
         cost = spec.info.cost * max(1, use.shifts) * (1 - spec.overlap) / (1 - overlap)
-        return (use.model, use.segment, overlap, use.shifts, self._used(step)), cost
-
-    def _used(self, run: Run) -> tuple[StemName, ...]:
-        return tuple(sorted({stem for sound, stem in run.stems.items() if sound in self._all}))
+        return (use.model, use.segment, overlap, use.shifts, step.used_stems(self._all)), cost
 
     def _path(self, sound: Digest) -> Path:
         return self._folder / f"{sound}.sound"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stemwright.engine.moments import Moments
 from stemwright.engine.scratch import ScratchAudio
 from stemwright.engine.unmix import SongShape
 
@@ -19,11 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Sound:
-    """Samples that are written once and read often, with the moments of their mean over the channels."""
+    """Samples that are written once and read often, with their mean and deviation."""
 
     scratch: ScratchAudio
-    _sum: float = 0.0
-    _squares: float = 0.0
+    _moments: Moments = field(default_factory=Moments)
 
     @classmethod
     def at(cls, path: Path, *, channels: int) -> Sound:
@@ -33,9 +33,7 @@ class Sound:
     def write(self, block: Samples) -> None:
         """Append `[C, T]` float32. Raises as `ScratchAudio.write`."""
         self.scratch.write(block)
-        mean = (block[0] + block[-1]) / np.float32(2)
-        self._sum += float(mean.sum(dtype=np.float64))
-        self._squares += float(np.square(mean, dtype=np.float64).sum())
+        self._moments.add(block)
 
     def close(self) -> None:
         """End writing. Raises `DiskFullError`, `OutputError`."""
@@ -58,15 +56,12 @@ class Sound:
 
     def shape(self, sample_rate: SampleRate) -> SongShape:
         """What `Unmixer` must know."""
-        frames = self.scratch.frames
-        average = self._sum / frames
-        variance = (self._squares - frames * average**2) / max(frames - 1, 1)
         return SongShape(
             sample_rate=sample_rate,
             channels=self.scratch.channels,
-            frames=frames,
-            mean=average,
-            deviation=float(np.sqrt(max(variance, 0.0))),
+            frames=self.scratch.frames,
+            mean=self._moments.mean,
+            deviation=self._moments.deviation,
         )
 
     def remove(self) -> None:

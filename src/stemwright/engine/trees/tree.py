@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from stemwright.engine.song_separator import Origin, Settings
-from stemwright.engine.trees.song import TreeRun
+from stemwright.engine.trees.models import Models, key_of
+from stemwright.engine.trees.song import TreeRun, TreeWork
 from stemwright.errors import ModelUnavailableError
-from stemwright.separators import catalogue
-from stemwright.separators.protocol import LoadOptions, ModelInfo, ModelSpec, is_half
+from stemwright.separators.protocol import ModelInfo, ModelSpec
 from stemwright.strategies.check import check, check_slots
-from stemwright.strategies.plan import Run, make_plan, needed, settings_digest
+from stemwright.strategies.plan import make_plan, needed, settings_digest
 from stemwright.strategies.tree import pruned, uses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable
     from pathlib import Path
-    from typing import TypeAlias
 
     from stemwright.engine.trees.intermediates import Intermediates
+    from stemwright.engine.trees.models import ModelKey, Wanted
     from stemwright.engine.unmix import SongShape
-    from stemwright.separators.protocol import Separator
     from stemwright.strategies.tree import ModelUse, Strategy
     from stemwright.types import Digest, StemName
-
-    Wanted: TypeAlias = tuple[StemName, ...] | None  # None for all
-
-_LOADED: Final = 2  # models that are kept in memory
 
 
 class Tree:
@@ -45,13 +39,8 @@ class Tree:
     ) -> None:
         """Check the strategy by what the catalogue knows. Raises `StrategyError`."""
         check(strategy, repo=repo)
-        self.strategy, self.exact, self.intermediates = strategy, exact, intermediates
-        self._device = device
-        self._places = {model: catalogue.at_path(model, repo=repo) for model in strategy.models()}
-        self._known = {model: catalogue.find_model(name, repo=at)[1] for model, (name, at) in self._places.items()}
-        self._specs: dict[tuple[str, float | None], ModelSpec] = {}
-        self._loaded: OrderedDict[tuple[str, float | None, Wanted], Separator] = OrderedDict()
-        self.learnt: dict[Hashable, float] = {}  # seconds that a run took for each second of sound
+        self.strategy, self.intermediates = strategy, intermediates
+        self.models = Models(strategy.models(), device=device, repo=repo, exact=exact)
         self.stems: tuple[StemName, ...] = strategy.stems  # those that are wanted …
         self.used = strategy  # … and as much of the tree as they need
         self.digest: Digest | None = None  # of all that can change a sample, once it is loaded
@@ -60,7 +49,7 @@ class Tree:
     @property
     def info(self) -> ModelInfo:
         """The strategy as a model."""
-        known = [*self._known.values()]
+        known = [*self.models.infos.values()]
         return ModelInfo(
             name=self.strategy.name,
             family="strategy",
@@ -78,14 +67,9 @@ class Tree:
         return Origin(licence=self.info.licence)
 
     @property
-    def half(self) -> bool:
-        """Whether its models compute in float16."""
-        return is_half(self._device)
-
-    @property
     def device(self) -> str:
         """The devices that its models use."""
-        return ", ".join(dict.fromkeys(separator.device for separator in self._loaded.values()))
+        return self.models.device
 
     def load(self, *, stems: Wanted) -> None:
         """Load each model once, so that whatever is missing is missed before anything is done.
@@ -99,69 +83,48 @@ class Tree:
         wanted = self._wanted()
         for use, _ in uses(self.used.root):
             try:
-                self.spec_of(use, stems=wanted.get(_key(use)))
+                self.models.spec_of(use, stems=wanted.get(key_of(use)))
             except ModelUnavailableError as error:
                 raise ModelUnavailableError(error.message + self._lacking_besides(use.model)) from error
-        slots = {model: spec.stems for (model, _), spec in self._specs.items()}
+        slots = {model: spec.stems for (model, _), spec in self.models.specs.items()}
         check_slots(self.used, slots.__getitem__)
-        self.digest = settings_digest(self.used, specs=self.spec_of, exact=self.exact)
+        self.digest = settings_digest(self.used, specs=self.models.spec_of, exact=self.models.exact)
 
     def _lacking_besides(self, model: str) -> str:
         """The other models that are not here and cannot be downloaded now, for the end of an error's message."""
-        used = dict.fromkeys(use.model for use, _ in uses(self.used.root) if use.model != model)
-        named = sorted({self._places[other][0] for other in used if self._places[other][1] is None})
-        lacking = [name for name in named if catalogue.find_model(name)[0].availability(name) == "missing"]
+        lacking = self.models.missing(use.model for use, _ in uses(self.used.root) if use.model != model)
         if not lacking:
             return ""
         return f"; not here either: {', '.join(lacking)} (stemwright models pull {' '.join(lacking)})"
 
-    def spec_of(self, use: ModelUse, *, stems: Wanted = None) -> ModelSpec:
-        """What is known of a model that was loaded; it is loaded for `stems` if it has not been."""
-        if _key(use) not in self._specs:
-            self._specs[_key(use)] = self.separator(use, stems=stems).spec
-        return self._specs[_key(use)]
-
-    def separator(self, use: ModelUse, *, stems: Wanted) -> Separator:
-        """A model, loaded for these stems. Raises as `catalogue.load`."""
-        key = (*_key(use), stems)
-        if key not in self._loaded:
-            while len(self._loaded) >= _LOADED:
-                self._loaded.popitem(last=False)
-            name, folder = self._places[use.model]
-            how = LoadOptions(device=self._device, repo=folder, segment=use.segment, stems=stems, raw=not self.exact)
-            self._loaded[key] = catalogue.load(name, options=how)
-        self._loaded.move_to_end(key)
-        return self._loaded[key]
-
     def song(self, digest: Digest, *, shape: SongShape, folder: Path, on_progress: Callable[[float], None]) -> TreeRun:
         """One song, of this digest, to be taken apart in this folder; `on_progress` gets 0–1, and may raise to stop."""
-        return TreeRun(self, digest, shape=shape, folder=folder, on_progress=on_progress)
+        work = TreeWork(
+            used=self.used,
+            order=self.strategy.stems,
+            stems=self.stems,
+            models=self.models,
+            intermediates=self.intermediates,
+        )
+        return TreeRun(work, digest, shape=shape, folder=folder, on_progress=on_progress)
 
     def with_less_memory(self) -> None:
         """A run that needs less memory is found for each run, not for the whole."""
 
-    def _wanted(self) -> dict[tuple[str, float | None], tuple[StemName, ...]]:
+    def _wanted(self) -> dict[ModelKey, tuple[StemName, ...]]:
         """The stems that a first run of each model needs, where they are known without loading it."""
+        infos = self.models.infos
 
         def guessed(use: ModelUse) -> ModelSpec:
-            info = self._known[use.model]
+            info = infos[use.model]
             return ModelSpec(info=info, stems=info.stems, sample_rate=1, channels=2, segment=1, shift=1)
 
         if not all(guessed(use).stems for use, _ in uses(self.used.root)):
             return {}
-        plan = make_plan(self.used, song="", specs=guessed, exact=self.exact)
+        plan = make_plan(self.used, song="", specs=guessed, exact=self.models.exact)
         there = {*needed(plan, self.stems)}
-        found: dict[tuple[str, float | None], tuple[StemName, ...]] = {}
+        found: dict[ModelKey, tuple[StemName, ...]] = {}
         for run in plan.runs():
-            if stems := used_stems(run, there):
-                found.setdefault(_key(run.use), stems)
+            if stems := run.used_stems(there):
+                found.setdefault(key_of(run.use), stems)
         return found
-
-
-def used_stems(run: Run, sounds: set[Digest]) -> tuple[StemName, ...]:
-    """The stems of a run that are among these sounds, in a fixed order."""
-    return tuple(sorted({stem for sound, stem in run.stems.items() if sound in sounds}))
-
-
-def _key(use: ModelUse) -> tuple[str, float | None]:
-    return use.model, use.segment

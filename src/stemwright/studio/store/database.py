@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import create_engine, event, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import URL, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
+
+from stemwright.errors import DatabaseUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,8 +18,13 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
-HEAD: Final = "0002"  # the revision of the newest migration; a test compares
+HEAD: Final = "0003"  # the revision of the newest migration; a test compares
 _LOCK: Final = 7_361_942_258  # of PostgreSQL's advisory locks: while migrations run
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of a database in a file, whatever its folder is called."""
+    return URL.create("sqlite", database=str(path)).render_as_string()
 
 
 class Database:
@@ -31,9 +38,15 @@ class Database:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """A session whose transaction is committed at the end, or rolled back when an exception leaves it."""
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
-            yield session
+        """A session whose transaction is committed at the end, or rolled back when an exception leaves it.
+
+        Raises `DatabaseUnavailableError` while the database is locked or away.
+        """
+        try:
+            with Session(self.engine, expire_on_commit=False) as session, session.begin():
+                yield session
+        except (OperationalError, InterfaceError) as error:
+            raise DatabaseUnavailableError(str(error.orig)[:200]) from error
 
     def migrate(self) -> None:
         """Bring the tables to the newest form; several processes may do so at once."""
@@ -57,6 +70,11 @@ class Database:
                 return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
         except DBAPIError:  # there are no tables
             return None
+
+    def ping(self) -> None:
+        """Ask the database for an answer. Raises whatever the driver raises."""
+        with self.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
 
     def close(self) -> None:
         """Close all connections."""

@@ -2,18 +2,24 @@
 
 A song is a recording that an owner has (or stems that were imported). A separation is a set of stems made of some
 samples; songs of equal samples share it. A run makes a separation. A job is one client's request for it; jobs that want
-the same share a run. A track is a file in a folder that the operator listed; its song is found by its digest. An order
-is what a door has still to tell of a job.
+the same share a run. A track is a file in a folder that the operator listed; its song is found by its digest. An entry
+of the outbox is what is still owed to a client.
 """
 
 from __future__ import annotations
 
 import secrets
 import time
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, MetaData, String, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from stemwright.engine.receipt import Receipt
+from stemwright.engine.song_facts import AnalysisRecord, KnownFacts
+from stemwright.records import Fault, JsonObject
+from stemwright.studio.options import JobOptions, RunOptions
+from stemwright.studio.store.columns import RecordColumn, SentColumn
 
 LIVE: Final = ("queued", "running")
 FINAL: Final = ("succeeded", "failed", "cancelled")
@@ -36,7 +42,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {dict[str, Any]: JSON, int: BigInteger}  # noqa: RUF012  (SQLAlchemy reads it from the class)
+    type_annotation_map = {int: BigInteger}  # noqa: RUF012  (SQLAlchemy reads it from the class)
 
 
 class Song(Base):
@@ -63,7 +69,7 @@ class Song(Base):
     duration: Mapped[float | None]  # seconds
     sample_rate: Mapped[int | None]
     channels: Mapped[int | None]
-    analysis: Mapped[dict[str, Any] | None]
+    analysis: Mapped[AnalysisRecord | None] = mapped_column(RecordColumn(AnalysisRecord))
     separation_id: Mapped[str | None] = mapped_column(ForeignKey("separations.id", ondelete="SET NULL"))
     created_at: Mapped[float] = mapped_column(default=time.time)
     used_at: Mapped[float] = mapped_column(default=time.time)
@@ -85,7 +91,7 @@ class Separation(Base):
     pcm_digest: Mapped[str] = mapped_column(String(64))
     model: Mapped[str]
     draft: Mapped[bool]
-    receipt: Mapped[dict[str, Any]]
+    receipt: Mapped[Receipt] = mapped_column(RecordColumn(Receipt))
     duration: Mapped[float]  # seconds of song
     elapsed: Mapped[float]  # seconds of work; 0 for imported stems
     created_at: Mapped[float] = mapped_column(default=time.time)
@@ -123,7 +129,7 @@ class Run(Base):
     owner: Mapped[str] = mapped_column(String(64))
     song_id: Mapped[str | None] = mapped_column(ForeignKey("songs.id", ondelete="SET NULL"), index=True)
     key: Mapped[str] = mapped_column(String(64))  # of the bytes and the options
-    options: Mapped[dict[str, Any]]
+    options: Mapped[RunOptions] = mapped_column(RecordColumn(RunOptions))
     queue: Mapped[str] = mapped_column(String(16))
     priority: Mapped[str] = mapped_column(String(8))
     rank: Mapped[int]  # lower goes first
@@ -155,7 +161,7 @@ class Job(Base):
     owner: Mapped[str] = mapped_column(String(64))
     song_id: Mapped[str | None] = mapped_column(ForeignKey("songs.id", ondelete="SET NULL"), index=True)
     run_id: Mapped[str] = mapped_column(ForeignKey("runs.id"), index=True)
-    options: Mapped[dict[str, Any]]
+    options: Mapped[JobOptions] = mapped_column(RecordColumn(JobOptions, brief=True))
     callback_url: Mapped[str | None]
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
     request_digest: Mapped[str] = mapped_column(String(64))
@@ -198,25 +204,25 @@ class Track(Base):
     size_bytes: Mapped[int]
     modified_ns: Mapped[int]
     source_digest: Mapped[str | None] = mapped_column(String(64))  # SHA-256 of its bytes, once they were read
-    found: Mapped[dict[str, Any] | None]  # tempo, key, …, which outlive the song's files
+    found: Mapped[KnownFacts | None] = mapped_column(RecordColumn(KnownFacts))  # they outlive the song's files
     created_at: Mapped[float] = mapped_column(default=time.time)
 
 
-class Order(Base):
-    """What a door promised its client to tell of a job, and what it has told."""
+class OutboxEntry(Base):
+    """Something that is owed to a client: what it is, what of it was sent, and whether more is to come."""
 
-    __tablename__ = "orders"
+    __tablename__ = "outbox"
     __table_args__ = (
-        Index("ix_orders_owner_door_name", "owner", "door", "name"),
-        Index("ix_orders_door_open", "door", "open"),
+        Index("ix_outbox_owner_door_name", "owner", "door", "name"),
+        Index("ix_outbox_door_open", "door", "open"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     owner: Mapped[str] = mapped_column(String(64))
     door: Mapped[str] = mapped_column(String(16))
-    name: Mapped[str] = mapped_column(String(128))  # by which the client knows the job
-    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
-    facts: Mapped[dict[str, Any]]  # what the door needs to know; it alone understands them
-    told: Mapped[dict[str, Any]] = mapped_column(default=dict)  # stages that were told, and with which outcome
-    open: Mapped[bool] = mapped_column(default=True)  # something is still to be told
+    name: Mapped[str] = mapped_column(String(128))  # by which the client knows it
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    facts: Mapped[JsonObject] = mapped_column(JSON)  # what the door needs to know; it alone understands them
+    sent: Mapped[dict[str, Fault | None]] = mapped_column(SentColumn, default=dict)  # stages, with what went wrong
+    open: Mapped[bool] = mapped_column(default=True)  # something is still to be sent
     created_at: Mapped[float] = mapped_column(default=time.time)

@@ -24,9 +24,10 @@ from stemwright.studio.work.workflow import start_executor
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from stemwright.studio.config import JobsConfig
     from stemwright.studio.store.database import Database
     from stemwright.studio.store.objects import ObjectStore
-    from stemwright.studio.work.config import JobsConfig
+    from stemwright.studio.work.workflow import BodyOf
 
 _SILENT: Final = 60.0  # seconds without a sign of a run after which DBOS is asked about it
 _LEAVING: Final = 3.0  # seconds that handing back may take
@@ -34,7 +35,7 @@ _THOROUGH: Final = 60  # sweeps, of which one looks for orphans too
 log = logging.getLogger("stemwright.executor")
 
 
-def run_executor(db: Database, store: ObjectStore, config: JobsConfig, *, executor_id: str) -> None:
+def run_executor(db: Database, store: ObjectStore, config: JobsConfig, *, executor_id: str, body_of: BodyOf) -> None:
     """Work until told to stop (SIGTERM), or until the parent's end of standard input is closed."""
     queue = Queue(db, config)
     pool = EnginePool(
@@ -51,7 +52,7 @@ def run_executor(db: Database, store: ObjectStore, config: JobsConfig, *, execut
     threading.Thread(target=_watch_parent, args=(stopping,), daemon=True).start()
     for folder in filter(None, (config.work, config.temp)):
         _empty(folder)
-    start_executor(worker, db, config, executor_id=executor_id)
+    start_executor(worker, db, config, executor_id=executor_id, body_of=body_of)
     log.info("executor ready")
     threading.Thread(target=_clean, args=(db, store, config, queue), daemon=True).start()
     stopping.wait()

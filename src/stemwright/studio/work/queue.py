@@ -6,7 +6,7 @@ import threading
 import time
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from sqlalchemy import inspect, select
 
@@ -14,21 +14,21 @@ from stemwright.strategies.plan import digest_of
 from stemwright.studio.store.tables import Job, Run
 
 if TYPE_CHECKING:
-    from dbos import DBOSClient
+    from dbos import DBOSClient, EnqueueOptions
     from sqlalchemy.orm import Session
 
+    from stemwright.studio.config import JobsConfig
     from stemwright.studio.store.database import Database
-    from stemwright.studio.work.config import JobsConfig
 
 APPLICATION: Final = "stemwright"
-VERSION: Final = "1"  # of the workflows; raised when running ones could not go on with new code
+VERSION: Final = "2"  # of the workflows; raised when running ones could not go on with new code
 CALLBACKS: Final = "callbacks"
 _EPOCH: Final = 1_767_225_600  # 2026-01-01; ranks are seconds since, and have 31 bits
 _FORGOTTEN: Final = 500  # workflows at once
 _CLASSES: Final = {"high": 0, "normal": 1, "low": 2}
 
 
-class Letter(TypedDict):
+class Message(TypedDict):
     """A message in the form that a door's client understands."""
 
     url: str
@@ -100,29 +100,36 @@ class Queue:
     def deliver(self, session: Session, job: Job, event: str) -> None:
         """Enqueue one callback, where the job wants them."""
         if job.callback_url:
-            message = message_id(job, event)
+            number = message_id(job, event)
             self._enqueue(
-                session, "deliver", queue=CALLBACKS, id=f"{message}-1", priority=None, args=(job.id, event, message, 1)
+                session, "deliver", queue=CALLBACKS, id=f"{number}-1", priority=None, args=(job.id, event, number, 1)
             )
 
-    def send(self, session: Session, job_id: str, event: str, *, message: str, letter: Letter) -> None:
-        """Enqueue a message of a door about a job, in the transaction that notes it as told."""
+    def send(self, session: Session, job_id: str, event: str, *, id: str, message: Message) -> None:  # noqa: A002
+        """Enqueue a message of a door about a job, in the transaction that notes it as sent."""
         self._enqueue(
             session,
             "deliver",
             queue=CALLBACKS,
-            id=f"{message}-1",
+            id=f"{id}-1",
             priority=None,
-            args=(job_id, event, message, 1, {**letter}),
+            args=(job_id, event, id, 1, {**message}),
         )
 
     def deliver_again(
-        self, job_id: str, event: str, message: str, *, attempt: int, seconds: float, letter: Letter | None = None
+        self,
+        job_id: str,
+        event: str,
+        id: str,  # noqa: A002
+        *,
+        attempt: int,
+        seconds: float,
+        message: Message | None = None,
     ) -> None:
         """Enqueue a further try of a callback, for later; delayed deliveries occupy no slot."""
-        options = self._options("deliver", queue=CALLBACKS, id=f"{message}-{attempt}")
-        args = (job_id, event, message, attempt, letter)
-        self._client.enqueue(options | {"delay_seconds": seconds}, *args)  # type: ignore[arg-type]
+        options = self._options("deliver", queue=CALLBACKS, id=f"{id}-{attempt}")
+        args = (job_id, event, id, attempt, message)
+        self._client.enqueue(options | {"delay_seconds": seconds}, *args)
 
     def hasten(self, session: Session, run: Run, *, rank: int) -> None:
         """Let a queued run go earlier, for someone with a higher priority waits for it too."""
@@ -143,16 +150,16 @@ class Queue:
         queue: str,
         id: str,  # noqa: A002
         priority: int | None,
-        args: tuple[Any, ...],
+        args: tuple[object, ...],
     ) -> None:
         options = self._options(workflow, queue=queue, id=id)
         if priority is not None:
             options["priority"] = priority
         session.flush()
-        self._client.enqueue_in_transaction(session, options, *args)  # type: ignore[arg-type]
+        self._client.enqueue_in_transaction(session, options, *args)
 
     @staticmethod
-    def _options(workflow: str, *, queue: str, id: str) -> dict[str, Any]:  # noqa: A002
+    def _options(workflow: str, *, queue: str, id: str) -> EnqueueOptions:  # noqa: A002
         return {
             "workflow_name": workflow,
             "queue_name": queue,
@@ -160,6 +167,24 @@ class Queue:
             "app_version": VERSION,
             "application_name": APPLICATION,
         }
+
+    def restart_older(self) -> None:
+        """Let work of earlier versions begin again from its start, as this version; to be called by a lone executor."""
+        from dbos._schemas.system_database import SystemSchema
+
+        table, steps = SystemSchema.workflow_status, SystemSchema.operation_outputs
+        schema = "dbos" if self._db.engine.dialect.name == "postgresql" else None
+        live = table.c.status.in_(["ENQUEUED", "PENDING", "DELAYED"])
+        older = select(table.c.workflow_uuid).where(live, table.c.application_version != VERSION)
+        _ = self._client
+        with self._db.session() as session:
+            session.connection(execution_options={"schema_translate_map": {table.schema: schema}})
+            ids = list(session.scalars(older))
+            if ids:
+                session.execute(steps.delete().where(steps.c.workflow_uuid.in_(ids)))
+                session.execute(
+                    table.update().where(table.c.workflow_uuid.in_(ids)).values(application_version=VERSION)
+                )
 
     def cancel(self, run_id: str) -> None:
         """Cancel a run that is queued or running; what has ended stays so."""

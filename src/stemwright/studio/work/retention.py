@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from stemwright.studio.config import JobsConfig
     from stemwright.studio.store.database import Database
     from stemwright.studio.store.objects import ObjectStore
-    from stemwright.studio.work.config import JobsConfig
 
 _SONGS: Final = 500  # at once
 _ROWS: Final = 5000  # read at once

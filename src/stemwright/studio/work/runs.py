@@ -6,34 +6,31 @@ import logging
 import random
 import time
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from sqlalchemy import CursorResult, bindparam, select, update
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError
 
 from stemwright.engine.drum_names import STEM, no_stem
-from stemwright.errors import NoDrumStemError, TooLongError
-from stemwright.strategies.plan import digest_of
+from stemwright.errors import DatabaseUnavailableError, NoDrumStemError, TooLongError
 from stemwright.studio.store.tables import LIVE, File, Job, Run, Separation, Song, new_id
+from stemwright.studio.work.steps import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from sqlalchemy.orm import Session
 
+    from stemwright.engine.song_facts import SongFacts
     from stemwright.studio.store.database import Database
     from stemwright.studio.work.queue import Queue
-
-
-def separation_key(*, pcm_digest: str, model: str, options: dict[str, Any], pipeline: str) -> str:
-    """Everything that can change a sample of the stems, but for the owner, which is in the row."""
-    settings = {name: options.get(name) for name in ("stems", "master", "sample_rate")}
-    return digest_of([pcm_digest, model, settings, pipeline])
+    from stemwright.studio.work.steps import Made, StoredFile
 
 
 P = ParamSpec("P")
 T = TypeVar("T")
 _PAUSES: Final = (0.2, 1.0, 3.0, 10.0, 30.0)  # seconds between tries while the database is away
+_CONFLICTS: Final = 2  # with others who write the same
 _BATCH: Final = 500  # names in one query
 log = logging.getLogger("stemwright.jobs")
 
@@ -47,12 +44,20 @@ class Saved(StrEnum):
 
 
 def retry_on_db_error(what: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call something that may be called twice, again while the database is locked or away, or others were quicker."""
+    """Call something that may be called twice, again while the database is locked or away.
+
+    Where others were quicker to write the same it is called again at once, twice: a conflict that stays is a fault.
+    """
+    conflicts = 0
     for pause in _PAUSES:
         try:
             return what(*args, **kwargs)
-        except (OperationalError, InterfaceError, IntegrityError) as error:
-            log.warning("the database could not do that, trying again", extra={"error": str(error.orig)[:200]})
+        except IntegrityError:
+            conflicts += 1
+            if conflicts > _CONFLICTS:
+                raise
+        except DatabaseUnavailableError as error:
+            log.warning("the database could not do that, trying again", extra={"error": error.message})
             time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # nosec B311  (no secret: so that not all try at once)
     return what(*args, **kwargs)
 
@@ -75,14 +80,15 @@ def count_of(result: object) -> int:
     return result.rowcount if isinstance(result, CursorResult) else 0
 
 
-def separates(options: dict[str, Any]) -> bool:
-    """Whether a run makes stems, by its options."""
-    return bool(options.get("separate", True))
-
-
 def is_measured(song: Song) -> bool:
     """Whether the loudness of a song is known without its stems."""
-    return "loudness" in (song.analysis or {})
+    return song.analysis is not None and song.analysis.loudness is not None
+
+
+def show(song: Song, separation: Separation, *, old: Separation | None) -> None:
+    """Let a song have these stems; a draft never replaces fine ones (`old`)."""
+    if not (separation.draft and old and not old.draft):
+        song.separation_id = separation.id
 
 
 def title_of(file_name: str) -> str:
@@ -96,8 +102,8 @@ class Runs:
     def __init__(self, db: Database, queue: Queue) -> None:
         self._db, self.queue = db, queue
 
-    def begin(self, run_id: str, *, attempts: int) -> dict[str, Any] | None:
-        """Start one more attempt: the run and its song as plain facts, or None when there is nothing left to do."""
+    def begin(self, run_id: str, *, attempts: int) -> Task | None:
+        """Start one more attempt: the run and its song, or None when there is nothing left to do."""
         with self._db.session() as session:
             run = lock_run(session, run_id)
             if run is None:
@@ -115,18 +121,18 @@ class Runs:
             run.status, run.started_at, run.updated_at = "running", run.started_at or time.time(), time.time()
             if first:
                 self.queue.tell(session, run, "job.started")
-            return {
-                "owner": run.owner,
-                "options": run.options,
-                "song_id": song.id,
-                "title": song.title,
-                "upload_key": song.upload_key,
-                "file_name": song.file_name,
-                "pcm_digest": song.pcm_digest,
-                "duration": song.duration,
-                "analysed": song.analysis is not None,
-                "measured": is_measured(song),
-            }
+            return Task(
+                owner=run.owner,
+                options=run.options,
+                song_id=song.id,
+                title=song.title,
+                upload_key=song.upload_key,
+                file_name=song.file_name,
+                pcm_digest=song.pcm_digest,
+                duration=song.duration,
+                analysed=song.analysis is not None,
+                measured=is_measured(song),
+            )
 
     def hand_back(self, run_ids: Iterable[str]) -> None:
         """Put runs that this process must leave back into the queue: that was no attempt of theirs."""
@@ -168,7 +174,7 @@ class Runs:
                 known |= {*session.scalars(select(Song.upload_key).where(Song.upload_key.in_(some)))}
         return [key for key in keys if key not in known]
 
-    def describe_song(self, song_id: str, facts: dict[str, Any]) -> None:
+    def describe_song(self, song_id: str, facts: SongFacts) -> None:
         """Write down what the first reading of a song found; what somebody called it meanwhile stays."""
         with self._db.session() as session:
             first = update(Song).where(Song.id == song_id).values(used_at=time.time())
@@ -177,12 +183,12 @@ class Runs:
             if song is None:
                 return
             if song.pcm_digest is None:
-                song.title = facts["title"] if facts["title"] and song.title == title_of(song.file_name) else song.title
-                song.artist = song.artist or facts["artist"]
+                song.title = facts.title if facts.title and song.title == title_of(song.file_name) else song.title
+                song.artist = song.artist or facts.artist
                 song.search = f"{song.title} {song.artist}".lower()
-            for name in ("pcm_digest", "duration", "sample_rate", "channels"):
-                setattr(song, name, facts[name])
-            song.analysis = facts["analysis"] or song.analysis
+            song.pcm_digest, song.duration = facts.pcm_digest, facts.duration
+            song.sample_rate, song.channels = facts.sample_rate, facts.channels
+            song.analysis = facts.analysis or song.analysis
 
     def find(self, owner: str, key: str) -> str | None:
         """The separation of that key."""
@@ -193,11 +199,11 @@ class Runs:
         """The object of the drum stem of a separation that has no chart yet. Raises `NoDrumStemError`."""
         with self._db.session() as session:
             found = session.get(Separation, separation_id)
-            if found is None or found.receipt.get("drums"):
+            if found is None or found.receipt.drums:
                 return None
             drums = select(File.object_key).where(File.separation_id == found.id, File.name == f"{STEM}.flac")
             if (key := session.scalar(drums)) is None:
-                raise NoDrumStemError(no_stem([stem["name"] for stem in found.receipt["stems"]]))
+                raise NoDrumStemError(no_stem([stem.name for stem in found.receipt.stems]))
             return key
 
     def model_speed(self, model: str) -> float | None:
@@ -205,7 +211,7 @@ class Runs:
         with self._db.session() as session:
             return speed_of(session, model)
 
-    def save(self, run_id: str, made: dict[str, Any], *, preview: bool = False) -> Saved:
+    def save(self, run_id: str, made: Made, *, preview: bool = False) -> Saved:
         """Publish stems and, unless they are a preview, end the run.
 
         `made` is what `JobWorker.make` stored; it has `found` where the separation has been there before.
@@ -219,8 +225,9 @@ class Runs:
                 return Saved.gone
             song = session.get(Song, run.song_id) if run.song_id else None
             old = session.get(Separation, song.separation_id) if song and song.separation_id else None
-            if song and not (separation.draft and old and not old.draft):
-                song.separation_id, song.used_at = separation.id, time.time()
+            if song:
+                show(song, separation, old=old)
+                song.used_at = time.time()
             if preview:
                 run.preview_id, run.updated_at = separation.id, time.time()
                 self.queue.tell(session, run, "job.preview_ready")
@@ -272,49 +279,64 @@ class Runs:
         self.queue.tell(session, run, f"job.{status}")
 
 
-def _separation(session: Session, owner: str, made: dict[str, Any]) -> Separation | None:
+def _separation(session: Session, owner: str, made: Made) -> Separation | None:
     """The separation that was found or made; that of equal ones that somebody made meanwhile; None if it is gone."""
-    wanted = Separation.id == made["found"] if "found" in made else Separation.key == made["key"]
+    wanted = Separation.id == made.found if made.found else Separation.key == made.key
     touch = update(Separation).where(Separation.owner == owner, wanted).values(used_at=time.time())
     session.execute(touch, execution_options={"synchronize_session": False})  # from here on it stays
     there = session.scalar(select(Separation).where(Separation.owner == owner, wanted))
     if there:
         _add_chart(session, there, made)
-    if there or "found" in made:
+    if there or made.receipt is None:
         return there
-    receipt = made["receipt"]
+    receipt = made.receipt
     separation = Separation(
-        id=made["id"],
+        id=made.id,
         owner=owner,
-        key=made["key"],
-        pcm_digest=receipt["input"]["digest"],
-        model=receipt["model"]["name"],
-        draft=receipt["model"]["draft"],
+        key=made.key,
+        pcm_digest=receipt.input.digest,
+        model=receipt.model.name,
+        draft=receipt.model.draft,
         receipt=receipt,
-        duration=receipt["input"]["duration"],
-        elapsed=receipt["elapsed"],
+        duration=receipt.input.duration,
+        elapsed=receipt.elapsed,
     )
     session.add(separation)
     session.flush()
     charted = _chart_names(made)
-    stems = [file for file in made["files"] if file["name"] not in charted]
-    session.add_all(File(id=new_id(), owner=owner, separation_id=separation.id, **file) for file in stems)
+    _add_files(session, separation, [file for file in made.files if file.name not in charted])
     _add_chart(session, separation, made)
     return separation
 
 
-def _chart_names(made: dict[str, Any]) -> set[str]:
-    return {*made["chart"]["drums"]["files"].values()} if made.get("chart") else set()
+def _add_files(session: Session, separation: Separation, files: Iterable[StoredFile]) -> None:
+    session.add_all(
+        File(
+            id=new_id(),
+            owner=separation.owner,
+            separation_id=separation.id,
+            name=file.name,
+            object_key=file.object_key,
+            size_bytes=file.size_bytes,
+            digest=file.digest,
+        )
+        for file in files
+    )
 
 
-def _add_chart(session: Session, separation: Separation, made: dict[str, Any]) -> None:
+def _chart_names(made: Made) -> set[str]:
+    return {*made.chart.drums.files.values()} if made.chart else set()
+
+
+def _add_chart(session: Session, separation: Separation, made: Made) -> None:
     """Add the drum chart that was made to a separation that has none."""
-    if not made.get("chart") or separation.receipt.get("drums"):
+    receipt = separation.receipt
+    if not made.chart or receipt.drums:
         return
-    chart, receipt = made["chart"], separation.receipt
-    separation.receipt = receipt | {"drums": chart["drums"], "warnings": [*receipt["warnings"], *chart["warnings"]]}
-    charted = [file for file in made["files"] if file["name"] in _chart_names(made)]
-    session.add_all(File(id=new_id(), owner=separation.owner, separation_id=separation.id, **file) for file in charted)
+    warnings = (*receipt.warnings, *made.chart.warnings)
+    separation.receipt = receipt.model_copy(update={"drums": made.chart.drums, "warnings": warnings})
+    charted = _chart_names(made)
+    _add_files(session, separation, [file for file in made.files if file.name in charted])
 
 
 _MADE = Separation.__table__.c

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stemwright import __version__
 from stemwright.errors import CallbackUrlError, OptionError
-from stemwright.studio.work import outbound
-from stemwright.studio.work.addresses import Allowed
-from stemwright.studio.work.outbound import RefusedAddressError, UnresolvableError, answer
+from stemwright.studio import outbound
+from stemwright.studio.addresses import Allowed
+from stemwright.studio.outbound import RefusedAddressError, UnresolvableError, answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import httpx
     from standardwebhooks import Webhook
 
-    from stemwright.studio.work.outbound import Resolve
+    from stemwright.studio.outbound import Resolve
     from stemwright.types import Seconds
 
 LONGEST_BACKOFF: Final[Seconds] = 600.0
@@ -46,17 +46,6 @@ class Outcome:
     retry: bool  # whether another try can help
     retry_after: Seconds | None  # what the receiver asks for, at most LONGEST_RETRY_AFTER
     elapsed: Seconds
-
-
-def check_url(url: str) -> str:
-    """The callback URL in its normal form (lower-case ASCII host, no fragment), if it is one that can be called.
-
-    Looks at the text alone: whether the address may be called shows when it is sent. Raises `CallbackUrlError`.
-    """
-    try:
-        return str(outbound.checked_url(url))
-    except ValueError as error:
-        raise CallbackUrlError(f"the callback URL {error}") from None
 
 
 def backoff(attempt: int, random: Callable[[], float]) -> Seconds:

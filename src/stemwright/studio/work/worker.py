@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import logging
 import math
 import random
 import shutil
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
-
-from sqlalchemy.exc import DBAPIError
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from stemwright import __version__, failpoints
 from stemwright.disk import sha256_of
-from stemwright.engine.choice import QUICK, preview_by, resolve
+from stemwright.engine.choice import QUICK, identity, preview_by
 from stemwright.engine.drum_names import STEM, no_stem
+from stemwright.engine.key import result_key
+from stemwright.engine.process.messages import A, Scan, Separate, Transcode, Transcribe
 from stemwright.engine.process.pool import EngineCrashedError, EnginePool
-from stemwright.engine.receipt import PIPELINE
+from stemwright.engine.settings import SeparationSettings
 from stemwright.errors import (
     CancelledError,
+    DatabaseUnavailableError,
     InputError,
     NoDrumStemError,
     NotFoundError,
@@ -30,17 +31,21 @@ from stemwright.errors import (
     TooLongError,
     writing,
 )
-from stemwright.separators.protocol import is_half
-from stemwright.studio.options import AudioFormat
+from stemwright.separators.catalogue import resolve
+from stemwright.studio.stages import SHARES
 from stemwright.studio.store.tables import new_id
-from stemwright.studio.work.runs import Runs, retry_on_db_error, separates, separation_key
+from stemwright.studio.work.runs import Runs, retry_on_db_error
+from stemwright.studio.work.steps import Hashed, Made, StoredFile, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from stemwright.engine.process.messages import ChartRecord, Request
+    from stemwright.studio.config import JobsConfig
+    from stemwright.studio.options import RunOptions
     from stemwright.studio.store.objects import ObjectStore
-    from stemwright.studio.work.config import JobsConfig
+    from stemwright.types import Digest, Seconds
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,16 +54,6 @@ LOCAL_NAME: Final = "song"  # of the recording in a private folder
 _LONGEST_PAUSE: Final = 60.0  # seconds between two tries
 _LISTENING: Final = 0.02  # seconds, about, that a chart takes for a second of drums
 _EVERY: Final = 0.4  # seconds between two notes of progress
-SHARES: Final = {  # percent of a run, from … to
-    "hashing": (0.0, 4.0),
-    "preview": (4.0, 12.0),
-    "downloading": (12.0, 13.0),
-    "reading": (13.0, 14.0),
-    "separating": (14.0, 92.0),
-    "encoding": (92.0, 95.0),
-    "transcribing": (95.0, 98.0),
-    "saving": (98.0, 100.0),
-}
 
 
 class JobWorker:
@@ -70,14 +65,14 @@ class JobWorker:
         self.active: set[str] = set()
         self._door, self._leaving = threading.Lock(), False
 
-    def begin(self, run_id: str) -> dict[str, Any] | None:
-        """Start an attempt of a run: its song as plain facts, or None when there is nothing to do."""
+    def begin(self, run_id: str) -> Task | None:
+        """Start an attempt of a run, or None when there is nothing to do."""
         with self._door:
             if not self._leaving:
-                song = retry_on_db_error(self.runs.begin, run_id, attempts=self.config.attempts)
-                if song is not None:
+                task = retry_on_db_error(self.runs.begin, run_id, attempts=self.config.attempts)
+                if task is not None:
                     self.active.add(run_id)
-                return song
+                return task
         while True:  # the process ends this moment, and another one takes it
             time.sleep(60)
 
@@ -87,168 +82,136 @@ class JobWorker:
             self._leaving = True
             self.runs.hand_back([*self.active])
 
-    async def hash(self, run_id: str, song: dict[str, Any]) -> dict[str, Any]:
+    async def hash(self, run_id: str, task: Task) -> Hashed:
         """Read the song once: digest, length, tags, tempo, key, without stems its loudness; and which model it will be.
 
         Raises the `InputError`s of decoding.
         """
-        model = resolve(song["options"]["model"], repo=self.config.repo)
-        loudness = not separates(song["options"]) and not song["measured"]
-        wanted = loudness or (song["options"]["analysis"] and not song["analysed"])
-        limits = self._limits()
-        limits["duration"] = min(limits["duration"], song["options"].get("max_duration") or math.inf)
-        if (song["duration"] or 0.0) > limits["duration"]:
-            raise TooLongError(f"it lasts longer than the limit of {limits['duration']:g} s (max_duration)")
-        if song["pcm_digest"] and not wanted:
-            return {"pcm_digest": song["pcm_digest"], "duration": song["duration"], "model": model}
+        options = task.options
+        model = resolve(options.model, repo=self.config.repo)
+        loudness = not options.separate and not task.measured
+        wanted = loudness or (options.analysis and not task.analysed)
+        limits = self.config.limits
+        limits = replace(limits, duration=min(limits.duration, options.max_duration or math.inf))
+        if (task.duration or 0.0) > limits.duration:
+            raise TooLongError(f"it lasts longer than the limit of {limits.duration:g} s (max_duration)")
+        if task.pcm_digest and task.duration and not wanted:
+            return Hashed(pcm_digest=task.pcm_digest, duration=task.duration, title=task.title, model=model)
         with self._folder(run_id) as folder:
-            path = await self._fetch(song, folder)
-            facts = await self._call(
-                run_id,
-                "scan",
-                duration=None,
-                on_progress=self._reporter(run_id, lambda *_: ("hashing", 2.0, None)),
-                song=str(path),
-                limits=limits,
-                analysis=wanted,
-                loudness=loudness,
-            )
-        await asyncio.to_thread(retry_on_db_error, self.runs.describe_song, song["song_id"], facts)
-        title = facts["title"] or song["title"]
-        return {"pcm_digest": facts["pcm_digest"], "duration": facts["duration"], "title": title, "model": model}
+            request = Scan(song=await self._fetch(task, folder), limits=limits, analysis=wanted, loudness=loudness)
+            reporter = self._reporter(run_id, lambda *_: ("hashing", 2.0, None))
+            facts = await self._call(run_id, request, duration=None, on_progress=reporter)
+        await asyncio.to_thread(retry_on_db_error, self.runs.describe_song, task.song_id, facts)
+        title = facts.title or task.title
+        return Hashed(pcm_digest=facts.pcm_digest, duration=facts.duration, title=title, model=model)
 
-    async def make(self, run_id: str, song: dict[str, Any], *, preview: bool = False) -> dict[str, Any]:
-        """The stems: `{"found": id}` where they have been there before, else what was made and stored.
+    async def make(self, run_id: str, task: Task, song: Hashed, *, preview: bool = False) -> Made:
+        """The stems: those that have been there before, else what was made and stored.
 
         Where a drum chart is wanted and those that were there have none, it is made of their drum stem.
 
-        `song` is what `begin` and `hash` gave. Raises what the engine raises.
+        `task` and `song` are what `begin` and `hash` gave. Raises what the engine raises.
         """
         if preview:
             by = preview_by(await asyncio.to_thread(retry_on_db_error, self.runs.model_speed, QUICK))
-            song = song | {"model": by, "options": song["options"] | {"model": by, "stems": None, "transcribe": False}}
-        key = self.key(song, model=song["model"])
-        found = await asyncio.to_thread(retry_on_db_error, self.runs.find, song["owner"], key)
+            task, song = _draft_of(task, by), song.model_copy(update={"model": by})
+        key = self.key(task, song, model=song.model)
+        found = await asyncio.to_thread(retry_on_db_error, self.runs.find, task.owner, key)
         if found is None:
-            return await self._separate(run_id, song, preview=preview)
-        made: dict[str, Any] = {"found": found}
-        if song["options"]["transcribe"] and (
-            drums := await asyncio.to_thread(retry_on_db_error, self.runs.uncharted, found)
-        ):
-            with self._folder(run_id) as folder, self._folder(f"{run_id}/chart") as chart:
-                path = folder / f"{STEM}.flac"
-                await _to_its_end(threading.Event(), self._store.fetch, drums, path)
-                made["chart"] = await self._transcribe(run_id, song, path, chart, since=SHARES["hashing"][1])
-                made["files"] = await self._stored(run_id, song, chart, new_id())
-        return made
+            return await self._separate(run_id, task, song, preview=preview)
+        if not task.options.transcribe:
+            return Made(found=found)
+        drums = await asyncio.to_thread(retry_on_db_error, self.runs.uncharted, found)
+        if not drums:
+            return Made(found=found)
+        with self._folder(run_id) as folder, self._folder(f"{run_id}/chart") as place:
+            path = folder / f"{STEM}.flac"
+            await _to_its_end(threading.Event(), self._store.fetch, drums, path)
+            chart = await self._transcribe(run_id, song, path, place, since=SHARES["hashing"][1])
+            return Made(found=found, chart=chart, files=await self._stored(run_id, task, place, new_id()))
 
-    async def _separate(self, run_id: str, song: dict[str, Any], *, preview: bool) -> dict[str, Any]:
+    async def _separate(self, run_id: str, task: Task, song: Hashed, *, preview: bool) -> Made:
         """Make stems and store them; what `Runs.save` needs."""
-        options, model, name = song["options"], song["model"], new_id()
-        known = await asyncio.to_thread(retry_on_db_error, self.runs.model_speed, model)
-        report = _Remaining(song["duration"], speed=known, preview=preview)
+        options, name = task.options, new_id()
+        known = await asyncio.to_thread(retry_on_db_error, self.runs.model_speed, song.model)
+        report = _Remaining(song.duration, speed=known, preview=preview)
         with self._folder(f"{run_id}-draft" if preview else run_id) as folder:
-            path = await self._fetch(song, folder)
-            receipt = await self._call(
-                run_id,
-                "separate",
-                duration=song["duration"],
-                on_progress=self._reporter(run_id, report),
-                song=str(path),
-                root=str(folder / "stems"),
-                options={
-                    "model": options["model"],  # `auto` may find that the best cannot be had, and says so
-                    "repo": str(self.config.repo) if self.config.repo and not preview else None,
-                    "device": "auto" if preview else self.config.device,
-                    "stems": options["stems"],
-                    "sample_rate": options["sample_rate"],
-                    "format": options["master"],
-                    "limits": self._limits(),
-                },
+            root = folder / "stems"
+            request = Separate(
+                song=await self._fetch(task, folder),
+                file_name=task.file_name,
+                root=root,
+                model=options.model,  # `auto` may find that the best cannot be had, and says so
+                repo=None if preview else self.config.repo,
+                device="auto" if preview else self.config.device,
+                format=options.master,
+                settings=options.settings,
+                limits=self.config.limits,
             )
-            receipt["input"]["name"] = song["file_name"]
-            key = self.key(song, model=receipt["model"]["name"])
-            made: dict[str, Any] = {"id": name, "key": key, "receipt": receipt, "chart": None}
-            if options["transcribe"]:
-                drums, since = folder / "stems" / f"{STEM}.flac", SHARES["transcribing"][0]
+            receipt = await self._call(
+                run_id, request, duration=song.duration, on_progress=self._reporter(run_id, report)
+            )
+            key = self.key(task, song, model=receipt.model.name)
+            chart = None
+            if options.transcribe:
+                drums, since = root / f"{STEM}.flac", SHARES["transcribing"][0]
                 if not drums.exists():
-                    raise NoDrumStemError(no_stem([stem["name"] for stem in receipt["stems"]]))
-                made["chart"] = await self._transcribe(run_id, song, drums, drums.parent, since=since)
+                    raise NoDrumStemError(no_stem([stem.name for stem in receipt.stems]))
+                chart = await self._transcribe(run_id, song, drums, root, since=since)
             if not preview:
                 saving = self._reporter(run_id, lambda *_: ("saving", 98.0, None))
                 await asyncio.to_thread(saving, "saving", None)
-                await self._encoded(run_id, folder / "stems", song)
-            made["files"] = await self._stored(run_id, song, folder / "stems", name)
-            return made
+                await self._encoded(run_id, root, options.format.token, duration=song.duration)
+            files = await self._stored(run_id, task, root, name)
+            return Made(id=name, key=key, receipt=receipt, chart=chart, files=files)
 
-    async def _transcribe(
-        self, run_id: str, song: dict[str, Any], drums: Path, folder: Path, *, since: float
-    ) -> dict[str, Any]:
+    async def _transcribe(self, run_id: str, song: Hashed, drums: Path, folder: Path, *, since: float) -> ChartRecord:
         """Make the chart of a drum stem in a folder; `since` is the percent of the run at which that begins."""
-        end, duration = SHARES["transcribing"][1], song["duration"]
+        end, duration = SHARES["transcribing"][1], song.duration
 
         def place(stage: str, fraction: float | None) -> tuple[str, float, float | None]:
             done = fraction or 0.0
             return stage, since + done * (end - since), _LISTENING * duration * (1 - done) + 0.5
 
-        return await self._call(
-            run_id,
-            "transcribe",
-            duration=duration,
-            on_progress=self._reporter(run_id, place),
-            drums=str(drums),
-            root=str(folder),
-            title=song["title"],
-            seconds=duration,
-        )
+        request = Transcribe(drums=drums, root=folder, title=song.title, seconds=duration)
+        return await self._call(run_id, request, duration=duration, on_progress=self._reporter(run_id, place))
 
-    async def _stored(self, run_id: str, song: dict[str, Any], folder: Path, name: str) -> list[dict[str, Any]]:
+    async def _stored(self, run_id: str, task: Task, folder: Path, name: str) -> tuple[StoredFile, ...]:
         """Store all files of a folder under a name below their run; their rows."""
         failpoints.reached("storing")
         stopped = threading.Event()
-        files = await _to_its_end(stopped, self._keep, f"{song['owner']}/separations/{run_id}/{name}", folder, stopped)
+        place = f"{task.owner}/separations/{run_id}/{name}"
+        files = await _to_its_end(stopped, self._keep, place, folder, stopped)
         failpoints.reached("stored")
-        return files
+        return tuple(files)
 
-    async def _encoded(self, run_id: str, folder: Path, song: dict[str, Any]) -> None:
+    async def _encoded(self, run_id: str, folder: Path, ending: str, *, duration: Seconds) -> None:
         """Add the stems in the format that the job names, where it is not the one they are kept in."""
-        ending = AudioFormat(song["options"]["format"]).token
         if ending == "flac":
             return
         for source in sorted(folder.glob("*.flac")):
-            await self._call(
-                run_id,
-                "transcode",
-                duration=song["duration"],
-                on_progress=None,
-                source=str(source),
-                target=str(source.with_suffix(f".{ending}")),
-                format=ending,
-            )
+            request = Transcode(files={source: source.with_suffix(f".{ending}")}, format=ending)
+            await self._call(run_id, request, duration=duration, on_progress=None)
 
-    def key(self, song: dict[str, Any], *, model: str) -> str:
+    def key(self, task: Task, song: Hashed, *, model: str) -> str:
         """The key of a song's separation by a model."""
-        pipeline = pipeline_of(self.config)
-        return separation_key(pcm_digest=song["pcm_digest"], model=model, options=song["options"], pipeline=pipeline)
+        return separation_key(song.pcm_digest, task.options, model=model, config=self.config)
 
     async def _call(
         self,
         run_id: str,
-        what: str,
+        request: Request[A],
         *,
-        duration: float | None,
+        duration: Seconds | None,
         on_progress: Callable[[str, float | None], None] | None,
-        **args: Any,
-    ) -> dict[str, Any]:
+    ) -> A:
         """Ask an engine; a crash is tried again, with a pause that doubles, until the attempts are used up."""
         pause = 1.0
         while True:
             try:
                 async with self._pool.engine() as engine:
-                    answer: dict[str, Any] = await engine.call(
-                        what, timeout=self.config.timeout(duration), on_progress=on_progress, **args
-                    )
-                    return answer
+                    limit = self.config.timeout(duration)
+                    return await engine.call(request, timeout=limit, on_progress=on_progress)
             except EngineCrashedError as error:
                 more = await asyncio.to_thread(
                     retry_on_db_error, self.runs.count_attempt, run_id, most=self.config.attempts
@@ -259,15 +222,15 @@ class JobWorker:
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # nosec B311  (no secret: so that not all try at once)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    async def _fetch(self, song: dict[str, Any], folder: Path) -> Path:
+    async def _fetch(self, task: Task, folder: Path) -> Path:
         """The song as a local file. Raises `NotFoundError`."""
-        if not song["upload_key"]:
+        if not task.upload_key:
             raise NotFoundError("the recording is no longer here; upload it again")
         path = folder / LOCAL_NAME
-        await _to_its_end(threading.Event(), self._store.fetch, song["upload_key"], path)
+        await _to_its_end(threading.Event(), self._store.fetch, task.upload_key, path)
         return path
 
-    def _keep(self, place: str, folder: Path, stopped: threading.Event) -> list[dict[str, Any]]:
+    def _keep(self, place: str, folder: Path, stopped: threading.Event) -> list[StoredFile]:
         """Store all files of a folder below `place`; their rows. `stopped` ends it early."""
         files = []
         for path in sorted(folder.iterdir()):
@@ -275,7 +238,7 @@ class JobWorker:
                 break
             key = f"{place}/{path.name}"
             size = self._store.put_file(path, key)
-            files.append({"name": path.name, "object_key": key, "size_bytes": size, "digest": sha256_of(path)})
+            files.append(StoredFile(name=path.name, object_key=key, size_bytes=size, digest=sha256_of(path)))
         return files
 
     def tidy(self, run_id: str, owner: str) -> None:
@@ -292,9 +255,6 @@ class JobWorker:
         """Delete an upload, unless somebody sent the same bytes again meanwhile."""
         if key:
             self._store.delete(self.runs.unknown([key]))
-
-    def _limits(self) -> dict[str, Any]:
-        return dataclasses.asdict(self.config.limits)
 
     def _reporter(
         self, run_id: str, place: Callable[[str, float | None], tuple[str, float, float | None]]
@@ -314,7 +274,7 @@ class JobWorker:
             last = (ours, now)
             try:
                 live = self.runs.progress(run_id, stage=ours, percent=percent, remaining=remaining)
-            except DBAPIError:  # the next note will do
+            except DatabaseUnavailableError:  # the next note will do
                 log.warning("progress could not be noted", extra={"run_id": run_id})
                 return
             if not live:
@@ -323,7 +283,7 @@ class JobWorker:
         return report
 
     @contextlib.contextmanager
-    def _folder(self, name: str) -> Any:
+    def _folder(self, name: str) -> Iterator[Path]:
         folder = self.config.work / name
         _remove(folder)
         with writing():
@@ -382,16 +342,19 @@ class _Remaining:
         return stage, percent, remaining
 
 
-def pipeline_of(config: JobsConfig) -> str:
-    """What else changes stems: this version, the precision, and the folder of weights."""
-    return f"{__version__} {PIPELINE} {'half' * is_half(config.device)} {repo_state(config.repo)}"
+def _draft_of(task: Task, model: str) -> Task:
+    """The same for a preview: all stems, by a quick model, with none of the other model's settings."""
+    options = task.options
+    plain = SeparationSettings(sample_rate=options.sample_rate).model_dump()
+    changed = options.model_copy(update={**plain, "model": model, "transcribe": False})
+    return task.model_copy(update={"options": changed})
 
 
-def repo_state(repo: Path | None) -> str:
-    """What tells one state of a folder of weights from another without reading them: names, sizes and times."""
-    if repo is None or not repo.is_dir():
-        return ""
-    return str(sorted((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in repo.iterdir()))
+def separation_key(pcm_digest: Digest, options: RunOptions, *, model: str, config: JobsConfig) -> Digest:
+    """Everything that can change a sample of the stems, but for the owner, which is in the row."""
+    settings = options.settings.model_dump(mode="json", exclude_defaults=True) | {"master": options.master}
+    what = identity(model, repo=config.repo)
+    return result_key(pcm_digest, what, settings, device=config.device, version=__version__)
 
 
 def is_final(error: StemwrightError) -> bool:

@@ -6,36 +6,44 @@ import asyncio
 import logging
 import random
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypedDict, TypeVar
 
 from sqlalchemy import func, select
 
 from stemwright import failpoints
-from stemwright.engine.choice import DRAFT, QUICK
+from stemwright.engine.choice import QUICK
 from stemwright.errors import StemwrightError, resource_error
+from stemwright.records import Record
+from stemwright.separators.catalogue import DRAFT
 from stemwright.studio.snapshot import snapshot_of
 from stemwright.studio.store.tables import Delivery, Job
 from stemwright.studio.work.queue import APPLICATION, CALLBACKS, VERSION
-from stemwright.studio.work.runs import Saved, retry_on_db_error, separates
+from stemwright.studio.work.runs import Saved, retry_on_db_error
+from stemwright.studio.work.steps import Hashed, Made, Outcome, StepFault, Task
 from stemwright.studio.work.webhooks import Sender, backoff
 from stemwright.studio.work.worker import LOCAL_NAME, JobWorker, is_final
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from stemwright.records import JsonObject
+    from stemwright.studio.config import JobsConfig
+    from stemwright.studio.snapshot import JobSnapshot
     from stemwright.studio.store.database import Database
-    from stemwright.studio.work.config import JobsConfig
-    from stemwright.studio.work.queue import Letter, Queue
+    from stemwright.studio.work.queue import Message, Queue
+    from stemwright.studio.work.webhooks import Outcome as Sent
 
-    Step: TypeAlias = Callable[..., Awaitable[dict[str, Any]]]
+    Step: TypeAlias = Callable[..., Awaitable[str]]
+    BodyOf: TypeAlias = Callable[[JobSnapshot], JsonObject]
 
+T = TypeVar("T", bound=Record)
 log = logging.getLogger("stemwright.jobs")
 _RECOVERIES: Final = 50  # DBOS's own limit, above ours, which leaves rows that say what happened
 _FINDS: Final = 3  # times that stems which were found may be deleted before they are published
 
 
-def start_executor(worker: JobWorker, db: Database, config: JobsConfig, *, executor_id: str) -> None:
-    """Register the workflows and begin to take work from the queues."""
+def start_executor(worker: JobWorker, db: Database, config: JobsConfig, *, executor_id: str, body_of: BodyOf) -> None:
+    """Register the workflows and begin to take work from the queues; `body_of` is what callbacks say of a job."""
     from dbos import DBOS
 
     DBOS(
@@ -48,8 +56,9 @@ def start_executor(worker: JobWorker, db: Database, config: JobsConfig, *, execu
             "use_listen_notify": False,
         }
     )
+    worker.runs.queue.restart_older()
     _register_separate(worker)
-    _register_deliver(db, worker.runs.queue, config)
+    _register_deliver(db, worker.runs.queue, config, body_of)
     slots = {name: count for name, count in config.slots.items() if count}
     DBOS.listen_queues([*slots, CALLBACKS])
     DBOS.launch()
@@ -69,62 +78,67 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 def _register_separate(worker: JobWorker) -> None:
-    """What a recovered workflow decides must follow from its steps alone: they are told apart by their number."""
+    """What a recovered workflow decides must follow from its steps alone: they are told apart by their number.
+
+    Steps take and give JSON, which DBOS keeps.
+    """
     from dbos import DBOS
 
     @DBOS.step(name="hash", preemptible=True)
-    async def hash_(run_id: str, song: dict[str, Any]) -> dict[str, Any]:
-        return await _answer(worker.hash(run_id, song), song)
+    async def hash_(run_id: str, task: str) -> str:
+        wanted = Task.model_validate_json(task)
+        return await _outcome(worker.hash(run_id, wanted), wanted)
 
     @DBOS.step(name="preview", preemptible=True)
-    async def preview(run_id: str, song: dict[str, Any]) -> dict[str, Any]:
-        return await _answer(worker.make(run_id, song, preview=True), song)
+    async def preview(run_id: str, task: str, song: str) -> str:
+        wanted = Task.model_validate_json(task)
+        return await _outcome(worker.make(run_id, wanted, Hashed.model_validate_json(song), preview=True), wanted)
 
     @DBOS.step(name="make", preemptible=True)
-    async def make(run_id: str, song: dict[str, Any]) -> dict[str, Any]:
-        return await _answer(worker.make(run_id, song), song)
+    async def make(run_id: str, task: str, song: str) -> str:
+        wanted = Task.model_validate_json(task)
+        return await _outcome(worker.make(run_id, wanted, Hashed.model_validate_json(song)), wanted)
 
     @DBOS.workflow(name="separate", max_recovery_attempts=_RECOVERIES)
     async def separate(run_id: str) -> None:
-        song = await asyncio.to_thread(worker.begin, run_id)
-        if song is None:
+        task = await asyncio.to_thread(worker.begin, run_id)
+        if task is None:
             return
         try:
-            await _carry_out(worker, run_id, song, hash_=hash_, preview=preview, make=make)
+            await _carry_out(worker, run_id, task, hash_=hash_, preview=preview, make=make)
         finally:
             worker.active.discard(run_id)
-            await asyncio.to_thread(_tidy, worker, run_id, song["owner"])
+            await asyncio.to_thread(_tidy, worker, run_id, task.owner)
 
 
-async def _carry_out(
-    worker: JobWorker, run_id: str, song: dict[str, Any], *, hash_: Step, preview: Step, make: Step
-) -> None:
+async def _carry_out(worker: JobWorker, run_id: str, task: Task, *, hash_: Step, preview: Step, make: Step) -> None:
     """All the steps of a run, up to its end."""
-    facts = await hash_(run_id, song)
-    if "error" in facts:
-        await _fail(worker, run_id, facts)
+    given = task.model_dump_json()
+    song, fault = _read(await hash_(run_id, given), Outcome[Hashed])
+    if song is None:
+        await _fail(worker, run_id, fault)
         return
-    song = song | facts
-    if not separates(song["options"]):
+    if not task.options.separate:
         await asyncio.to_thread(retry_on_db_error, worker.runs.finish, run_id)
         return
-    if song["options"]["preview"] and song["model"] not in {DRAFT, QUICK}:
-        draft = await preview(run_id, song)
-        if "error" in draft:  # a draft that fails does not hold the fine ones up
-            log.warning("preview failed", extra={"run_id": run_id, "error": draft["error"]})
+    hashed = song.model_dump_json()
+    if task.options.preview and song.model not in {DRAFT, QUICK}:
+        draft, fault = _read(await preview(run_id, given, hashed), Outcome[Made])
+        if draft is None:  # a draft that fails does not hold the fine ones up
+            log.warning("preview failed", extra={"run_id": run_id, "error": fault.code})
         else:
             await asyncio.to_thread(retry_on_db_error, worker.runs.save, run_id, draft, preview=True)
     for _ in range(_FINDS):
-        made = await make(run_id, song)
-        if "error" in made:
-            await _fail(worker, run_id, made)
+        made, fault = _read(await make(run_id, given, hashed), Outcome[Made])
+        if made is None:
+            await _fail(worker, run_id, fault)
             return
         failpoints.reached("saving")
         saved = await asyncio.to_thread(retry_on_db_error, worker.runs.save, run_id, made)
         failpoints.reached("saved")
         if saved is not Saved.gone:
             return
-    await _fail(worker, run_id, {"error": "internal", "message": "the stems went away each time", "final": False})
+    await _fail(worker, run_id, StepFault(code="internal", message="the stems went away each time", final=False))
 
 
 def _tidy(worker: JobWorker, run_id: str, owner: str) -> None:
@@ -135,96 +149,112 @@ def _tidy(worker: JobWorker, run_id: str, owner: str) -> None:
         log.exception("could not tidy up", extra={"run_id": run_id})
 
 
-async def _answer(work: Awaitable[dict[str, Any]], song: dict[str, Any]) -> dict[str, Any]:
-    """What a step gives, an error as plain facts: DBOS keeps it, and may read it in another process."""
+async def _outcome(work: Awaitable[Record], task: Task) -> str:
+    """What a step gives, or its fault, as JSON."""
     try:
-        return await work
+        return Outcome[Any](value=await work).model_dump_json()
     except StemwrightError as error:
-        message = error.message.replace(f"{LOCAL_NAME}: ", f"{song['file_name']}: ", 1)
-        return {"error": error.code, "message": message, "final": is_final(error)}
+        message = error.message.replace(f"{LOCAL_NAME}: ", f"{task.file_name}: ", 1)
+        fault = StepFault(code=error.code, message=message, final=is_final(error))
     except Exception as error:  # the edge of a job
         log.exception("a step failed")
         if ours := resource_error(error):
-            return {"error": ours.code, "message": ours.message, "final": is_final(ours)}
-        return {"error": "internal", "message": f"{type(error).__name__}: {error}", "final": False}
+            fault = StepFault(code=ours.code, message=ours.message, final=is_final(ours))
+        else:
+            fault = StepFault(code="internal", message=f"{type(error).__name__}: {error}", final=False)
+    return Outcome[Any](fault=fault).model_dump_json()
 
 
-async def _fail(worker: JobWorker, run_id: str, fault: dict[str, Any]) -> None:
-    log.warning("a run failed", extra={"run_id": run_id, "error": fault["error"], "reason": fault["message"]})
+def _read(given: str, kind: type[Outcome[T]]) -> tuple[T | None, StepFault]:
+    """What a step gave: its value, or None and its fault."""
+    outcome = kind.model_validate_json(given)
+    return outcome.value, outcome.fault or StepFault(code="internal", message="", final=False)
+
+
+async def _fail(worker: JobWorker, run_id: str, fault: StepFault) -> None:
+    log.warning("a run failed", extra={"run_id": run_id, "error": fault.code, "reason": fault.message})
     key = await asyncio.to_thread(
         retry_on_db_error,
         worker.runs.fail,
         run_id,
-        code=fault["error"],
-        message=fault["message"],
-        forget_upload=fault["final"],
+        code=fault.code,
+        message=fault.message,
+        forget_upload=fault.final,
     )
     await asyncio.to_thread(worker.forget, key)
 
 
-def _register_deliver(db: Database, queue: Queue, config: JobsConfig) -> None:
+class Try(TypedDict):
+    """What came of one try to send, as DBOS keeps it."""
+
+    retry: bool
+    retry_after: float | None
+
+
+def _register_deliver(db: Database, queue: Queue, config: JobsConfig, body_of: BodyOf) -> None:
     from dbos import DBOS
 
     sender = Sender(config.callback_secret, allow=config.callback_allow, timeout=config.callback_timeout)
+    deliveries = Deliveries(db, sender, slots=config.slots, body_of=body_of)
 
     @DBOS.step(name="send")
-    async def send(job_id: str, event: str, message_id: str, letter: Letter | None) -> dict[str, Any]:
-        return await _send(db, sender, job_id, event=event, message_id=message_id, letter=letter, slots=config.slots)
+    async def send(job_id: str, event: str, message_id: str, message: Message | None) -> Try:
+        return await deliveries.send(job_id, event=event, message_id=message_id, message=message)
 
     @DBOS.workflow(name="deliver", max_recovery_attempts=_RECOVERIES)
-    async def deliver(job_id: str, event: str, message_id: str, attempt: int, letter: Letter | None = None) -> None:
+    async def deliver(job_id: str, event: str, message_id: str, attempt: int, message: Message | None = None) -> None:
         """One try; a further one is work of its own, so that receivers that do not answer hold up nobody.
 
-        What is sent is the job as it is now, or a door's `letter` as it was written.
+        What is sent is the job as it is now, or a door's `message` as it was written.
         """
         failpoints.reached("callback")
-        outcome = await send(job_id, event, message_id, letter)
-        if outcome["retry"] and attempt < (letter["attempts"] if letter else config.callback_attempts):
+        outcome = await send(job_id, event, message_id, message)
+        if outcome["retry"] and attempt < (message["attempts"] if message else config.callback_attempts):
             pause = outcome["retry_after"] or backoff(attempt, random.random)
-            further = attempt + 1
             await asyncio.to_thread(
                 queue.deliver_again,
                 job_id,
                 event,
                 message_id,
-                attempt=further,
+                attempt=attempt + 1,
                 seconds=float(pause),
-                letter=letter,
+                message=message,
             )
 
 
-async def _send(
-    db: Database,
-    sender: Sender,
-    job_id: str,
-    *,
-    event: str,
-    message_id: str,
-    letter: Letter | None,
-    slots: Mapping[str, int],
-) -> dict[str, Any]:
-    """One try, written down."""
+class Deliveries:
+    """Sends messages about jobs, once each, and writes each try down."""
 
-    def look() -> tuple[str | None, str, dict[str, Any]] | None:
-        with db.session() as session:
+    def __init__(self, db: Database, sender: Sender, *, slots: Mapping[str, int], body_of: BodyOf) -> None:
+        self._db, self._sender, self._slots, self._body_of = db, sender, slots, body_of
+
+    async def send(self, job_id: str, *, event: str, message_id: str, message: Message | None) -> Try:
+        """One try, written down."""
+        there = await asyncio.to_thread(retry_on_db_error, self._look, job_id, message)
+        if there is None:
+            return {"retry": False, "retry_after": None}
+        url, snapshot = there
+        if message:
+            outcome = await self._sender.post(message["url"], message_id=message_id, body=message["body"])
+        else:
+            payload = self._body_of(snapshot)
+            outcome = await self._sender.send(
+                url, message_id=message_id, event=event, payload=payload, at=datetime.now(UTC)
+            )
+        await asyncio.to_thread(retry_on_db_error, self._note, job_id, event, message_id, outcome)
+        return {"retry": outcome.retry and not outcome.delivered, "retry_after": outcome.retry_after}
+
+    def _look(self, job_id: str, message: Message | None) -> tuple[str, JobSnapshot] | None:
+        with self._db.session() as session:
             job = session.get(Job, job_id)
-            wanted = job and (letter or job.callback_url)
-            return (job.callback_url, job.owner, snapshot_of(session, job, slots=slots)) if job and wanted else None
+            if job is None or not (message or job.callback_url):
+                return None
+            return job.callback_url or "", snapshot_of(session, job, slots=self._slots)
 
-    there = await asyncio.to_thread(retry_on_db_error, look)
-    if there is None:
-        return {"retry": False, "retry_after": None}
-    url, owner, payload = there
-    if letter:
-        outcome = await sender.post(letter["url"], message_id=message_id, body=letter["body"])
-    else:
-        outcome = await sender.send(
-            url or "", message_id=message_id, event=event, payload=payload, at=datetime.now(UTC)
-        )
-
-    def note() -> None:
-        with db.session() as session:
-            if session.scalar(select(Job.id).where(Job.id == job_id)) is None:
+    def _note(self, job_id: str, event: str, message_id: str, outcome: Sent) -> None:
+        with self._db.session() as session:
+            owner = session.scalar(select(Job.owner).where(Job.id == job_id))
+            if owner is None:
                 return
             tries = select(func.count()).where(Delivery.message_id == message_id)
             session.add(
@@ -240,6 +270,3 @@ async def _send(
                     elapsed=outcome.elapsed,
                 )
             )
-
-    await asyncio.to_thread(retry_on_db_error, note)
-    return {"retry": outcome.retry and not outcome.delivered, "retry_after": outcome.retry_after}

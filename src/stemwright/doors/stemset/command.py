@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -13,9 +13,13 @@ if TYPE_CHECKING:
     from stemwright.doors.stemset.answers import RemoteJob
     from stemwright.doors.stemset.config import Profile, Stemset
     from stemwright.doors.stemset.media import Media, Recording, Source
+    from stemwright.doors.stemset.settings import Settings
     from stemwright.doors.stemset.worker import RemoteWorker
     from stemwright.engine.options import SeparateOptions
-    from stemwright.engine.separate import Engine, OnProgress, SongResult
+    from stemwright.engine.process.messages import Transcode
+    from stemwright.engine.separate import Engine
+    from stemwright.engine.song_result import OnProgress, SongResult
+    from stemwright.types import Seconds
 
 _CONFIG = "config.yaml"
 _POLL = 1.0  # seconds between two looks at a remote job
@@ -67,28 +71,39 @@ def process(
         raise typer.Exit(1)
 
 
+COMMANDS: Final = {"process": process}
+
+
 class _Process:
     """One run over a profile."""
 
     def __init__(self, name: str, *, config: Path | None, offline: bool, force: bool, reporter: Reporter) -> None:
         """Read the settings and the configuration. Raises `OptionError`, `UnknownProfileError`, `StrategyError`."""
-        from stemwright.app.settings import load_settings
-        from stemwright.app.stemset import load_stemset, worker_rules
+        from stemwright.app.settings import environment, load_settings
         from stemwright.app.weights import use_weights
+        from stemwright.doors.stemset.load import load_stemset, worker_rules
         from stemwright.doors.stemset.media import Media
         from stemwright.engine.separate import Engine
 
         settings = load_settings()
         use_weights(settings, offline=offline, on_progress=reporter.downloading)
-        named = config or settings.stemset.config
+        own: Settings = settings.door("stemset")
+        named = config or own.config
         path = (named or Path(_CONFIG)).absolute()
-        self._stemset: Stemset = load_stemset(path, settings, found=named is None)
+        self._stemset: Stemset = load_stemset(
+            path, environ=environment(), media=own.media, repo=settings.model.repo, found=named is None
+        )
         self.uses_r2 = self._stemset.uses_r2
         self._profile: Profile = self._stemset.profile(name)
         self._reporter, self._force = reporter, force
         self._limits, self._device = settings.limits(), settings.model.device
         self._cache, self._budget = settings.model.cache, settings.strategy_cache
-        self._rules = worker_rules(settings)
+        self._rules = worker_rules(
+            own,
+            allow=settings.callbacks.allow,
+            max_duration=settings.max_duration,
+            max_decoded_bytes=settings.max_decoded_bytes,
+        )
         self._timeout = settings.jobs.timeout_min, settings.jobs.timeout_factor
         self.media: Media = Media(self._stemset.media)
         self._engine: Engine | None = None if self._profile.remote else Engine(self._options())
@@ -151,12 +166,12 @@ class _Process:
         return result
 
     def _skipped(self, there: Recording) -> SongResult:
-        from stemwright.engine.separate import SongResult
+        from stemwright.engine.song_result import SongResult
         from stemwright.types import Notice
 
         notices: tuple[Notice, ...] = ()
-        if there.facts.get("strategy") != self._profile.strategy:
-            text = f"it was processed with the strategy {there.facts.get('strategy')}; --force does it again"
+        if there.facts.strategy != self._profile.strategy:
+            text = f"it was processed with the strategy {there.facts.strategy}; --force does it again"
             notices = (Notice("other_strategy", text),)
         return SongResult(root=there.folder, receipt=there.receipt(), skipped=True, notices=notices)
 
@@ -188,7 +203,7 @@ class _Process:
         from stemwright.doors.stemset.jobs import encoded, give_name
         from stemwright.doors.stemset.media import describe
         from stemwright.doors.stemset.worker import RemoteWorker
-        from stemwright.engine.separate import SongResult
+        from stemwright.engine.song_result import SongResult
 
         root = self.media.place(self._profile.name, source)
         root.parent.mkdir(parents=True, exist_ok=True)
@@ -198,14 +213,25 @@ class _Process:
         try:
             receipt, promises = await worker.fetch(job, draft)
             on_progress("encoding", None)
-            least, factor = self._timeout
-            limit = max(least, factor * receipt.input.duration)
-            receipt = await encoded(receipt, draft, self._profile, timeout=limit, promises=promises)
+            receipt = await encoded(receipt, draft, self._profile, encode=self._encode, promises=promises)
             describe(draft, receipt, source)
             give_name(draft, root)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         return SongResult(root=root, receipt=receipt)
+
+    async def _encode(self, request: Transcode, duration: Seconds) -> None:
+        """Encode stems of so many seconds, in a process that can be killed."""
+        import sys
+
+        from stemwright.engine.process.pool import EngineProcess
+
+        least, factor = self._timeout
+        engine = EngineProcess((sys.executable, "-P", "-m", "stemwright.app.engine"))
+        try:
+            await engine.call(request, timeout=max(least, factor * duration))
+        finally:
+            await engine.kill()
 
     async def _ended(self, worker: RemoteWorker, song: Path, on_progress: OnProgress) -> RemoteJob:
         """The worker's job for a recording, once it has succeeded; raises why it did not."""

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stemwright.errors import OptionError
-from stemwright.studio.work.addresses import Allowed, is_host_name, parsed
+from stemwright.studio.addresses import Allowed, is_host_name, parsed
 
 NONE = Allowed([])
 PRIVATE = [

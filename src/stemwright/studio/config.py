@@ -21,6 +21,7 @@ class JobsConfig:
     engine_command: tuple[str, ...]  # a folder for temporary files is added where there is `temp`
     limits: DecodeLimits
     engine_environment: Mapping[str, str] = field(default_factory=dict)  # variables of its own
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)  # what files of doors may name
     temp: Path | None = None  # what engines write for a moment; none: the system's folder
     model: str = "auto"  # where a job names none
     device: str = "auto"

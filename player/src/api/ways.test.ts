@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Model, Strategy } from '../api/client'
+import type { Model, Strategy } from './client'
 import { defaultWay, needOf, timeOf, waysFor, waysOf } from './ways'
 
 const model = (name: string, more: Partial<Model> = {}): Model => ({

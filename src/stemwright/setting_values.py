@@ -1,4 +1,4 @@
-"""What one setting may hold: sizes, lengths of time, folders, networks, hosts, origins, secrets."""
+"""The toolkit for settings: groups of them, and what one may hold: sizes, times, folders, networks, hosts, secrets."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import binascii
 import ipaddress
 import re
+from dataclasses import dataclass
 from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -13,8 +14,6 @@ from typing import Annotated, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
-
-from stemwright.doors.door import NAMES
 
 _SIZES: Final = {"b": 1} | {
     f"{letter}{suffix}": base**power
@@ -161,16 +160,6 @@ def parse_origin(value: object) -> str:
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
-def parse_door(value: object) -> str:
-    """A door and its port, such as `drumalong=8001`, as text. Raises `ValueError`."""
-    name, _, port = _text(value).partition("=")
-    if name not in NAMES:
-        raise ValueError(f"the doors are {', '.join(NAMES)}")
-    if not port.isascii() or not port.isdecimal() or int(port) > 65_535:
-        raise ValueError(f"give a port from 0 to 65535, such as {name}=8001")
-    return f"{name}={int(port)}"
-
-
 def parse_address(value: object) -> str | None:
     """The address by which others reach us, such as `https://drums.example.org`. Raises `ValueError`."""
     if value is None:
@@ -279,6 +268,14 @@ class Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A variable of another system that means the same setting; it goes into the `Annotated` of a setting's type."""
+
+    name: str
+    unit: str = ""  # that its bare numbers have there, such as `ms`
+
+
 Size: TypeAlias = Annotated[int, BeforeValidator(parse_size), Field(ge=0, lt=1 << 63)]
 InSeconds: TypeAlias = Annotated[float, BeforeValidator(parse_duration), Field(le=_LONGEST)]
 InHours: TypeAlias = Annotated[float, BeforeValidator(lambda value: parse_duration(value, unit="h"))]
@@ -303,6 +300,5 @@ Networks: TypeAlias = Annotated[
     tuple[Annotated[Network, BeforeValidator(parse_network)], ...], BeforeValidator(split_list)
 ]
 Peers: TypeAlias = Annotated[tuple[Annotated[str, BeforeValidator(parse_peer)], ...], BeforeValidator(split_list)]
-Doors: TypeAlias = Annotated[tuple[Annotated[str, BeforeValidator(parse_door)], ...], BeforeValidator(split_list)]
 Origins: TypeAlias = Annotated[tuple[Annotated[str, BeforeValidator(parse_origin)], ...], BeforeValidator(split_list)]
 WebhookSecret: TypeAlias = Annotated[SecretStr | None, AfterValidator(_webhook_secret)]

@@ -8,7 +8,8 @@ import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from stemwright.studio.work.addresses import is_host_name, parsed
+from stemwright.errors import CallbackUrlError
+from stemwright.studio.addresses import is_host_name, parsed
 
 if TYPE_CHECKING:
     import ssl
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from stemwright.studio.work.addresses import Address, Allowed
+    from stemwright.studio.addresses import Address, Allowed
     from stemwright.types import Seconds
 
     Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]  # host, port -> addresses
@@ -146,3 +147,14 @@ async def answer(
                 await response.aclose()
             return
     raise AssertionError("no address")
+
+
+def check_url(url: str) -> str:
+    """The callback URL in its normal form (lower-case ASCII host, no fragment), if it is one that can be called.
+
+    Looks at the text alone: whether the address may be called shows when it is sent. Raises `CallbackUrlError`.
+    """
+    try:
+        return str(checked_url(url))
+    except ValueError as error:
+        raise CallbackUrlError(f"the callback URL {error}") from None

@@ -1,6 +1,6 @@
 /** The ways of taking a song apart: what each gives, what it costs here, what it needs. */
 
-import type { ModelList, Strategy } from '../api/client'
+import type { ModelList, Strategy } from './client'
 import { bytes, lasting } from '../lib/format'
 
 export interface Way {
