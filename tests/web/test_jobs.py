@@ -29,6 +29,9 @@ WRONG = [
     ({"stems": "vocals,vocals"}, "stems"),
     ({"stems": "flute", "model": "sketch"}, "stems"),
     ({"stems": "two/words"}, "stems.0"),
+    ({"overlap": "1"}, "overlap"),
+    ({"shifts": "-1"}, "shifts"),
+    ({"segment": "0"}, "segment"),
     ({"format": "ogg"}, "format"),
     ({"sample_rate": "fast"}, "sample_rate"),
     ({"sample_rate": "1"}, "sample_rate"),
@@ -146,6 +149,25 @@ def test_job_is_accepted_with_its_place_and_ends_in_stems(server: Server, fresh_
     assert server.http.get(answer.headers["location"]).json()["id"] == job["id"]
     assert job["options"] == {"model": "sketch", "analysis": False, "stems": ["vocals", "no_vocals"]}
     assert {*server.wait(job["id"])["result"]["stems"]} == {"vocals", "no_vocals"}
+
+
+def test_settings_of_the_separation_reach_the_engine_and_make_another_result(server: Server, fresh_song: Path) -> None:
+    receipts = []
+    for fields in ({}, {"overlap": "0.5", "exact": "false", "sample_rate": "22050"}):
+        data = {"model": "sketch", "analysis": "0", **fields}
+        answer = server.http.post("/api/v1/jobs", files={"file": ("a.wav", fresh_song.read_bytes())}, data=data)
+        assert answer.status_code == 202, answer.text  # and not 200: nothing of the other job will do
+        receipts.append(server.http.get(server.wait(answer.json()["id"])["result"]["receipt"]).json())
+    plain, changed = (receipt["settings"] for receipt in receipts)
+    assert (plain["overlap"], plain["exact"]) == (0.25, True)
+    assert (changed["overlap"], changed["exact"], changed["sample_rate"]) == (0.5, False, 22_050)
+    assert [receipt["residual_added_to"] for receipt in receipts] == ["other", None]
+
+
+def test_settings_of_a_model_are_refused_for_a_strategy(server: Server, fresh_song: Path) -> None:
+    data = {"strategy": "fast", "overlap": "0.5"}
+    answer = server.http.post("/api/v1/jobs", files={"file": ("a.wav", fresh_song.read_bytes())}, data=data)
+    problem_of(answer, 422, "bad_option")
 
 
 def test_same_song_and_options_again_are_ready_at_once(prepared: Prepared) -> None:

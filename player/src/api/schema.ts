@@ -819,6 +819,12 @@ export interface components {
              */
             segment?: number | null;
             /**
+             * Exact
+             * @description Stems add up to the song: what the model leaves over goes to `other`. If not, stems are as the model's own software gives them.
+             * @default true
+             */
+            exact?: boolean;
+            /**
              * @description Made ready before the job ends; all others are encoded on demand.
              * @default flac
              */
@@ -1819,6 +1825,12 @@ export interface components {
              */
             segment?: number | null;
             /**
+             * Exact
+             * @description Stems add up to the song: what the model leaves over goes to `other`. If not, stems are as the model's own software gives them.
+             * @default true
+             */
+            exact?: boolean;
+            /**
              * @description Made ready before the job ends; all others are encoded on demand.
              * @default flac
              */
@@ -2046,6 +2058,12 @@ export interface operations {
                      * @description Seconds of a chunk; shorter ones need less memory. Default: the model's.
                      */
                     segment?: number | null;
+                    /**
+                     * Exact
+                     * @description Stems add up to the song: what the model leaves over goes to `other`. If not, stems are as the model's own software gives them.
+                     * @default true
+                     */
+                    exact?: boolean;
                     /**
                      * @description Made ready before the job ends; all others are encoded on demand.
                      * @default flac

@@ -118,7 +118,7 @@ def tree_of(options: SeparateOptions) -> Tree | None:
         options.strategy,
         device=options.device,
         repo=options.repo,
-        exact=options.exact,
+        exact=options.settings.exact,
         intermediates=options.intermediates,
     )
 
@@ -141,7 +141,7 @@ def load(
             repo=options.repo,
             segment=options.settings.segment,
             stems=needed,
-            raw=not options.exact,
+            raw=not options.settings.exact,
         )
         if options.model == "auto":
             separator, reason = catalogue.choose_auto(how)

@@ -30,7 +30,6 @@ class SeparateOptions:
     repo: Path | None = None  # a folder of weights
     device: str = "auto"
     settings: SeparationSettings = field(default_factory=SeparationSettings)
-    exact: bool = True  # stems add up to the mix
     format: Format = field(default_factory=lambda: parse_format("flac"))
     bitrate: int | None = None  # bits/s; the format's own
     stem_mp4: bool = False  # one `.stem.mp4` of mix and four stems, coded in `format`, instead of a file a stem

@@ -193,7 +193,7 @@ class Engine:
 
     def _mixer(self, info: ModelInfo) -> StemMixer:
         """What makes the stems that are wanted. Raises `UnknownStemError`, `NoDrumStemError`."""
-        exact = self.options.exact and self._tree is None  # a strategy's stems add up as they come
+        exact = self.options.settings.exact and self._tree is None  # a strategy's stems add up as they come
         mixer = StemMixer(info, wanted=self.options.settings.stems, exact=exact)
         if self.options.drums and STEM not in mixer.stems:
             raise NoDrumStemError(no_stem(mixer.stems))
@@ -225,7 +225,7 @@ class Engine:
             overlap=settings.overlap,
             shifts=settings.shifts,
             segment=settings.segment,
-            exact=options.exact,
+            exact=options.settings.exact,
             format=f"stem.mp4 ({options.format.name})" if options.stem_mp4 else options.format.name,
             bitrate=options.format.check_bitrate(options.bitrate),
             sample_rate=self._output_rate(rate),

@@ -53,6 +53,11 @@ class SeparationSettings(Record):
         le=600,
         description="Seconds of a chunk; shorter ones need less memory. Default: the model's.",
     )
+    exact: bool = Field(
+        default=True,
+        description="Stems add up to the song: what the model leaves over goes to `other`. If not, stems are as the "
+        "model's own software gives them.",
+    )
 
     @field_validator("stems")
     @classmethod

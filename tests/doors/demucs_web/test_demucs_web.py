@@ -23,6 +23,7 @@ from player.browser import launched
 from server import WAIT, Server, running
 from sounds import read, sound, write_wav
 from stemwright.doors import demucs_web
+from stemwright.doors.demucs_web.words import job_id_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,6 +120,15 @@ def test_curl_uploads_polls_and_downloads_as_often_as_it_likes(door: str, song: 
     assert np.abs(mix - read(song, channels=2)).max() < 1e-3
 
 
+def test_settings_of_the_separation_are_fields_of_the_form(server: Server, song: Path) -> None:
+    door = f"{server.doors['demucs-web']}/"
+    job = upload(door, song, model="sketch", overlap="0.4", stems="bass").json()
+    ended(door, job["job_id"])
+    options = server.http.get(f"/api/v1/jobs/{job_id_of(job['job_id'])}").json()
+    assert options["options"]["overlap"] == 0.4
+    assert server.http.get(options["result"]["receipt"]).json()["settings"]["overlap"] == 0.4
+
+
 def test_named_stem_comes_alone_and_as_mp3_unless_another_format_is_named(server: Server, song: Path) -> None:
     door = f"{server.doors['demucs-web']}/"
     job = upload(door, song, stems="vocals", model="sketch", format="").json()
@@ -133,6 +143,7 @@ def test_named_stem_comes_alone_and_as_mp3_unless_another_format_is_named(server
     [
         ({"format": "ogg"}, "mp3"),
         ({"stems": "banjo"}, "banjo"),
+        ({"overlap": "2"}, "overlap"),
         ({"stems": "../etc"}, "stems"),
         ({"model": "nosuch"}, "nosuch"),
         ({"model": "../../secret.yaml"}, "model"),

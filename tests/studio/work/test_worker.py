@@ -286,6 +286,7 @@ def test_every_setting_that_can_change_a_sample_is_in_the_key(desk: Desk) -> Non
         "overlap": 0.5,
         "shifts": 2,
         "segment": 5.0,
+        "exact": False,
         "format": "flac24",
     }
     assert values.keys() >= SeparationSettings.model_fields.keys()
