@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import BaseModel, ConfigDict
 
 from stemwright.audio.peaks import read_dat
-from stemwright.disk import is_regular, read_json, read_small, sync
+from stemwright.disk import is_regular, read_json, read_small, write_whole
 from stemwright.doors.stemset.waveform import draw, loudest
 from stemwright.engine.receipt import Receipt
 from stemwright.records import iso
@@ -162,7 +162,7 @@ def describe(folder: Path, receipt: Receipt, source: Source) -> Recording:
     overviews = {stem.name: read_dat(folder / f"{stem.name}.peaks.dat") for stem in receipt.stems}
     full = max(map(loudest, overviews.values()), default=1.0)
     for name, peaks in overviews.items():
-        _write(folder / f"{name}_waveform.png", draw(peaks, full=full))
+        write_whole(folder / f"{name}_waveform.png", draw(peaks, full=full), mode=0o666)
     facts = Metadata(
         display_name="",
         file_hash=source.digest,
@@ -174,7 +174,7 @@ def describe(folder: Path, receipt: Receipt, source: Source) -> Recording:
         created_at=iso(time.time()),
         stems={stem.name: _stem(folder, stem) for stem in receipt.stems},
     )
-    _write(folder / METADATA, f"{facts.model_dump_json(indent=2)}\n".encode())
+    write_whole(folder / METADATA, f"{facts.model_dump_json(indent=2)}\n".encode(), mode=0o666)
     return Recording(folder=folder, facts=facts)
 
 
@@ -190,11 +190,3 @@ def _stem(folder: Path, stem: StemRecord) -> StemMetadata:
         file_size_bytes=(folder / Path(stem.file).name).stat().st_size,
         duration_seconds=round(stem.frames / stem.sample_rate, 3),
     )
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_bytes(content)
-    sync(draft)
-    draft.replace(path)
