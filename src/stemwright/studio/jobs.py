@@ -108,20 +108,19 @@ class QueueState(Record):
 def queue_state(studio: Studio) -> QueueState:
     """What is running and waiting, by queue and priority."""
     with studio.db.session() as session:
-        counts = select(Run.queue, Run.priority, Run.status, func.count()).where(Run.status.in_(LIVE))
-        rows = session.execute(counts.group_by(Run.queue, Run.priority, Run.status)).all()
+        live = select(Run.queue, Run.priority, Run.status, func.count()).where(Run.status.in_(LIVE))
+        rows = session.execute(live.group_by(Run.queue, Run.priority, Run.status)).all()
         oldest = session.scalar(select(func.min(Run.created_at)).where(Run.status == "queued"))
+    counts = {(row[0], row[1], row[2]): row[3] for row in rows}
     slots = {name: count for name, count in studio.config.slots.items() if count}
-    names = [*slots, *sorted({row[0] for row in rows} - slots.keys())]
-    queues = {}
-    for name in names:
-        mine = [(priority, status, count) for queue, priority, status, count in rows if queue == name]
-        queued = {(priority, status): count for priority, status, count in mine if status == "queued"}
-        queues[name] = QueueCounts(
+    queues = {
+        name: QueueCounts(
             slots=slots.get(name, 0),
-            running=sum(count for _, status, count in mine if status == "running"),
-            queued={priority: queued.get((priority.value, "queued"), 0) for priority in Priority},
+            running=sum(counts.get((name, priority, "running"), 0) for priority in Priority),
+            queued={priority: counts.get((name, priority, "queued"), 0) for priority in Priority},
         )
+        for name in [*slots, *sorted({name for name, _, _ in counts} - slots.keys())]
+    }
     return QueueState(queues=queues, oldest_queued_at=oldest)
 
 

@@ -142,10 +142,6 @@ class JobPage(Record):
     total: int
 
 
-class DeliveryOut(DeliveryRecord):
-    """One try to call a job's URL."""
-
-
 class DeliveryList(Record):
     """All tries."""
 
