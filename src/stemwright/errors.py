@@ -84,6 +84,12 @@ class NoAudioStreamError(InputError):
     code = "no_audio_stream"
 
 
+class NoSuchTrackError(InputError):
+    """The recording has no audio track of that number."""
+
+    code = "no_such_track"
+
+
 class CorruptInputError(InputError):
     """The recording is damaged beyond use."""
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.command import STEMWRIGHT, lines, run
+from films import film, tone
 from needs import require
 from sounds import level_db, read, sound, write_wav
 from tiny_demucs import make_repo
@@ -343,3 +344,19 @@ def test_strategy_whose_weights_are_missing_offline_says_which_and_what_to_do(
     for name in ("htdemucs_ft", "hdemucs_mmi"):  # all of them at once, each with the command
         assert re.search(rf"stemwright models pull (\S+ )*{name}\b", failure["error"]["message"])
     assert not (tmp_path / "out").exists()
+
+
+def test_track_of_a_film_is_chosen_by_its_number(tmp_path: Path) -> None:
+    song = film(tmp_path / "song.mkv", sounds=[tone(1), tone(2)])
+    common = ("separate", song, "-m", "sketch", "--json")
+    [first] = lines(run(*common, "-o", tmp_path / "out"))
+    assert first["receipt"]["input"]["track"] == 1
+    assert any(
+        warning["code"] == "tracks" and "--track" in warning["message"] for warning in first["receipt"]["warnings"]
+    )
+    [second] = lines(run(*common, "--track", "2", "-o", tmp_path / "second"))
+    assert (second["status"], second["receipt"]["input"]["track"]) == ("done", 2)
+    [third] = lines(run(*common, "--track", "3", "-o", tmp_path / "third", code=1))
+    assert third["error"]["code"] == "no_such_track"
+    assert "it has 2 tracks" in third["error"]["message"]
+    run(*common, "--track", "0", code=2)

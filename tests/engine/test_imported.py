@@ -14,9 +14,10 @@ import soxr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from films import film, tone
 from recordings import Belongings, lag, record
 from signals import FFMPEGS, choose, decode
-from sounds import level_db, sound, write_wav
+from sounds import level_db, read, sound, write_wav
 from stemwright.audio.decode import DecodeLimits
 from stemwright.audio.digest import PcmDigest
 from stemwright.audio.encode import quantise
@@ -459,3 +460,19 @@ def test_a_name_that_passes_is_one_part_of_a_path(name: str) -> None:
     assert not set(name) & set('/\\:*?"<>|')
     assert name.strip(" .") == name != ""
     assert len(f"{name}.peaks.dat".encode()) <= 255
+
+
+def test_a_film_gives_its_own_track_and_its_late_sound_stays_in_step(tmp_path: Path) -> None:
+    late = film(
+        tmp_path / "late.mkv",
+        sounds=[tone(1), tone(2)],
+        late=[0, 0.5],
+        more=["-disposition:a:0", "0", "-disposition:a:1", "default"],
+    )
+    whole = write_wav(tmp_path / "whole.wav", tone(3, seconds=1.5), RATE)
+    made = import_stems({"vocals": late, "other": whole}, tmp_path / "out", limits=LIMITS)
+    assert [notice.code for notice in made.stems[0].notices] == ["tracks", "late_sound"]
+    assert made.stems[1].notices == ()
+    vocals = read(tmp_path / "out" / "vocals.flac", channels=2)
+    assert vocals.shape[1] == made.frames == round(1.5 * RATE)
+    assert abs(lag(vocals, tone(2)) - RATE // 2) <= 1

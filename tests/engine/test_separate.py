@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from films import film, tone
 from processes import killed_at_rename
+from recordings import record
 from sounds import level_db, read, sound, write_wav
 from stemwright import errors
 from stemwright.audio.ffmpeg import find_ffmpeg
@@ -455,3 +457,42 @@ def test_film_gives_its_sound_and_no_warning_about_a_cover(tmp_path: Path) -> No
     receipt = separate(film, tmp_path / "out").receipt
     assert receipt.input.container == "mov"
     assert {warning.code for warning in receipt.warnings} == {"draft"}
+
+
+def test_track_and_late_sound_are_in_the_receipt_the_key_and_the_stems(tmp_path: Path) -> None:
+    song = film(
+        tmp_path / "song.mkv",
+        sounds=[tone(1), tone(2)],
+        late=[0, 1.5],
+        more=["-disposition:a:0", "0", "-disposition:a:1", "default"],
+    )
+    by_default = separate(song, tmp_path / "a").receipt
+    assert (by_default.input.track, by_default.input.late) == (2, 1.5)
+    assert [warning.code for warning in by_default.warnings] == ["draft", "tracks", "late_sound"]
+    stems = separate(song, tmp_path / "a")
+    assert stems.skipped
+    mixed = total(stems, 2)
+    assert mixed.shape[1] == round(2.5 * 44_100)
+    assert np.abs(mixed[:, : round(1.5 * 44_100)]).max() < 1e-6
+    assert level_db(mixed[:, round(1.5 * 44_100) :] - tone(2), tone(2)) < -60
+    first = separate(song, tmp_path / "b", track=1).receipt
+    assert (first.input.track, first.input.late) == (1, 0.0)
+    assert first.key != by_default.key
+    assert separate(song, tmp_path / "c", track=2).receipt.key == by_default.key
+    with pytest.raises(errors.NoSuchTrackError):
+        separate(song, tmp_path / "d", track=3)
+    assert not (tmp_path / "d").exists() or tree(tmp_path / "d") == []
+
+
+def test_stream_that_changes_its_shape_is_taken_apart_whole(tmp_path: Path) -> None:
+    parts = [("-c:a libvorbis", 44_100, 2), ("-c:a libopus", 48_000, 1)]
+    data = b""
+    for number, (codec, rate, channels) in enumerate(parts):
+        samples = sound("song", seconds=1, rate=rate, channels=channels)
+        data += record(tmp_path / f"{number}.ogg", codec, samples, rate=rate).read_bytes()
+    (tmp_path / "radio.ogg").write_bytes(data)
+    result = separate(tmp_path / "radio.ogg", tmp_path / "out")
+    assert (result.receipt.input.sample_rate, result.receipt.input.channels) == (48_000, 2)
+    assert abs(result.receipt.input.frames - 2 * 48_000) <= 2
+    assert "changing_stream" in [warning.code for warning in result.receipt.warnings]
+    assert total(result, 2).shape[1] == result.receipt.input.frames

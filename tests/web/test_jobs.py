@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from films import film, tone
 from server import Server, running
-from sounds import sound, write_wav
+from sounds import read, sound, write_wav
 from web.answers import Prepared, faults, problem_of, wrong_fields
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ WRONG = [
     ({"sample_rate": "fast"}, "sample_rate"),
     ({"sample_rate": "1"}, "sample_rate"),
     ({"transcribe": "perhaps"}, "transcribe"),
+    ({"track": "0"}, "track"),
+    ({"track": "first"}, "track"),
     ({"preview": "perhaps"}, "preview"),
     ({"analysis": "2"}, "analysis"),
     ({"priority": "urgent"}, "priority"),
@@ -162,6 +165,33 @@ def test_settings_of_the_separation_reach_the_engine_and_make_another_result(ser
     assert (plain["overlap"], plain["exact"]) == (0.25, True)
     assert (changed["overlap"], changed["exact"], changed["sample_rate"]) == (0.5, False, 22_050)
     assert [receipt["residual_added_to"] for receipt in receipts] == ["other", None]
+
+
+def test_each_track_of_a_film_is_a_song_of_its_own(server: Server, tmp_path: Path) -> None:
+    path = film(
+        tmp_path / "film.mkv",
+        sounds=[tone(11), tone(12, seconds=1.5)],
+        more=["-disposition:a:0", "0", "-disposition:a:1", "default"],
+    )
+    first = server.wait(server.submit(path, model="sketch", track="1")["id"])
+    own = server.wait(server.submit(path, model="sketch")["id"])
+    assert (first["status"], own["status"]) == ("succeeded", "succeeded"), (first, own)
+    assert first["song_id"] != own["song_id"]
+    for job, seconds in ((first, 1), (own, 1.5)):
+        url = f"/api/v1/songs/{job['song_id']}"
+        for name in ("original.wav", "stems/drums.wav"):
+            answer = server.http.get(f"{url}/{name}")
+            assert answer.status_code == 200, answer.text
+            (tmp_path / "x.wav").write_bytes(answer.content)
+            assert read(tmp_path / "x.wav", channels=2).shape[1] == seconds * 44_100
+        assert server.http.get(url).json()["duration"] == seconds
+    again = server.http.post("/api/v1/jobs", json={"song_id": first["song_id"], "model": "sketch", "track": 1})
+    assert again.status_code == 200  # it is there already
+    other = server.http.post("/api/v1/jobs", json={"song_id": first["song_id"], "model": "sketch", "track": 2})
+    problem_of(other, 422, "bad_option")
+    wrong = server.wait(server.submit(path, model="sketch", track="3")["id"])
+    assert (wrong["status"], wrong["error"]["code"]) == ("failed", "no_such_track")
+    assert "film.mkv: there is no track 3: it has 2 tracks" in wrong["error"]["message"]
 
 
 def test_settings_of_a_model_are_refused_for_a_strategy(server: Server, fresh_song: Path) -> None:

@@ -773,6 +773,18 @@ export interface components {
             frames: number;
             /** Duration */
             duration: number;
+            /**
+             * Track
+             * @description which of the file's audio tracks it was, from 1
+             * @default 1
+             */
+            track?: number;
+            /**
+             * Late
+             * @description silence at the start, since the sound begins so much after the film's picture
+             * @default 0
+             */
+            late?: number;
             loudness: components["schemas"]["Loudness"];
         };
         /**
@@ -870,6 +882,11 @@ export interface components {
             model?: string | null;
             /** @default normal */
             priority?: components["schemas"]["Priority"];
+            /**
+             * Track
+             * @description Of a recording with several audio tracks that is uploaded, from 1: each is a song of its own. A number that it does not have fails with `no_such_track`. Default: the one that the file marks as its default.
+             */
+            track?: number | null;
         };
         /**
          * JobOut
@@ -1879,6 +1896,12 @@ export interface components {
             model?: string | null;
             /** @default normal */
             priority?: components["schemas"]["Priority"];
+            /**
+             * Track
+             * @description Of a recording with several audio tracks that is uploaded, from 1: each is a song of its own. A number that it does not have fails with `no_such_track`. Default: the one that the file marks as its default.
+             * @default null
+             */
+            track?: number | null;
             /** Song Id */
             song_id: string;
             /**
@@ -2110,6 +2133,11 @@ export interface operations {
                     model?: string | null;
                     /** @default normal */
                     priority?: components["schemas"]["Priority"];
+                    /**
+                     * Track
+                     * @description Of a recording with several audio tracks that is uploaded, from 1: each is a song of its own. A number that it does not have fails with `no_such_track`. Default: the one that the file marks as its default.
+                     */
+                    track?: number | null;
                     callback_url?: string;
                     /**
                      * Format: binary

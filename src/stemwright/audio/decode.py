@@ -2,52 +2,32 @@
 
 The file's first bytes choose the only demuxer that may run; decoders are audio only; the child sees a private folder
 with nothing but a link to the file that was checked (it is opened once, so that nothing can be put in its place), has
-no network protocol, and is limited in memory, processor time and wall clock.
+no network protocol, and is limited in memory, processor time and wall clock. Where a container may hold several tracks
+or a picture, one or two such children look first: which track is it, and when does it begin. The parts of a chained
+Ogg are decoded one after the other, each by a child of its own.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import select
-import signal
-import struct
-import subprocess
-import tempfile
-import time
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
-import numpy as np
-
+from stemwright.audio._chain import ChainedStream, links_of
 from stemwright.audio._ending import has_tag_behind, is_cut
-from stemwright.audio.ffmpeg import FfmpegChild
-from stemwright.audio.sniff import Demuxer, open_regular, sniff_file
-from stemwright.errors import (
-    CorruptInputError,
-    DecodeTimeoutError,
-    EmptyInputError,
-    InputError,
-    NoAudioStreamError,
-    SetupError,
-    TooLargeError,
-    TooLongError,
-    UnsupportedInputError,
-)
-from stemwright.types import MAX_RATE, MIN_RATE, Notice, Seconds
+from stemwright.audio._stream import BLOCK, MAX_CHANNELS, AudioInfo, AudioStream, DecodeLimits
+from stemwright.audio._tracks import Tracks, begins_late, late_notice, read_tracks
+from stemwright.audio.ffmpeg import FfmpegChild, private_folder
+from stemwright.audio.sniff import open_regular, sniff_file
+from stemwright.errors import InputError, TooLargeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
-    from stemwright.types import SampleRate, Samples
+    from stemwright.audio.sniff import Demuxer
 
-BLOCK = 65536  # samples of each channel in a block
-MAX_CHANNELS = 8
-_LOUDEST = 1e6  # ±120 dB over full scale: beyond it is no music, and single precision would overflow
-_SLACK = 0.1  # seconds that a header may promise too much before the file counts as truncated, or
-_PADDING = 4096  # samples: headers may count what gapless decoding takes off
+__all__ = ["BLOCK", "MAX_CHANNELS", "AudioInfo", "AudioStream", "DecodeLimits", "open_audio"]
 
 _DECODERS = ",".join(
     [
@@ -57,201 +37,22 @@ _DECODERS = ",".join(
         *(f"pcm_s{bits}{order}" for bits in (16, 24, 32) for order in ("le", "be")),
     ]
 )
-_DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+)")
-_STREAM = re.compile(r"^  Stream #(?!.*\(attached pic\)).*: (Audio|Video|Subtitle|Data)")
-_EARLY = 8  # blocks in which a song may turn out to be too long by its header …
-_LEAST = 4  # … which is believed for no fewer bytes a second: silence as FLAC takes 10
-_GUESSES = ("Estimating duration from bitrate", "using bitrate for duration")
-_JUNK = ("Header missing", "Invalid data found when processing input")  # what no frame begins with
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecodeLimits:
-    """What a recording may cost."""
-
-    duration: Seconds = 3600.0
-    size_bytes: int = 4 << 30
-    wall_clock: Seconds = 120.0  # spent waiting for the decoder
-    memory_bytes: int = 160 << 20  # of the decoder
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AudioInfo:
-    """What a recording is, as its decoder says."""
-
-    container: Demuxer
-    sample_rate: SampleRate
-    channels: int
-    speaker_mask: int  # WAVE_FORMAT_EXTENSIBLE's; 0 when unknown
-
-
-class AudioStream:
-    """The samples of a recording, block by block; what was wrong with it is known at the end."""
-
-    def __init__(
-        self,
-        child: FfmpegChild,
-        *,
-        name: str,
-        container: Demuxer,
-        limits: DecodeLimits,
-        size: int,
-        cut: bool = False,
-        ignore_junk: bool = False,
-    ) -> None:
-        """Read the header; `size` is the file's, in bytes.
-
-        `cut`: the end of the file is missing. `ignore_junk`: bytes between frames are tags. Raises as `open_audio`.
-        """
-        self._child = child
-        self._name = name
-        self._limits = limits
-        self._cut, self._size = cut, size
-        self._ignored = ("not on whitelist", *(_JUNK if ignore_junk else ()))
-        self._waited = 0.0
-        self.frames = 0
-        self.notices: list[Notice] = []
-        self.info = self._read_header(container)
-
-    def __iter__(self) -> Iterator[Samples]:
-        """Yield blocks `[C, T]` float32, T <= `BLOCK`, at the recording's own rate and channels.
-
-        Raises `CorruptInputError` (NaN, infinity, nothing decodes), `TooLongError`, `DecodeTimeoutError`,
-        `EmptyInputError`.
-        """
-        channels = self.info.channels
-        longest = int(self._limits.duration * self.info.sample_rate)
-        while data := self._read(BLOCK * channels * 4):
-            if self.frames < _EARLY * BLOCK and not self._cut:  # what the header says is in the log by now, or soon
-                declared = self._declared_duration() or 0.0
-                if self._limits.duration + _SLACK < declared < self._size / _LEAST:
-                    raise self._too_long(f"{declared:.0f} s")
-            usable = len(data) - len(data) % (4 * channels)
-            block = np.frombuffer(data[:usable], "<f4").reshape(-1, channels).T
-            # A comparison with NaN is false, so one test finds NaN, infinity and absurd values.
-            if block.size and not max(block.max(), -block.min()) < _LOUDEST:
-                raise CorruptInputError(f"{self._name}: holds samples that are not finite numbers")
-            self.frames += block.shape[1]
-            if self.frames > longest:
-                raise self._too_long("longer")
-            yield block
-        self._finish()
-
-    def _too_long(self, lasts: str) -> TooLongError:
-        limit = f"the limit is {self._limits.duration:g} s (setting max_duration, option --max-duration)"
-        return TooLongError(f"{self._name}: lasts {lasts}; {limit}")
-
-    def _read(self, size: int) -> bytearray:
-        """Up to `size` bytes; fewer only at the end."""
-        pipe = self._child.stdout.fileno()  # not the buffered reader: `poll` knows the pipe only
-        poll = select.poll()  # not `select`: it refuses numbers above 1023
-        poll.register(pipe, select.POLLIN)
-        data = bytearray(size)
-        view, filled = memoryview(data), 0
-        while filled < size:
-            start = time.monotonic()
-            left = self._limits.wall_clock - self._waited
-            ready = poll.poll(max(left, 0) * 1000)
-            self._waited += time.monotonic() - start
-            if not ready:
-                raise DecodeTimeoutError(f"{self._name}: decoding took over {self._limits.wall_clock:g} s")
-            count = os.readv(pipe, [view[filled:]])
-            if not count:
-                break
-            filled += count
-        view.release()
-        del data[filled:]
-        return data
-
-    def _read_header(self, container: Demuxer) -> AudioInfo:
-        """The head of the WAV stream that the child writes."""
-        riff = self._read(12)
-        if riff[:4] != b"RIFF":
-            raise self._nothing_decoded()
-        channels = rate = mask = 0
-        while len(head := self._read(8)) == 8:
-            kind, size = struct.unpack("<4sI", head)
-            if kind == b"data":
-                break
-            body = self._read(size + size % 2)
-            if len(body) < size:
-                break
-            if kind == b"fmt ":
-                _, channels, rate = struct.unpack_from("<HHI", body)
-                mask = struct.unpack_from("<I", body, 20)[0] if size >= 40 else 0
-        if not channels:
-            raise self._nothing_decoded()
-        if not MIN_RATE <= rate <= MAX_RATE:
-            raise UnsupportedInputError(f"{self._name}: {rate} Hz is outside {MIN_RATE}–{MAX_RATE} Hz")
-        if not 1 <= channels <= MAX_CHANNELS:
-            raise UnsupportedInputError(f"{self._name}: {channels} channels; at most {MAX_CHANNELS} are supported")
-        return AudioInfo(container=container, sample_rate=rate, channels=channels, speaker_mask=mask)
-
-    def _nothing_decoded(self) -> Exception:
-        self._wait()
-        text = "\n".join(line for _, line in self._child.log.lines)
-        if "matches no streams" in text:
-            return NoAudioStreamError(f"{self._name}: holds no audio stream")
-        if "annot allocate memory" in text:
-            return TooLargeError(f"{self._name}: needs more than {self._limits.memory_bytes >> 20} MiB to decode")
-        if any(words in text for words in ("not on whitelist", "Decoder not found", "no decoder found")):
-            return UnsupportedInputError(f"{self._name}: its codec is not supported")
-        return CorruptInputError(f"{self._name}: cannot be decoded")
-
-    def _wait(self) -> int:
-        try:
-            code = self._child.wait(max(self._limits.wall_clock - self._waited, 1))
-        except subprocess.TimeoutExpired as error:
-            raise DecodeTimeoutError(f"{self._name}: decoding took over {self._limits.wall_clock:g} s") from error
-        if code in {-signal.SIGKILL, -signal.SIGXCPU}:  # not by us: what it gave must not pass for the whole
-            raise DecodeTimeoutError(f"{self._name}: the system ended the decoder, which used too much of it")
-        return code
-
-    def _finish(self) -> None:
-        """Judge the whole once the last block is out."""
-        code, log = self._wait(), self._child.log
-        ignored = sum(any(words in text for words in self._ignored) for text in log.faults())
-        faults = max(log.errors - ignored, int(code != 0))
-        if self.frames == 0:
-            if faults:
-                raise self._nothing_decoded()
-            raise EmptyInputError(f"{self._name}: holds no samples")
-        decoded = self.frames / self.info.sample_rate
-        declared = self._declared_duration()
-        if declared is not None and declared > decoded + max(_SLACK, _PADDING / self.info.sample_rate):
-            message = f"the header promises {declared:.2f} s, {decoded:.2f} s decoded: the file is cut short or damaged"
-            self.notices.append(Notice("truncated", message))
-        elif self._cut:
-            message = f"{decoded:.2f} s decoded: the end of the file is missing"
-            self.notices.append(Notice("truncated", message))
-        if faults:
-            message = f"parts of the file are damaged ({faults} decoding errors); {decoded:.2f} s decoded"
-            self.notices.append(Notice("damaged", message))
-
-    def _declared_duration(self) -> Seconds | None:
-        """What the header promises; None where it says nothing, or may speak of a film that outlasts its sound."""
-        lines = [line for _, line in self._child.log.lines]
-        of_input = lines[: next((n for n, line in enumerate(lines) if line.startswith("Stream mapping:")), len(lines))]
-        guessed = any(guess in line for line in of_input for guess in _GUESSES)
-        if guessed or sum(bool(_STREAM.match(line)) for line in of_input) > 1:
-            return None
-        for line in of_input:
-            if match := _DURATION.match(line):
-                hours, minutes, seconds = match.groups()
-                return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-        return None
+_OF_TRACKS = {"mov", "matroska", "asf", "ogg"}  # containers that may hold several tracks, or a picture
 
 
 @contextmanager
-def open_audio(path: Path, *, limits: DecodeLimits | None = None) -> Iterator[AudioStream]:
+def open_audio(path: Path, *, limits: DecodeLimits | None = None, track: int | None = None) -> Iterator[AudioStream]:
     """Decode a recording; leaving the context ends the decoder, read to the end or not.
 
+    `track` chooses one of several audio tracks, from 1; without it, the one that the file marks as its default is
+    taken. In a film whose sound begins after its picture, silence takes the place of what is missing.
+
     Raises `NotFoundError`, `InputError` (cannot be read), `EmptyInputError`, `NotAudioError`, `UnsupportedInputError`,
-    `TooLargeError`, `NoAudioStreamError`, `CorruptInputError`, `DecodeTimeoutError`, `SetupError` (no ffmpeg, no
-    temporary folder).
+    `TooLargeError`, `NoAudioStreamError`, `NoSuchTrackError`, `CorruptInputError`, `DecodeTimeoutError`, `SetupError`
+    (no ffmpeg, no temporary folder).
     """
     limits = limits or DecodeLimits()
-    with open_regular(path) as file, _private_folder() as folder:
+    with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > limits.size_bytes:
             raise TooLargeError(
@@ -259,38 +60,76 @@ def open_audio(path: Path, *, limits: DecodeLimits | None = None) -> Iterator[Au
             )
         demuxer = sniff_file(file, name=path.name)
         try:
+            links = links_of(file, size=size) if demuxer == "ogg" else ()
             cut = is_cut(file, demuxer=demuxer, size=size)
             tag_behind = demuxer == "mp3" and has_tag_behind(file, size=size)
         except OSError as error:
             raise InputError(f"{path.name}: {error.strerror}") from error
         file.seek(0)
-        (folder / "input").symlink_to(f"/dev/fd/{file.fileno()}")
-        child = FfmpegChild(
-            [
-                *("-protocol_whitelist", "file", "-codec_whitelist", _DECODERS, "-err_detect", "crccheck"),
-                *("-threads", "1", "-filter_threads", "1"),  # by default one a core, each with its own stack
-                *("-f", demuxer, "-i", "file:input", "-map", "0:a:0", "-map_metadata", "-1", "-map_chapters", "-1"),
-                *("-c:a", "pcm_f32le", "-bitexact", "-f", "wav", "pipe:1"),
-            ],
-            folder=folder,
-            writes=True,
-            inherits=[file.fileno()],
-            memory_bytes=limits.memory_bytes,
-            cpu_seconds=int(limits.wall_clock * 4) + 1,
-        )
-        try:
-            yield AudioStream(
-                child, name=path.name, container=demuxer, limits=limits, size=size, cut=cut, ignore_junk=tag_behind
+        if len(links) > 1:
+            Tracks().choose(track, name=path.name)
+            stream = ChainedStream(file, links, name=path.name, limits=limits, size=size, cut=cut, decoder=_decoder)
+            try:
+                yield stream
+            finally:
+                stream.close()
+            return
+        with _one(file, demuxer, name=path.name, limits=limits, track=track) as (child, tracks, number, late):
+            alone = AudioStream(
+                child,
+                name=path.name,
+                container=demuxer,
+                limits=limits,
+                size=size,
+                cut=cut,
+                ignore_junk=tag_behind,
+                track=number,
+                late=late,
             )
+            alone.notices += [*tracks.notices(number), *late_notice(late)]
+            yield alone
+
+
+@contextmanager
+def _one(
+    file: BinaryIO, demuxer: Demuxer, *, name: str, limits: DecodeLimits, track: int | None
+) -> Iterator[tuple[FfmpegChild, Tracks, int, float]]:
+    """A decoder of one track of a file, all tracks, which one it is, and by how many seconds it begins late."""
+    handle, tracks, late = file.fileno(), Tracks(), 0.0
+    with private_folder(handle) as folder:
+        if demuxer in _OF_TRACKS:
+            tracks = read_tracks(folder, demuxer, handle=handle, limits=limits)
+        number = tracks.choose(track, name=name)
+        if tracks.film:
+            arguments = _guards(demuxer)
+            late = begins_late(folder, arguments, track=number, handle=handle, limits=limits)
+        child = _decoder(folder, demuxer, limits=limits, handle=handle, track=number)
+        try:
+            yield child, tracks, number, late
         finally:
             child.kill()
 
 
-@contextmanager
-def _private_folder() -> Iterator[Path]:
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="stemwright-")
-    except OSError as error:
-        raise SetupError(f"no temporary folder can be made: {error.strerror}") from error
-    with folder as name:
-        yield Path(name)
+def _decoder(folder: Path, demuxer: Demuxer, *, limits: DecodeLimits, handle: int, track: int = 1) -> FfmpegChild:
+    """Start the decoder of the file that `input` in a private folder links to, the open file `handle`."""
+    return FfmpegChild(
+        [
+            *_guards(demuxer),
+            *("-map", f"0:a:{track - 1}", "-map_metadata", "-1", "-map_chapters", "-1"),
+            *("-c:a", "pcm_f32le", "-bitexact", "-f", "wav", "pipe:1"),
+        ],
+        folder=folder,
+        writes=True,
+        inherits=[handle],
+        memory_bytes=limits.memory_bytes,
+        cpu_seconds=int(limits.wall_clock * 4) + 1,
+    )
+
+
+def _guards(demuxer: Demuxer) -> Sequence[str]:
+    """How an input is opened: one demuxer, audio decoders only, no protocol but `file`."""
+    return [
+        *("-protocol_whitelist", "file", "-codec_whitelist", _DECODERS, "-err_detect", "crccheck"),
+        *("-threads", "1", "-filter_threads", "1"),  # by default one a core, each with its own stack
+        *("-f", demuxer, "-i", "file:input"),
+    ]

@@ -8,17 +8,18 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from stemwright.errors import FfmpegMissingError
+from stemwright.errors import FfmpegMissingError, SetupError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
 _KEPT_LINES = 400  # of faults, and as many of all else
 _FAULTS = frozenset({"error", "fatal", "panic"})
@@ -51,6 +52,21 @@ def _version_of(path: str) -> str:
     first = done.stdout.partition("\n")[0]
     words = first.split()
     return words[2] if len(words) > 2 else "unknown"
+
+
+@contextmanager
+def private_folder(handle: int) -> Iterator[Path]:
+    """A folder for a child that holds nothing but `input`, a link to the open file `handle`, which it must inherit.
+
+    Raises `SetupError` (no temporary folder).
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="stemwright-")
+    except OSError as error:
+        raise SetupError(f"no temporary folder can be made: {error.strerror}") from error
+    with folder as name:
+        (Path(name) / "input").symlink_to(f"/dev/fd/{handle}")
+        yield Path(name)
 
 
 @dataclass(slots=True)
@@ -167,5 +183,8 @@ class FfmpegChild:
 
     def _read_log(self) -> None:
         assert self._process.stderr is not None  # noqa: S101  (for mypy: it is so by construction)
+        begins = True
         for line in iter(lambda: self._process.stderr.readline(4096), b""):  # type: ignore[union-attr]
-            self.log.add(line.decode("utf-8", "replace").rstrip("\n"))
+            if begins:  # the rest of a long line, such as a tag, must not pass for a line of ffmpeg's own
+                self.log.add(line.decode("utf-8", "replace").rstrip("\n"))
+            begins = line.endswith(b"\n")

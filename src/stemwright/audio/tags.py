@@ -96,16 +96,17 @@ class Tags:
         return replace(self, text={**self.text, "title": title})
 
 
-def read_tags(path: Path, *, demuxer: str) -> tuple[Tags, tuple[Notice, ...]]:
+def read_tags(path: Path, *, demuxer: str, track: int = 1) -> tuple[Tags, tuple[Notice, ...]]:
     """Read texts and cover of a recording whose demuxer is known; a notice for each thing that could not be read.
 
+    Where the audio tracks have texts of their own, those of `track` count, from 1.
     Technical entries (encoder, gain, duration, …) are left out. Texts are UTF-8, else taken as Latin-1. A cover is PNG
     or JPEG and is never decoded. Raises `FfmpegMissingError`.
     """
     with tempfile.TemporaryDirectory(prefix="stemwright-") as name:
         folder = Path(name)
         (folder / "input").symlink_to(path.resolve())
-        text, text_notices = _read_text(folder, demuxer)
+        text, text_notices = _read_text(folder, demuxer, track=track)
         cover, cover_notices = _read_cover(folder, demuxer)
     return Tags(text=text, cover=cover), (*text_notices, *cover_notices)
 
@@ -146,20 +147,42 @@ def format_ffmetadata(entries: Mapping[str, str], /) -> bytes:
 
 def parse_ffmetadata(data: bytes, /) -> Iterator[tuple[str, bytes, bytes]]:
     """Yield section (`""`, `STREAM` or `CHAPTER`), name and value of each entry of an ffmetadata file."""
-    section = ""
+    for section, entries in parse_sections(data):
+        for key, value in entries:
+            yield section, key, value
+
+
+def parse_sections(data: bytes, /) -> Iterator[tuple[str, list[tuple[bytes, bytes]]]]:
+    """Yield each section of an ffmetadata file, `""`, `STREAM` or `CHAPTER`, with names and values of its entries."""
+    section: str = ""
+    entries: list[tuple[bytes, bytes]] = []
     at = 0
     while at < len(data):
         match = _LINE.match(data, at)
         assert match is not None  # noqa: S101  (it matches an empty line too)
         line, at = match[0], match.end() + 1
         if line in {b"[STREAM]", b"[CHAPTER]"}:
-            section = line[1:-1].decode()
+            yield section, entries
+            section, entries = line[1:-1].decode(), []
         elif not line.startswith((b";", b"#")) and (entry := _ENTRY.fullmatch(line)):
-            yield section, _UNESCAPED.sub(rb"\1", entry[1]), _UNESCAPED.sub(rb"\1", entry[2])
+            entries.append((_UNESCAPED.sub(rb"\1", entry[1]), _UNESCAPED.sub(rb"\1", entry[2])))
+    yield section, entries
 
 
-def _read_text(folder: Path, demuxer: str) -> tuple[dict[str, str], list[Notice]]:
-    arguments = ["-map", "0:a:0", "-c", "copy", "-t", "0", "-map_chapters", "-1", "-f", "ffmetadata", "pipe:1"]
+def _read_text(folder: Path, demuxer: str, *, track: int) -> tuple[dict[str, str], list[Notice]]:
+    arguments = [
+        "-map",
+        f"0:a:{track - 1}",
+        "-c",
+        "copy",
+        "-t",
+        "0",
+        "-map_chapters",
+        "-1",
+        "-f",
+        "ffmetadata",
+        "pipe:1",
+    ]
     data, error = _run(folder, demuxer, arguments, most=_MAX_TEXT_BYTES)
     notices = []
     if len(data) > _MAX_TEXT_BYTES:

@@ -89,6 +89,10 @@ def separate(  # noqa: PLR0913, PLR0917  (one parameter an option of the command
     max_duration: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Refuse longer recordings. Default: one hour.")
     ] = None,
+    track: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Of a file with several audio tracks. Default: its default one."),
+    ] = None,
 ) -> None:
     """Take songs apart.
 
@@ -119,6 +123,7 @@ def separate(  # noqa: PLR0913, PLR0917  (one parameter an option of the command
             drums=drums,
             force=force,
             max_duration=max_duration,
+            track=track,
         )
         engine = Engine(options)
     except StemwrightError as error:

@@ -234,7 +234,7 @@ def _in_shape(name: StemName, path: Path, found: Scan, shape: _Shape, *, limits:
     """Yield `[C, T]` float32 blocks in the common shape, `shape.frames` samples in all."""
     resampler = Resampler(found.shape.sample_rate, shape.sample_rate, channels=found.shape.channels)
     given = 0
-    with _naming(name), open_audio(path, limits=limits) as stream:
+    with _naming(name), open_audio(path, limits=limits, track=found.info.track) as stream:
         if stream.info != found.info:
             raise InputChangedError("the file changed while it was being read")
         for block in song_blocks(stream, expected=found.digest):

@@ -103,17 +103,18 @@ def recording(
     target: Path,
     *,
     digest: Digest,
+    track: int | None = None,
     sample_rate: SampleRate,
     gain_db: float,
     format: Format,  # noqa: A002
 ) -> None:
     """Write the recording that stems were made of as they are: at their rate and level, mono or stereo, as long.
 
-    `digest` is that of its samples, `gain_db` the receipt's. `target` appears when it is whole, and replaces what
-    stands there. Raises `InputChangedError` (it is another recording), and as `transcode`.
+    `digest` is that of its samples, `gain_db` and `track` are the receipt's. `target` appears when it is whole, and
+    replaces what stands there. Raises `InputChangedError` (it is another recording), and as `transcode`.
     """
     gain = np.float32(10 ** (gain_db / 20))
-    with _making(target, [source]) as (stage, path), open_audio(source, limits=STORED) as stream:
+    with _making(target, [source]) as (stage, path), open_audio(source, limits=STORED, track=track) as stream:
         form = _Form(format=format, bitrate=None, tags=_tags_of(source))
         rate, channels = stream.info.sample_rate, min(stream.info.channels, 2)
         heard = _resampled(song_blocks(stream, expected=digest), rate, sample_rate, channels=channels)

@@ -39,6 +39,7 @@ class SeparateOptions:
     drums: bool = False  # a chart of the stem `drums`
     force: bool = False  # do it again, overwrite what is in the way
     limits: DecodeLimits = field(default_factory=DecodeLimits)
+    track: int | None = None  # of several audio tracks of a file, from 1; the one that the file marks as its default
 
     @property
     def wants_peaks(self) -> bool:

@@ -35,6 +35,10 @@ class InputRecord(Record):
     channels: int
     frames: int = Field(description="samples of each channel")
     duration: Seconds
+    track: int = Field(default=1, description="which of the file's audio tracks it was, from 1")
+    late: Seconds = Field(
+        default=0.0, description="silence at the start, since the sound begins so much after the film's picture"
+    )
     loudness: Loudness
 
 

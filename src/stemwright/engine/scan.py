@@ -34,13 +34,15 @@ class Scan:
     notices: tuple[Notice, ...]
 
 
-def scan(path: Path, *, limits: DecodeLimits, on_block: Callable[[], None] | None = None) -> Scan:
-    """Read a song once, in flat memory.
+def scan(
+    path: Path, *, limits: DecodeLimits, track: int | None = None, on_block: Callable[[], None] | None = None
+) -> Scan:
+    """Read a song once, in flat memory; `track` as `open_audio` takes it.
 
     Raises what `open_audio` and its stream raise.
     """
     size_bytes = path.stat().st_size if path.exists() else 0
-    with open_audio(path, limits=limits) as stream:
+    with open_audio(path, limits=limits, track=track) as stream:
         info = stream.info
         digest = PcmDigest(info.sample_rate, info.channels)
         moments = Moments()
@@ -64,7 +66,9 @@ def scan(path: Path, *, limits: DecodeLimits, on_block: Callable[[], None] | Non
 
 
 @contextmanager
-def scanning(path: Path, *, limits: DecodeLimits, on_block: Callable[[], None]) -> Iterator[Future[Scan]]:
+def scanning(
+    path: Path, *, limits: DecodeLimits, track: int | None, on_block: Callable[[], None]
+) -> Iterator[Future[Scan]]:
     """`scan` in a thread of its own, which ends with the context: what is read meanwhile counts no more."""
     stop = threading.Event()
 
@@ -75,7 +79,7 @@ def scanning(path: Path, *, limits: DecodeLimits, on_block: Callable[[], None]) 
 
     with ThreadPoolExecutor(1) as pool:
         try:
-            yield pool.submit(scan, path, limits=limits, on_block=tell)
+            yield pool.submit(scan, path, limits=limits, track=track, on_block=tell)
         finally:
             stop.set()
 

@@ -114,11 +114,13 @@ class Engine:
         options = self.options
         report("reading", None)
         sniff(song)  # a file that is not audio does not wait for a model
-        with scanning(song, limits=options.limits, on_block=lambda: report("reading", None)) as reading:
+        with scanning(
+            song, limits=options.limits, track=options.track, on_block=lambda: report("reading", None)
+        ) as reading:
             separator = self._load()
             found = reading.result()
         stems = self._mixer(separator.info).stems
-        tags, tag_notices = read_tags(song, demuxer=found.info.container)
+        tags, tag_notices = read_tags(song, demuxer=found.info.container, track=found.info.track)
         names = self._names(name, tags, stems, model=separator.info.name)
         key = result_key(
             found.digest,
@@ -283,7 +285,7 @@ class Engine:
         with ExitStack() as stack:
             for scratch in audio.values():
                 stack.enter_context(closing(scratch))
-            stream = stack.enter_context(open_audio(song, limits=options.limits))
+            stream = stack.enter_context(open_audio(song, limits=options.limits, track=found.info.track))
             blocks = stack.enter_context(
                 closing(prefetch(song_blocks(stream, expected=found.digest), most=_READ_AHEAD))
             )
@@ -341,6 +343,8 @@ class Engine:
                 channels=info.channels,
                 frames=shape.frames,
                 duration=duration,
+                track=info.track,
+                late=info.late,
                 loudness=separated.measured_mix.loudness,
             ),
             model=ModelRecord(

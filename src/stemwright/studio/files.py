@@ -228,6 +228,7 @@ async def original_file(
             target=target,
             format=token,
             digest=receipt.input.digest,
+            track=receipt.input.track,
             sample_rate=receipt.stems[0].sample_rate,
             gain_db=receipt.gain_db,
         )

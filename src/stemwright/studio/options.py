@@ -74,6 +74,13 @@ class JobOptions(_Wanted):
     )
     model: ModelName | None = Field(default=None, description="A model's name, or `auto`: the best that is here.")
     priority: Priority = Priority.normal
+    track: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Of a recording with several audio tracks that is uploaded, from 1: each is a song of its own. A "
+        "number that it does not have fails with `no_such_track`. Default: the one that the file marks as its default.",
+    )
 
     @model_validator(mode="after")
     def _agree(self) -> JobOptions:

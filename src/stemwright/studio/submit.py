@@ -15,7 +15,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from stemwright import failpoints
 from stemwright.audio.sniff import sniff
 from stemwright.engine import choice
-from stemwright.errors import ConflictError, InputError, JobNotFoundError, UnknownModelError
+from stemwright.errors import ConflictError, InputError, JobNotFoundError, OptionError, UnknownModelError
 from stemwright.separators import catalogue
 from stemwright.strategies.find import is_strategy
 from stemwright.strategies.plan import digest_of
@@ -83,8 +83,13 @@ def _submit_stored(studio: Studio, upload: Upload, request: JobRequest, *, owner
     failpoints.reached("uploaded")
     try:
         what = f"upload {upload.digest}"
+        track = request.options.track
         return _submit(
-            studio, request, what, owner=owner, song=lambda session: _song(session, upload, key, owner=owner)
+            studio,
+            request,
+            what,
+            owner=owner,
+            song=lambda session: _song(session, upload, key, track=track, owner=owner),
         )
     finally:
         with studio.db.session() as session:
@@ -114,7 +119,8 @@ def check_kind(upload: Upload) -> None:
 def submit_song(studio: Studio, song_id: str, request: JobRequest, *, owner: str) -> tuple[JobSnapshot, bool]:
     """A job for a song of the library; the job, and whether it is a new one.
 
-    Raises `JobNotFoundError`, `ConflictError` for imported stems, `DiskFullError`, and what `choice.check` raises.
+    Raises `JobNotFoundError`, `ConflictError` for imported stems, `OptionError` for another track than the song's,
+    `DiskFullError`, and what `choice.check` raises.
     """
 
     def find(session: Session) -> Song:
@@ -124,6 +130,8 @@ def submit_song(studio: Studio, song_id: str, request: JobRequest, *, owner: str
         if song.upload_key is None:
             why = "this song came as stems" if song.kind == "stems" else "the recording was not kept; upload it again"
             raise ConflictError(f"{why}: there is no recording to separate")
+        if request.options.track not in {None, song.track}:
+            raise OptionError("another track is another song: upload the recording again, with that `track`")
         return song
 
     what = f"song {song_id}"
@@ -153,9 +161,10 @@ def _submit(
     raise last  # others are not to blame each time: it is a fault of ours, and is told as one
 
 
-def _song(session: Session, upload: Upload, key: str, *, owner: str) -> Song:
-    """The song of an upload: a new row, or that of an earlier upload of the same bytes."""
-    song = session.scalar(select(Song).where(Song.owner == owner, Song.source_digest == upload.digest))
+def _song(session: Session, upload: Upload, key: str, *, track: int | None, owner: str) -> Song:
+    """The song of an upload: a new row, or that of an earlier upload of the same bytes and track."""
+    source = upload.digest if track is None else digest_of([upload.digest, track])
+    song = session.scalar(select(Song).where(Song.owner == owner, Song.source_digest == source))
     if song is None:
         title = title_of(upload.name)
         song = Song(
@@ -164,7 +173,8 @@ def _song(session: Session, upload: Upload, key: str, *, owner: str) -> Song:
             title=title,
             search=title.lower(),
             file_name=upload.name,
-            source_digest=upload.digest,
+            source_digest=source,
+            track=track,
             size_bytes=upload.size_bytes,
             upload_key=key,
         )

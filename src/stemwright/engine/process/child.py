@@ -115,7 +115,7 @@ class Child:
 
         self._progress("hashing", None)
         meters = _Meters(wanted=request.analysis, loudness=request.loudness)
-        with open_audio(request.song, limits=request.limits) as stream:
+        with open_audio(request.song, limits=request.limits, track=request.track) as stream:
             info = stream.info
             digest = PcmDigest(info.sample_rate, info.channels)
             for block in stream:
@@ -123,7 +123,7 @@ class Child:
                 meters.add(info.sample_rate, block, mask=info.speaker_mask)
                 self._progress("hashing", None)
             frames, notices = stream.frames, stream.notices
-        tags, _ = read_tags(request.song, demuxer=info.container)
+        tags, _ = read_tags(request.song, demuxer=info.container, track=info.track)
         return SongFacts(
             pcm_digest=digest.hexdigest(),
             duration=frames / info.sample_rate,
@@ -204,6 +204,7 @@ def _options(request: messages.Separate) -> SeparateOptions:
         peaks=("dat",),
         template=NameTemplate("{stem}.{ext}"),
         limits=request.limits,
+        track=request.track,
     )
 
 
@@ -226,6 +227,7 @@ def _align(request: messages.Align) -> messages.Nothing:
         request.target,
         format=parse_format(request.format),
         digest=request.digest,
+        track=request.track,
         sample_rate=request.sample_rate,
         gain_db=request.gain_db,
     )

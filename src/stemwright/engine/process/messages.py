@@ -23,7 +23,7 @@ from stemwright.errors import StemwrightError
 from stemwright.records import Fault, JsonObject, Record
 from stemwright.types import Digest, SampleRate, Seconds, StemName
 
-VERSION: Final = f"{__version__}/1"  # the number is raised when a message changes
+VERSION: Final = f"{__version__}/2"  # the number is raised when a message changes
 A = TypeVar("A", bound=Record)
 
 
@@ -46,6 +46,7 @@ class Scan(Request[SongFacts]):
     limits: DecodeLimits
     analysis: bool
     loudness: bool
+    track: int | None = None  # of several in the file, from 1; the default one
 
 
 class Separate(Request[Receipt]):
@@ -62,6 +63,7 @@ class Separate(Request[Receipt]):
     format: str
     settings: SeparationSettings
     limits: DecodeLimits
+    track: int | None = None  # as of `Scan`
 
 
 class ChartRecord(Record):
@@ -105,6 +107,7 @@ class Align(Request[Nothing]):
     target: Path
     format: str
     digest: Digest
+    track: int  # that the stems were made of
     sample_rate: SampleRate
     gain_db: float
 

@@ -62,7 +62,8 @@ class Song(Base):
     artist: Mapped[str] = mapped_column(default="")
     search: Mapped[str]  # title and artist in lower case
     file_name: Mapped[str]
-    source_digest: Mapped[str] = mapped_column(String(64))  # SHA-256 of the bytes that were uploaded
+    source_digest: Mapped[str] = mapped_column(String(64))  # SHA-256 of the bytes that were uploaded, and of the track
+    track: Mapped[int | None]  # of several audio tracks in the recording, from 1; None: its default one
     size_bytes: Mapped[int]
     upload_key: Mapped[str | None]
     pcm_digest: Mapped[str | None] = mapped_column(String(64))

@@ -128,6 +128,7 @@ class Runs:
                 title=song.title,
                 upload_key=song.upload_key,
                 file_name=song.file_name,
+                track=song.track,
                 pcm_digest=song.pcm_digest,
                 duration=song.duration,
                 analysed=song.analysis is not None,

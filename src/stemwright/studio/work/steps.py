@@ -22,6 +22,7 @@ class Task(Record):
     title: str
     upload_key: str | None
     file_name: str
+    track: int | None = None  # of several audio tracks in the recording, from 1; its default one
     pcm_digest: Digest | None
     duration: Seconds | None
     analysed: bool  # tempo and key are known

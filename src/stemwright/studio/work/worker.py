@@ -98,7 +98,13 @@ class JobWorker:
         if task.pcm_digest and task.duration and not wanted:
             return Hashed(pcm_digest=task.pcm_digest, duration=task.duration, title=task.title, model=model)
         with self._folder(run_id) as folder:
-            request = Scan(song=await self._fetch(task, folder), limits=limits, analysis=wanted, loudness=loudness)
+            request = Scan(
+                song=await self._fetch(task, folder),
+                limits=limits,
+                analysis=wanted,
+                loudness=loudness,
+                track=task.track,
+            )
             reporter = self._reporter(run_id, lambda *_: ("hashing", 2.0, None))
             facts = await self._call(run_id, request, duration=None, on_progress=reporter)
         await asyncio.to_thread(retry_on_db_error, self.runs.describe_song, task.song_id, facts)
@@ -147,6 +153,7 @@ class JobWorker:
                 format=options.master,
                 settings=options.settings,
                 limits=self.config.limits,
+                track=task.track,
             )
             receipt = await self._call(
                 run_id, request, duration=song.duration, on_progress=self._reporter(run_id, report)
