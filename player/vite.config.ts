@@ -3,6 +3,7 @@ import react from '@vitejs/plugin-react'
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
+  base: './', // what the page names is relative, so that it works below any path
   plugins: [react(), tailwind()],
   resolve: { alias: { '@': new URL('src', import.meta.url).pathname } },
   worker: { format: 'es' },

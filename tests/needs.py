@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 FONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
 # Programs, and the Debian packages that have them. Node comes from .venv where the system has none (Makefile).
 PROGRAMS: Mapping[str, str] = {
+    "caddy": "caddy",
     "chromium": "chromium",
     "curl": "curl",
     "espeak-ng": "espeak-ng",
     "ffmpeg": "ffmpeg",
     "fluidsynth": "fluidsynth",
     "git": "git",
+    "nginx": "nginx-light",
     "openssl": "openssl",
     "ps": "procps",
 }

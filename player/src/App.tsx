@@ -5,16 +5,21 @@ import { Add } from './add/Add'
 import { DropAnywhere } from './add/DropAnywhere'
 import { connected, listen } from './api/live'
 import { Library } from './library/Library'
+import { fetchPart } from './lib/parts'
 import { useRoute, useTitle, type Route } from './lib/route'
-import { useStore } from './lib/store'
+import { createStore, useStore } from './lib/store'
+import { Boundary } from './ui/Boundary'
 import { Link } from './ui/Link'
 import { ThemeSwitch } from './ui/ThemeSwitch'
 import { Notes } from './ui/surfaces'
 
-const SongView = lazy(() => import('./song/SongView'))
+/** A view of its own file, fresh: React keeps what became of an older one, failures too. */
+const songView = () => ({ SongView: lazy(() => fetchPart(() => import('./song/SongView'))) })
+const songViews = createStore(songView())
 
 export function App() {
   const route = useRoute()
+  const part = useStore(songViews)
   const main = useArrival(route)
   useEffect(listen, [])
   return (
@@ -24,9 +29,11 @@ export function App() {
         {route.view === 'library' && <Library />}
         {route.view === 'add' && <Add />}
         {route.view === 'song' && (
-          <Suspense fallback={null}>
-            <SongView key={route.id} id={route.id} />
-          </Suspense>
+          <Boundary key={route.id} onRetry={() => songViews.set(songView())}>
+            <Suspense fallback={null}>
+              <part.SongView id={route.id} />
+            </Suspense>
+          </Boundary>
         )}
         {route.view === 'nowhere' && <Nowhere />}
       </main>

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from stemwright.app._settings_leaves import Leaf, leaves
-from stemwright.app.settings import Callbacks, Http, Jobs, Settings, SettingsError, load_settings, settings_model
+from stemwright.app.http_settings import Http
+from stemwright.app.settings import Callbacks, Jobs, Settings, SettingsError, load_settings, settings_model
 from stemwright.audio.decode import DecodeLimits
 from stemwright.errors import OptionError
 from stemwright.setting_files import substitute
@@ -153,6 +154,7 @@ def test_every_setting_can_be_set_by_its_variable(monkeypatch: pytest.MonkeyPatc
         "mismo.engine_url": "ws://localhost:8080",
         "http.trusted_proxies": "::1",
         "http.hosts": "studio.example.org",
+        "http.root_path": "/stemwright",
         "model.mirror": "https://m.example.org",
     }
     for leaf in LEAVES:

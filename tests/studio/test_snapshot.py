@@ -109,7 +109,7 @@ def test_links_lead_to_the_draft_until_the_result_is_there(desk: Desk) -> None:
     run = desk.run(song, status="running", preview_id=made)
     found = view(desk, run)
     assert found.result is None
-    preview = job_out(found).preview
+    preview = job_out(found, root="").preview
     assert preview
     assert preview.stems == {"vocals": f"/api/v1/songs/{song}/stems/vocals.flac?separation={made}"}
     change(desk, run, status="succeeded", separation_id=made, finished_at=time.time())

@@ -1,5 +1,6 @@
 /** The studio's API: typed, its problems as errors that say what to do. */
 
+import { BASE } from '../lib/base'
 import type { components } from './schema'
 
 type Schemas = components['schemas']
@@ -17,7 +18,7 @@ export type Results = Schemas['Results']
 export type Limits = Schemas['LimitsOut']
 type Problem = Schemas['Problem']
 
-export const API = '/api/v1'
+export const API = `${BASE}api/v1`
 
 /** What the studio, or the way to it, said no to. */
 export class ApiError extends Error {

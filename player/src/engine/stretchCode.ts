@@ -1,5 +1,6 @@
 /** The WebAssembly of npm's `signalsmith-stretch`; its own loader needs a blob: script, which our policy forbids. */
 
+import { fetchPart } from '../lib/parts'
 import type { StretchCode } from './dsp/stretch'
 
 /** Take it out of the package's script, with the names that its functions have in there. */
@@ -16,6 +17,6 @@ export function stretchCode(script: string): StretchCode {
 
 /** Load it; the package is a file of its own that only those who change speed or pitch fetch. */
 export async function loadStretchCode(): Promise<StretchCode> {
-  const { default: script } = await import('signalsmith-stretch?raw')
+  const { default: script } = await fetchPart(() => import('signalsmith-stretch?raw'))
   return stretchCode(script)
 }

@@ -1,6 +1,7 @@
-/** Where in the page one is: `/`, `/add`, `/songs/ID`. */
+/** Where in the page one is: `/`, `/add`, `/songs/ID`, below the studio's own path. */
 
 import { useEffect } from 'react'
+import { hrefOf, viewAt } from './base'
 import { createStore, useStore } from './store'
 
 export type Route = { view: 'library' } | { view: 'add' } | { view: 'song'; id: string } | { view: 'nowhere' }
@@ -12,12 +13,13 @@ export function routeOf(path: string): Route {
   return song ? { view: 'song', id: song } : { view: 'nowhere' }
 }
 
-const path = createStore(globalThis.location?.pathname ?? '/')
-globalThis.addEventListener?.('popstate', () => path.set(location.pathname))
+const path = createStore(viewAt(globalThis.location?.pathname ?? '/'))
+globalThis.addEventListener?.('popstate', () => path.set(viewAt(location.pathname)))
 
 export function go(to: string): void {
-  if (to === location.pathname) return
-  history.pushState(null, '', to)
+  const href = hrefOf(to)
+  if (href === location.pathname) return
+  history.pushState(null, '', href)
   path.set(to)
   scrollTo(0, 0)
 }

@@ -3,6 +3,7 @@
 import { createContext, useCallback, useContext, useEffect, useEffectEvent, useMemo, useRef, useState, useSyncExternalStore } from 'react'
 import { API, errorOf, request, type SongDetail } from '../api/client'
 import { ClosedError, PLAIN, type Engine, type EngineState, type StemSettings } from '../engine/types'
+import { fetchPart } from '../lib/parts'
 import { say } from '../ui/surfaces'
 import { Frames } from './frames'
 import { recalledMix, rememberMix, settled } from './memory'
@@ -26,7 +27,7 @@ interface StemFacts {
 
 async function opened(song: SongDetail, source: Source): Promise<Engine> {
   const [{ openEngine }, facts] = await Promise.all([
-    import('../engine/index'),
+    fetchPart(() => import('../engine/index')),
     request<StemFacts>(`${API}/songs/${song.id}/receipt?separation=${source.separation}`),
   ])
   const [first] = facts.stems

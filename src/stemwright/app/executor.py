@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import signal
 import time
@@ -32,10 +33,11 @@ def main() -> None:
     use_weights(settings)
     set_up_logs(form=settings.log.format, level=settings.log.level, process="executor")
     config = jobs_config(settings)
+    body_of = functools.partial(job_json, root=settings.http.root_path or "")
     config.work.mkdir(exist_ok=True, mode=0o700)
     with alone(settings.data / "executor.lock"):
         run_executor(
-            Database(database_url(settings.data)), open_store(settings), config, executor_id="local", body_of=job_json
+            Database(database_url(settings.data)), open_store(settings), config, executor_id="local", body_of=body_of
         )
 
 

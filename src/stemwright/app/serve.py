@@ -124,7 +124,7 @@ def _server(settings: Settings, studio: Studio, executor: Executor, listeners: M
     listeners = {name: listener for name, listener in listeners.items() if name in {"", *doors}}
     by_port = {listener.getsockname()[1]: doors[name].app for name, listener in listeners.items() if name}
     config = uvicorn.Config(
-        asgi(app, beside=lambda main: ByPort(main, by_port)),
+        asgi(app, beside=lambda main: ByPort(main, by_port), door_ports=by_port.keys()),
         loop="asyncio",  # what was measured, whatever else is installed
         http=IdleTimeoutProtocol,
         log_config=None,

@@ -14,6 +14,7 @@ from stemwright.app._settings_environment import CONFIG, read_environment
 from stemwright.app._settings_file import find_file, read_file
 from stemwright.app._settings_leaves import Leaf, Reading, Shown, leaves, nested
 from stemwright.app.door_settings import Doors, groups_beside
+from stemwright.app.http_settings import Http
 from stemwright.audio.decode import DecodeLimits
 from stemwright.doors import catalogue
 from stemwright.errors import OptionError
@@ -29,9 +30,7 @@ from stemwright.setting_values import (
     InSeconds,
     Lower,
     Mirror,
-    Networks,
     OptionalFolder,
-    Origins,
     Peers,
     Size,
     WebhookSecret,
@@ -175,34 +174,6 @@ class Callbacks(Group):
     )
     attempts: Whole = Field(default=4, ge=1, le=20, description="Times that a callback is tried.")
     timeout_seconds: InSeconds = Field(default=10.0, gt=0, le=300, description="Seconds that one try may take.")
-
-
-class Http(Group):
-    """Who may ask, and how often."""
-
-    cors_origins: Origins = Field(
-        default=(),
-        description="Origins of web pages elsewhere that may use the API, such as `https://app.example.org`.",
-    )
-    hosts: Peers = Field(
-        default=(),
-        description="Names under which the server is called, beside `localhost`, `host` and, where others reach it, "
-        "any IP address; other names are answered with 421.",
-    )
-    open: bool = Field(
-        default=False,
-        description="`true`: other machines may use the server though nobody has to sign in; needed for a `host` that "
-        "they reach.",
-    )
-    trusted_proxies: Networks = Field(
-        default=(), description="Proxies, as addresses or networks, whose `X-Forwarded-For` is believed."
-    )
-    rate_per_minute: Whole = Field(
-        default=600, ge=0, le=10_000_000, description="Requests a minute of one owner or address; 0: no limit."
-    )
-    uploads_per_minute: Whole = Field(
-        default=60, ge=0, le=10_000_000, description="Uploads a minute of one owner or address; 0: no limit."
-    )
 
 
 class Log(Group):

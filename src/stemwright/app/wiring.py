@@ -122,6 +122,7 @@ def web_config(settings: Settings, *, executor: Callable[[], bool]) -> WebConfig
         hosts=_hosts(settings),
         any_address=not is_loopback(settings.host),
         trusted_proxies=tuple(map(str, settings.http.trusted_proxies)),
+        root_path=settings.http.root_path or "",
         rate_per_minute=settings.http.rate_per_minute,
         uploads_per_minute=settings.http.uploads_per_minute,
         executor=executor,

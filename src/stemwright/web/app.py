@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import socketio
 from starlette.middleware.cors import CORSMiddleware
 
 from stemwright import __version__
 from stemwright.web import jobs, mixes, ops, page, problems, push, songs
 from stemwright.web.common import State, WebConfig, add_routes, new_app
 from stemwright.web.feed import Feed
+from stemwright.web.heads import Heads
 from stemwright.web.health import Health
 from stemwright.web.middleware import Gate, RequestLog, SmallerJson
+from stemwright.web.proxied import Proxied
+from stemwright.web.roots import path_of
 from stemwright.web.schemas import SongChange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
+    import socketio
     from fastapi import FastAPI
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from stemwright.records import JsonObject
     from stemwright.studio.studio import Studio
@@ -53,16 +56,17 @@ def create_app(studio: Studio, config: WebConfig) -> FastAPI:
     return app
 
 
-def asgi(app: FastAPI, *, beside: Callable[[ASGIApp], ASGIApp] | None = None) -> ASGIApp:
+def asgi(
+    app: FastAPI, *, beside: Callable[[ASGIApp], ASGIApp] | None = None, door_ports: Collection[int] = ()
+) -> ASGIApp:
     """The whole server: Socket.IO beside the API, and around both what looks after each request.
 
-    `beside` may put more next to the API, which is then looked after alike.
+    `beside` may put more next to the API, which is then looked after alike; at `door_ports` it answers alone.
     """
     state: State = app.state.stemwright
     origins = list(state.config.cors_origins)
-    server = push.socket_io(state.feed, any_origin=bool(origins))
-    inner: ASGIApp = socketio.ASGIApp(server, other_asgi_app=SmallerJson(app))
-    whole: ASGIApp = Gate(beside(inner) if beside else inner, state.config)
+    inner = _with_socket_io(push.socket_io(state.feed), SmallerJson(app))
+    whole: ASGIApp = Gate(Heads(beside(inner) if beside else inner), state.config)
     if origins:
         whole = CORSMiddleware(
             whole,
@@ -72,7 +76,18 @@ def asgi(app: FastAPI, *, beside: Callable[[ASGIApp], ASGIApp] | None = None) ->
             allow_credentials=True,  # Stemset's player asks with them; browsers want that said
             expose_headers=_EXPOSED,
         )
-    return RequestLog(whole, app.state.metrics)
+    whole = RequestLog(whole, app.state.metrics, origins=origins)
+    return Proxied(whole, state.config, door_ports=door_ports)
+
+
+def _with_socket_io(server: socketio.AsyncServer, app: ASGIApp) -> ASGIApp:
+    """Socket.IO at its path below the sub-path, which its own app does not look at, and an app at all others."""
+
+    async def either(scope: Scope, receive: Receive, send: Send) -> None:
+        ours = f"{path_of(scope)}/".startswith("/socket.io/")
+        await (server.handle_request if ours else app)(scope, receive, send)
+
+    return either
 
 
 def _document(app: FastAPI) -> None:

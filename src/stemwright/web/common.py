@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI, Path, Query, Request
 
 from stemwright.studio.studio import LOCAL, Studio
 from stemwright.web.problems import MEDIA
+from stemwright.web.roots import root_of
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -25,6 +26,7 @@ class WebConfig:
     hosts: frozenset[str] | None = None  # names in the Host header; None is any
     any_address: bool = False  # any IP address in the Host header will do: no page has one as its name
     trusted_proxies: tuple[str, ...] = ()
+    root_path: str = ""  # the sub-path that the studio is served below, such as `/stemwright`
     rate_per_minute: int = 600  # requests of one client; 0 is no limit
     uploads_per_minute: int = 60
     executor: Any = field(default=None)  # who is asked whether the executor lives
@@ -57,8 +59,13 @@ async def _owner() -> str:
     return LOCAL
 
 
+async def _root(request: Request) -> str:
+    return root_of(request.scope)
+
+
 TheStudio = Annotated[Studio, Depends(_studio)]
 Owner = Annotated[str, Depends(_owner)]
+Root = Annotated[str, Depends(_root)]  # the sub-path that links begin with
 Id = Annotated[str, Path(max_length=64, description="As it was given.")]
 Separation = Annotated[
     str | None, Query(max_length=64, description="Which of the song's separations; the present one if left out.")

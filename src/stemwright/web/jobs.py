@@ -18,7 +18,7 @@ from stemwright.studio.snapshot import Status  # noqa: TC001  (FastAPI reads sig
 from stemwright.studio.submit import JobRequest, resubmit, submit_song, submit_upload
 from stemwright.web import schemas, uploads
 from stemwright.web.bodies import kind_of, read_json
-from stemwright.web.common import Id, Limit, Offset, Owner, TheStudio, problems
+from stemwright.web.common import Id, Limit, Offset, Owner, Root, TheStudio, problems
 from stemwright.web.links import job_out
 from stemwright.web.problems import FieldProblem, InvalidFieldsError
 
@@ -90,6 +90,7 @@ async def create_job(
     request: Request,
     studio: TheStudio,
     owner: Owner,
+    root: Root,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
 ) -> Response:
     """Upload a song (multipart) or name one of the library (JSON), and have it taken apart.
@@ -100,7 +101,7 @@ async def create_job(
     if kind_of(request) == "application/json":
         wanted = await read_json(request, SongJobRequest)
         asked = _asked(wanted, callback_url=wanted.callback_url, key=idempotency_key)
-        return _accepted(*await asyncio.to_thread(submit_song, studio, wanted.song_id, asked, owner=owner))
+        return _accepted(*await asyncio.to_thread(submit_song, studio, wanted.song_id, asked, owner=owner), root=root)
     async with uploads.received(
         request, studio.incoming, room=studio.require_room, max_bytes=studio.upload_max_bytes
     ) as form:
@@ -111,7 +112,9 @@ async def create_job(
         if not form.files or form.files[0][0] != "file":
             raise InvalidFieldsError([FieldProblem(field="file", message="send the recording in this field")])
         asked = _asked(fields, callback_url=fields.callback_url, key=idempotency_key)
-        return _accepted(*await asyncio.to_thread(submit_upload, studio, form.files[0][1], asked, owner=owner))
+        return _accepted(
+            *await asyncio.to_thread(submit_upload, studio, form.files[0][1], asked, owner=owner), root=root
+        )
 
 
 def _asked(options: JobOptions, *, callback_url: str | None, key: str | None) -> JobRequest:
@@ -120,8 +123,8 @@ def _asked(options: JobOptions, *, callback_url: str | None, key: str | None) ->
     return JobRequest(options=plain, callback_url=url, idempotency_key=key)
 
 
-def _accepted(snapshot: JobSnapshot, new: bool) -> JSONResponse:  # noqa: FBT001  (as the studio gives it)
-    job, status = job_out(snapshot), 200 if snapshot.status == "succeeded" or not new else 202
+def _accepted(snapshot: JobSnapshot, new: bool, *, root: str) -> JSONResponse:  # noqa: FBT001  (as the studio gives it)
+    job, status = job_out(snapshot, root=root), 200 if snapshot.status == "succeeded" or not new else 202
     return JSONResponse(job.model_dump(mode="json"), status_code=status, headers={"Location": job.links.self})
 
 
@@ -129,6 +132,7 @@ def _accepted(snapshot: JobSnapshot, new: bool) -> JSONResponse:  # noqa: FBT001
 def list_jobs(
     studio: TheStudio,
     owner: Owner,
+    root: Root,
     status: Status | None = None,
     song_id: Annotated[str | None, Query(max_length=64)] = None,
     limit: Limit = 50,
@@ -136,19 +140,19 @@ def list_jobs(
 ) -> Any:
     """Jobs, newest first."""
     items, total = use.list_jobs(studio, owner=owner, status=status, song_id=song_id, limit=limit, offset=offset)
-    return schemas.JobPage(items=[*map(job_out, items)], total=total)
+    return schemas.JobPage(items=[job_out(item, root=root) for item in items], total=total)
 
 
 @router.get("/jobs/{job_id}", response_model=schemas.JobOut, responses=problems(404))
-def get_job(job_id: Id, studio: TheStudio, owner: Owner) -> Any:
+def get_job(job_id: Id, studio: TheStudio, owner: Owner, root: Root) -> Any:
     """One job."""
-    return job_out(use.get_job(studio, job_id, owner=owner))
+    return job_out(use.get_job(studio, job_id, owner=owner), root=root)
 
 
 @router.delete("/jobs/{job_id}", response_model=schemas.JobOut, responses=problems(404, 409))
-def cancel_job(job_id: Id, studio: TheStudio, owner: Owner) -> Any:
+def cancel_job(job_id: Id, studio: TheStudio, owner: Owner, root: Root) -> Any:
     """Cancel a job. What others wait for too goes on for them."""
-    return job_out(use.cancel_job(studio, job_id, owner=owner))
+    return job_out(use.cancel_job(studio, job_id, owner=owner), root=root)
 
 
 @router.post(
@@ -160,9 +164,9 @@ def cancel_job(job_id: Id, studio: TheStudio, owner: Owner) -> Any:
         200: {"model": schemas.JobOut, "description": "The stems are there already."},
     },
 )
-def retry_job(job_id: Id, studio: TheStudio, owner: Owner) -> Response:
+def retry_job(job_id: Id, studio: TheStudio, owner: Owner, root: Root) -> Response:
     """Try a job that failed or was cancelled once more, under the same id; 200 when its stems are there already."""
-    return _accepted(resubmit(studio, job_id, owner=owner), True)
+    return _accepted(resubmit(studio, job_id, owner=owner), True, root=root)
 
 
 @router.get("/jobs/{job_id}/callbacks", response_model=schemas.DeliveryList, responses=problems(404))

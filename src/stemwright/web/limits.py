@@ -54,6 +54,10 @@ class Proxies:
                 return _known_as(text)
         return _known_as(peer)
 
+    def sent(self, scope: Scope) -> bool:
+        """Whether a trusted proxy sent a request, so that what it says of it is believed."""
+        return self._trusts(_address(str((scope.get("client") or ("unknown", 0))[0])))
+
     def _trusts(self, address: _Address | None) -> bool:
         return address is not None and any(address in network for network in self._networks)
 

@@ -1,4 +1,7 @@
-"""Links: the only place that knows where of the API a job, a song or a file is."""
+"""Links: the only place that knows where of the API a job, a song or a file is.
+
+`root` is the sub-path that the studio is served below, empty for none (`web/roots.py`).
+"""
 
 from __future__ import annotations
 
@@ -23,29 +26,27 @@ if TYPE_CHECKING:
     from stemwright.studio.songs import SeparationSummary, SongDetail
 
 
-def job_out(job: JobSnapshot) -> JobOut:
+def job_out(job: JobSnapshot, *, root: str) -> JobOut:
     """A job with its links."""
+    songs = f"{root}/api/v1/songs/{job.song_id}"
+    here = f"{root}/api/v1/jobs/{job.id}"
     return JobOut(
         **dict(job)
         | {
-            "preview": job.preview and _results(job.song_id, job.preview),
-            "result": job.result and _results(job.song_id, job.result),
-            "links": JobLinks(
-                self=f"/api/v1/jobs/{job.id}",
-                song=f"/api/v1/songs/{job.song_id}" if job.song_id else None,
-                events=f"/api/v1/jobs/{job.id}/events",
-            ),
+            "preview": job.preview and _results(songs, job.preview),
+            "result": job.result and _results(songs, job.result),
+            "links": JobLinks(self=here, song=songs if job.song_id else None, events=f"{here}/events"),
         }
     )
 
 
-def job_json(job: JobSnapshot) -> JsonObject:
+def job_json(job: JobSnapshot, *, root: str) -> JsonObject:
     """A job with its links as JSON has it: what is pushed, and what callbacks say."""
-    return job_out(job).model_dump(mode="json")
+    return job_out(job, root=root).model_dump(mode="json")
 
 
-def _results(song_id: str | None, made: MadeStems) -> Results:
-    base, which = f"/api/v1/songs/{song_id}", f"?separation={made.separation}"
+def _results(base: str, made: MadeStems) -> Results:
+    which = f"?separation={made.separation}"
     return Results(
         separation=made.separation,
         model=made.model,
@@ -82,12 +83,12 @@ def _drums(base: str, which: str, chart: DrumsRecord | None) -> DrumChart | None
     )
 
 
-def song_out(song: SongDetail) -> SongOut:
+def song_out(song: SongDetail, *, root: str) -> SongOut:
     """A song with its links."""
-    base = f"/api/v1/songs/{song.id}"
+    base = f"{root}/api/v1/songs/{song.id}"
     links = {
         "self": base,
-        "jobs": f"/api/v1/jobs?song_id={song.id}",
+        "jobs": f"{root}/api/v1/jobs?song_id={song.id}",
         "zip": f"{base}/stems.zip",
         "mix": f"{base}/mix.flac",
         "receipt": f"{base}/receipt",

@@ -15,9 +15,13 @@ from starlette.middleware.gzip import GZipMiddleware
 from stemwright.studio.studio import LOCAL
 from stemwright.web.limits import Buckets, Proxies
 from stemwright.web.problems import problem
-from stemwright.words import has_controls
+from stemwright.web.proxied import SENT_HOST
+from stemwright.web.roots import path_of
+from stemwright.words import has_controls, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -34,6 +38,7 @@ _HEADERS: Final = {
 }
 _FILES: Final = ("/stems", "/peaks/", "/mix.", "/notes/", ".mp4", "/events", "/socket.io", "/doors/")
 _FREE: Final = ("/health", "/livez", "/readyz", "/metrics", "/socket.io")  # of the rate limit
+_PORTS: Final = {"http": 80, "https": 443}
 _DOOR: Final = re.compile(r"^/doors/[^/]+")
 _HARMLESS: Final = {"GET", "HEAD", "OPTIONS"}
 _METHODS: Final = _HARMLESS | {"POST", "PUT", "PATCH", "DELETE"}  # as labels; others are `other`
@@ -48,7 +53,7 @@ class SmallerJson:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and what is text back in small."""
-        plain = scope["type"] != "http" or any(part in scope["path"] for part in _FILES)
+        plain = scope["type"] != "http" or any(part in path_of(scope) for part in _FILES)
         await (self._app if plain else self._small)(scope, receive, send)
 
 
@@ -71,10 +76,11 @@ class Gate:
         if wait := self._wait(scope):
             again = {"Retry-After": str(int(wait) + 1)}
             return problem(429, code="too_many_requests", detail="too many requests", headers=again)
-        if not self._is_ours(_host_of(scope)):
+        hosts = _hosts(scope)
+        if not all(map(self._is_ours, map(_name_of, hosts))):
             return problem(421, code="unknown_host", detail="the server is not called so; see the setting http.hosts")
-        if self._is_foreign(scope):
-            return problem(403, code="foreign_origin", detail="pages of other origins need the operator's permission")
+        if origin := self._foreign_origin(scope):
+            return problem(403, code="foreign_origin", detail=_refused(origin, hosts))
         if has_controls(scope["path"]) or has_controls(unquote(scope["query_string"].decode("latin-1"), "utf-8")):
             return problem(400, code="malformed", detail="the address holds control characters")
         return None
@@ -85,7 +91,7 @@ class Gate:
 
     def _wait(self, scope: Scope) -> float:
         """Seconds until this client may ask."""
-        path = _DOOR.sub("", scope["path"])
+        path = _DOOR.sub("", path_of(scope))
         if path.startswith(_FREE):
             return 0.0
         client = f"{LOCAL} {self._proxies.client(scope)}"
@@ -94,24 +100,62 @@ class Gate:
             wait = self._uploads.take(client)
         return wait
 
-    def _is_foreign(self, scope: Scope) -> bool:
-        """Whether a browser asks for a page of another origin that nobody listed, and not just to read.
+    def _foreign_origin(self, scope: Scope) -> str:
+        """The origin of a page that nobody listed, where its browser asks for it and not just to read; else nothing.
 
-        What it may read is for the browser to decide (CORS), but that does not hold for WebSockets and simple POSTs.
+        What it may read is for the browser to decide (CORS), but that does not hold for WebSockets, simple POSTs and
+        Socket.IO, whose GET opens a session. Without a Host that fits, a browser is believed that says that the page is
+        ours, if the page's host is one of `http.hosts`: one that points a name of its own here says so, too.
         """
-        if scope["type"] == "http" and scope["method"] in _HARMLESS:
-            return False
+        harmless = scope["type"] == "http" and scope["method"] in _HARMLESS
+        if harmless and "/socket.io" not in path_of(scope):
+            return ""
         headers = {name: value.decode("latin-1").lower() for name, value in scope["headers"]}
         origin = headers.get(b"origin")
-        if origin is None or headers.get(b"sec-fetch-site") in {"same-origin", "none"}:
-            return False
-        return not {origin, "*"} & self._origins and urlsplit(origin).netloc != headers.get(b"host")
+        if origin is None or {origin, "*"} & self._origins or _same(origin, headers.get(b"host", "")):
+            return ""
+        same = headers.get(b"sec-fetch-site") in {"same-origin", "none"}
+        return "" if same and self._is_ours(_name_of(origin.partition("://")[2])) else origin or "null"
 
 
-def _host_of(scope: Scope) -> str:
-    """The name in the Host header, without a port."""
-    host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
-    return (urlsplit(f"//{host}").hostname or "") if host.isascii() else ""
+def _refused(origin: str, hosts: Sequence[str]) -> str:
+    """Why a page may not ask, and what to set."""
+    page, host = plain(origin)[:100], plain(hosts[0])[:100] if hosts else "no host"
+    return (
+        f"pages of other origins need the operator's permission (http.cors_origins): the page is at {page}, and the "
+        f"request is for {host}; if {page} is this studio, its proxy has to pass the Host header on "
+        "(nginx: proxy_set_header Host $http_host)"
+    )
+
+
+def _same(origin: str, host: str) -> bool:
+    """Whether a page at an origin asks for the host that it came from; the usual port may be written or not."""
+    try:
+        page, asked = urlsplit(origin), urlsplit(f"//{host}")
+        usual = _PORTS.get(page.scheme)
+        return page.hostname is not None and (page.hostname, page.port or usual) == (
+            asked.hostname,
+            asked.port or usual,
+        )
+    except ValueError:  # no port, no address
+        return False
+
+
+def _hosts(scope: Scope) -> tuple[str, ...]:
+    """What a request says that the server is called: Host, and what proxies put in its place; all of it is checked.
+
+    There is nothing to check without a Host, as in HTTP/1.0: browsers, which foreign pages could use, always send one.
+    """
+    named = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+    return (*named, *scope.get(SENT_HOST, ()))
+
+
+def _name_of(host: str) -> str:
+    """The name in a Host header, without a port."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "") if host.isascii() else ""
+    except ValueError:
+        return ""
 
 
 def _is_address(host: str) -> bool:
@@ -125,8 +169,8 @@ def _is_address(host: str) -> bool:
 class RequestLog:
     """Sees each request in and out: its id, headers, log and metrics."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
+    def __init__(self, app: ASGIApp, metrics: Metrics, *, origins: Sequence[str] = ()) -> None:
+        self._app, self._metrics, self._origins = app, metrics, {*origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and note what becomes of it."""
@@ -135,7 +179,8 @@ class RequestLog:
             return
         began, status = time.perf_counter(), 500 if scope["type"] == "http" else 101
         request_id = _request_id(scope)
-        extra = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
+        headers = _HEADERS | self._resource_policy(scope)
+        extra = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         extra.append((b"x-request-id", request_id.encode()))
 
         async def sent(message: Message) -> None:
@@ -144,7 +189,8 @@ class RequestLog:
                 status = message["status"]
                 own = [*message.get("headers", ())]
                 named = {name.lower() for name, _ in own}
-                message["headers"] = own + [one for one in extra if one[0] not in named]
+                varied = [(b"vary", b"Referer")] if self._origins else []
+                message["headers"] = own + [one for one in extra if one[0] not in named] + varied
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -152,6 +198,15 @@ class RequestLog:
                 await self._app(scope, receive, sent)
             finally:
                 self._note(scope, status, time.perf_counter() - began)
+
+    def _resource_policy(self, scope: Scope) -> dict[str, str]:
+        """Lets plain `<audio>` and `<img>` of listed origins have files: browsers ask without Origin, with Referer."""
+        if not self._origins:
+            return {}
+        referer = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"referer"), "")
+        origin = "/".join(referer.split("/")[:3]).lower()
+        listed = "*" in self._origins or origin in self._origins
+        return {"Cross-Origin-Resource-Policy": "cross-origin"} if listed else {}
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope.get("method", "WEBSOCKET")

@@ -11,6 +11,7 @@ from starlette.staticfiles import StaticFiles
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     from fastapi import FastAPI
     from starlette.types import Scope
@@ -36,7 +37,7 @@ _MISSING: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title
 <h1>The player is not built</h1>
 <p>The studio is running, but its page was not built. In a clone of the repository, with Node 20 or newer:</p>
 <pre>make player</pre>
-<p>then reload. The API works without it: <a href="/openapi.json">openapi.json</a>.</p></html>"""
+<p>then reload. The API works without it: <a href="./openapi.json">openapi.json</a>.</p></html>"""
 
 
 class _Files(StaticFiles):
@@ -55,12 +56,17 @@ class _Files(StaticFiles):
 def install(app: FastAPI, folder: Path = FOLDER) -> None:
     """Serve the page at its own addresses, and nothing at any others; where it is not built, say how to."""
 
-    def page() -> Response:
-        headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
-        index = folder / "index.html"
-        if not index.is_file():
-            return HTMLResponse(_MISSING, status_code=503, headers=headers)
-        return HTMLResponse(index.read_bytes(), headers=headers)
+    def shown(*, deep: bool) -> Callable[[], Response]:
+        """The page names its files relative to itself, to work below any sub-path; a song's is a step deeper."""
+
+        def page() -> Response:
+            headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
+            index = folder / "index.html"
+            html = index.read_bytes() if index.is_file() else _MISSING.encode()
+            html = html.replace(b'"./', b'"../') if deep else html
+            return HTMLResponse(html, status_code=200 if index.is_file() else 503, headers=headers)
+
+        return page
 
     def icon() -> Response:
         path = folder / "icon.svg"
@@ -69,6 +75,6 @@ def install(app: FastAPI, folder: Path = FOLDER) -> None:
         return Response(path.read_bytes(), media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
 
     for view in VIEWS:
-        app.add_api_route(view, page, methods=["GET", "HEAD"], include_in_schema=False)
+        app.add_api_route(view, shown(deep=view.count("/") > 1), methods=["GET", "HEAD"], include_in_schema=False)
     app.add_api_route("/icon.svg", icon, methods=["GET", "HEAD"], include_in_schema=False)
     app.mount("/assets", _Files(directory=folder / "assets", check_dir=False), name="assets")

@@ -18,6 +18,7 @@ from stemwright.studio.studio import LOCAL
 from stemwright.web.common import Id, Owner, Responses, TheStudio, problems, state_of
 from stemwright.web.links import job_json
 from stemwright.web.problems import body_of
+from stemwright.web.roots import root_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -48,21 +49,21 @@ async def job_events(request: Request, job_id: Id, studio: TheStudio, owner: Own
     job = await asyncio.to_thread(jobs.get_job, studio, job_id, owner=owner)
     if request.headers.get("last-event-id") == _END and job.ended:
         return Response(status_code=204)
-    return _stream(state_of(request).feed.job(job_id, owner=owner), ends=True)
+    return _stream(state_of(request).feed.job(job_id, owner=owner), ends=True, root=root_of(request.scope))
 
 
 @router.get("/events", response_class=Response, responses={**problems(), **_EVENTS})
 async def all_events(request: Request, owner: Owner) -> Response:
     """The states of all your jobs as Server-Sent Events, without end."""
-    return _stream(state_of(request).feed.all(owner=owner), ends=False)
+    return _stream(state_of(request).feed.all(owner=owner), ends=False, root=root_of(request.scope))
 
 
-def _stream(listening: AbstractAsyncContextManager[Snapshots], *, ends: bool) -> Response:
+def _stream(listening: AbstractAsyncContextManager[Snapshots], *, ends: bool, root: str) -> Response:
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_lines(listening, ends=ends), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_lines(listening, ends=ends, root=root), media_type="text/event-stream", headers=headers)
 
 
-async def _lines(listening: AbstractAsyncContextManager[Snapshots], *, ends: bool) -> AsyncIterator[str]:
+async def _lines(listening: AbstractAsyncContextManager[Snapshots], *, ends: bool, root: str) -> AsyncIterator[str]:
     yield "retry: 2000\n\n"
     try:
         async with listening as snapshots:
@@ -76,7 +77,7 @@ async def _lines(listening: AbstractAsyncContextManager[Snapshots], *, ends: boo
                 if snapshot is None:
                     return
                 last = f"id: {_END}\n" if ends and snapshot.ended else ""
-                yield f"event: job\n{last}data: {json.dumps(job_json(snapshot))}\n\n"
+                yield f"event: job\n{last}data: {json.dumps(job_json(snapshot, root=root))}\n\n"
     except StemwrightError as error:
         yield f"event: problem\nid: {_END}\ndata: {json.dumps(body_of(error))}\n\n"
 
@@ -93,21 +94,26 @@ async def all_socket(socket: WebSocket) -> None:
     await push(socket, socket.app.state.stemwright.feed.all(owner=LOCAL))
 
 
-async def _as_it_is(snapshot: JobSnapshot) -> list[JsonObject]:
-    return [job_json(snapshot)]
+def _as_it_is(root: str) -> Callable[[JobSnapshot], Awaitable[list[JsonObject]]]:
+    async def translate(snapshot: JobSnapshot) -> list[JsonObject]:
+        return [job_json(snapshot, root=root)]
+
+    return translate
 
 
 async def push(
     socket: WebSocket,
     listening: AbstractAsyncContextManager[Snapshots],
     *,
-    translate: Callable[[JobSnapshot], Awaitable[list[JsonObject]]] = _as_it_is,
+    translate: Callable[[JobSnapshot], Awaitable[list[JsonObject]]] | None = None,
     problem: Callable[[StemwrightError], JsonObject] = body_of,
 ) -> None:
     """Send all states to a WebSocket, then close it; for what is not there a problem, and the close code 4404.
 
-    `translate` makes messages of a state, `problem` one of an error.
+    `translate` makes messages of a state, which is sent as the API gives it where there is none; `problem` makes one
+    of an error.
     """
+    translate = translate or _as_it_is(root_of(socket.scope))
     await socket.accept()
     sending = asyncio.create_task(_send(socket, listening, translate=translate, problem=problem))
     tasks = [sending, asyncio.create_task(_hear(socket))]
@@ -145,23 +151,20 @@ async def _hear(socket: WebSocket) -> None:
         pass
 
 
-def silent_server(*, any_origin: bool) -> socketio.AsyncServer:
-    """A Socket.IO server without any events yet; `any_origin` as for `socket_io`."""
+def silent_server() -> socketio.AsyncServer:
+    """A Socket.IO server without any events yet; which pages may come, `Gate` has decided."""
     return socketio.AsyncServer(
         async_mode="asgi",
-        cors_allowed_origins=[] if any_origin else None,
+        cors_allowed_origins=[],
         logger=logging.getLogger("socketio.server"),
         engineio_logger=logging.getLogger("engineio.server"),
         max_http_buffer_size=65_536,
     )
 
 
-def socket_io(feed: Feed, *, any_origin: bool) -> socketio.AsyncServer:
-    """A Socket.IO server: `subscribe {"job_id": …}` (or no job, for all of them) is answered by `job` events.
-
-    `any_origin` leaves it to others which pages may come; else those of the same origin may.
-    """
-    server = silent_server(any_origin=any_origin)
+def socket_io(feed: Feed) -> socketio.AsyncServer:
+    """A Socket.IO server: `subscribe {"job_id": …}` (or no job, for all of them) is answered by `job` events."""
+    server = silent_server()
     followers = _Followers(server, feed)
     for name in ("connect", "subscribe", "unsubscribe", "disconnect"):
         server.on(name, getattr(followers, name))
@@ -174,9 +177,11 @@ class _Followers:
     def __init__(self, server: socketio.AsyncServer, feed: Feed) -> None:
         self._server, self._feed = server, feed
         self._tasks: dict[str, dict[str | None, asyncio.Task[None]]] = {}
+        self._roots: dict[str, str] = {}  # the sub-path that each client came below
 
-    async def connect(self, sid: str, _environ: Any, _auth: Any = None) -> None:
+    async def connect(self, sid: str, environ: Any, _auth: Any = None) -> None:
         self._tasks[sid] = {}
+        self._roots[sid] = root_of(environ["asgi.scope"])
 
     async def subscribe(self, sid: str, data: Any = None) -> None:
         """Follow a job, or all of them; who does so already is told the present state again."""
@@ -198,6 +203,7 @@ class _Followers:
             task.cancel()
 
     async def disconnect(self, sid: str, *_: Any) -> None:
+        self._roots.pop(sid, None)
         for task in [*self._tasks.pop(sid, {}).values()]:
             task.cancel()
 
@@ -207,7 +213,7 @@ class _Followers:
                 self._feed.all(owner=LOCAL) if job_id is None else self._feed.job(job_id, owner=LOCAL) as snapshots
             ):
                 while (snapshot := await snapshots.next()) is not None:
-                    await self._server.emit("job", job_json(snapshot), to=sid)
+                    await self._server.emit("job", job_json(snapshot, root=self._roots.get(sid, "")), to=sid)
         except StemwrightError as error:
             await self._server.emit("problem", body_of(error) | {"job_id": job_id}, to=sid)
 

@@ -14,7 +14,7 @@ from stemwright.studio import files, imports
 from stemwright.studio import songs as use
 from stemwright.web import schemas, uploads
 from stemwright.web.bodies import read_json, while_there
-from stemwright.web.common import Id, Limit, Offset, Owner, Responses, Separation, TheStudio, problems
+from stemwright.web.common import Id, Limit, Offset, Owner, Responses, Root, Separation, TheStudio, problems
 from stemwright.web.links import song_out
 from stemwright.web.problems import FieldProblem, InvalidFieldsError
 from stemwright.web.ranges import disposition, serve
@@ -88,7 +88,7 @@ def _form(description: str, *, texts: tuple[str, ...] = ()) -> JsonObject:
     responses=problems(408, 409, 413, 415, 503, 504, 507),
     openapi_extra=_form("Recordings called as their stems (`vocals.wav`), and MIDI files.", texts=("title", "artist")),
 )
-async def import_stems(request: Request, response: Response, studio: TheStudio, owner: Owner) -> Any:
+async def import_stems(request: Request, response: Response, studio: TheStudio, owner: Owner, root: Root) -> Any:
     """Import stems that you already have, with MIDI if you like: one song, nothing to separate."""
     async with uploads.received(
         request,
@@ -106,7 +106,7 @@ async def import_stems(request: Request, response: Response, studio: TheStudio, 
             owner=owner,
         )
         song_id = await while_there(request, imported)
-    song = song_out(await asyncio.to_thread(use.get_song, studio, song_id, owner=owner))
+    song = song_out(await asyncio.to_thread(use.get_song, studio, song_id, owner=owner), root=root)
     response.headers["Location"] = song.links["self"]
     return song
 
@@ -119,9 +119,9 @@ def _check_texts(fields: dict[str, str]) -> None:
 
 
 @router.get("/{song_id}", response_model=schemas.SongOut, responses=problems(404))
-def get_song(song_id: Id, studio: TheStudio, owner: Owner) -> Any:
+def get_song(song_id: Id, studio: TheStudio, owner: Owner, root: Root) -> Any:
     """A song, with its separations, notes and jobs."""
-    return song_out(use.get_song(studio, song_id, owner=owner))
+    return song_out(use.get_song(studio, song_id, owner=owner), root=root)
 
 
 @router.patch(
@@ -135,13 +135,13 @@ def get_song(song_id: Id, studio: TheStudio, owner: Owner) -> Any:
         }
     },
 )
-async def change_song(request: Request, song_id: Id, studio: TheStudio, owner: Owner) -> Any:
+async def change_song(request: Request, song_id: Id, studio: TheStudio, owner: Owner, root: Root) -> Any:
     """Change title or artist; what is not named stays."""
     change = await read_json(request, schemas.SongChange)
     changed = await asyncio.to_thread(
         use.update_song, studio, song_id, owner=owner, title=change.title, artist=change.artist
     )
-    return song_out(changed)
+    return song_out(changed, root=root)
 
 
 @router.delete("/{song_id}", status_code=204, response_class=Response, responses=problems(404, 409))
@@ -157,7 +157,7 @@ def delete_song(song_id: Id, studio: TheStudio, owner: Owner) -> None:
     responses=problems(404, 408, 409, 413, 415, 507),
     openapi_extra=_form("MIDI files."),
 )
-async def add_notes(request: Request, song_id: Id, studio: TheStudio, owner: Owner) -> Any:
+async def add_notes(request: Request, song_id: Id, studio: TheStudio, owner: Owner, root: Root) -> Any:
     """Add MIDI files to a song."""
     most = min(studio.upload_max_bytes, studio.config.midi_max_bytes)
     async with uploads.received(
@@ -171,7 +171,7 @@ async def add_notes(request: Request, song_id: Id, studio: TheStudio, owner: Own
         if not form.files:
             raise InvalidFieldsError([FieldProblem(field="files", message="send at least one MIDI file")])
         await asyncio.to_thread(imports.add_notes, studio, song_id, [one for _, one in form.files], owner=owner)
-    return song_out(await asyncio.to_thread(use.get_song, studio, song_id, owner=owner))
+    return song_out(await asyncio.to_thread(use.get_song, studio, song_id, owner=owner), root=root)
 
 
 @router.head("/{song_id}/notes/{name}", include_in_schema=False)

@@ -75,6 +75,25 @@ def test_honest_worker_gives_stems_that_were_encoded_here(worker: Answers, tmp_p
     assert (read(tmp_path / "out" / "vocals.flac", channels=2) == read(tmp_path / "theirs.flac", channels=2)).all()
 
 
+def test_worker_below_a_sub_path_names_files_with_it_or_without(worker: Answers, tmp_path: Path) -> None:
+    for number, named in enumerate((b'"/stemwright/api/', b'"/api/')):
+        below = {f"/stemwright{path}": data.replace(b'"/api/', named) for path, data in worker.files.items()}
+        remote = Answers(below)
+        (tmp_path / str(number)).mkdir()
+        with answering(remote):
+            remote.url += "/stemwright"
+            made = done(remote, tmp_path / str(number))
+        assert [stem.file for stem in made.stems] == ["vocals.flac"]
+        assert {path[:19] for path in remote.asked} == {"/stemwright/api/v1/"}
+
+
+def test_nothing_is_fetched_below_another_sub_path(worker: Answers, tmp_path: Path) -> None:
+    tell(worker, receipt="/elsewhere/api/v1/secret")
+    with pytest.raises(WorkerAnswerError, match="not below its address"):
+        done(worker, tmp_path)
+    assert {*worker.asked} == {"/api/v1/jobs", "/api/v1/jobs/j1"}
+
+
 @pytest.mark.parametrize(
     "place",
     [

@@ -86,7 +86,7 @@ def create(state: State, settings: Settings, _home: Path) -> Door:
     problems.install(app, answer=_error)
     add_routes(app, router)
     app.add_api_route("/health", ops.health, methods=["GET", "HEAD"])
-    app.mount("/socket.io", socket_io(state.feed, any_origin=bool(state.config.cors_origins)).handle_request)
+    app.mount("/socket.io", socket_io(state.feed).handle_request)
     app.mount("/", StaticFiles(directory=Path(__file__).parent / "static", html=True))
     return Door(app=app)
 

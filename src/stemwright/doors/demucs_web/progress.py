@@ -23,9 +23,9 @@ PLACE: Final = "/progress"
 _MOST: Final = 200  # jobs that one client follows at once
 
 
-def socket_io(feed: Feed, *, any_origin: bool) -> socketio.AsyncServer:
-    """The Socket.IO server; `any_origin` leaves it to others which pages may come, else only our own may."""
-    server = silent_server(any_origin=any_origin)
+def socket_io(feed: Feed) -> socketio.AsyncServer:
+    """The Socket.IO server."""
+    server = silent_server()
     listeners = _Listeners(server, feed)
     for name in ("connect", "subscribe", "disconnect"):
         server.on(name, getattr(listeners, name), namespace=PLACE)

@@ -32,9 +32,12 @@ def _no_way_up(path: str) -> str:
     return path
 
 
-WorkerPath = Annotated[  # at the worker's own origin, below its API: no scheme, no host, no way up
+# At the worker's own origin, below its API, which may itself be below a sub-path: no scheme, no host, no way up.
+WorkerPath = Annotated[
     str,
-    StringConstraints(pattern=r"^/api/v1/[A-Za-z0-9_\-.~%/]{1,500}(\?[A-Za-z0-9_\-.~%=&]{0,500})?$"),
+    StringConstraints(
+        pattern=r"^(/[A-Za-z0-9_.~\-]{1,100}){0,8}/api/v1/[A-Za-z0-9_\-.~%/]{1,500}(\?[A-Za-z0-9_\-.~%=&]{0,500})?$"
+    ),
     AfterValidator(_no_way_up),
 ]
 Model = TypeVar("Model", bound=BaseModel)

@@ -147,11 +147,15 @@ class RemoteWorker:
     async def _answer(
         self, path: str, *, body: AsyncIterable[bytes] | None = None, headers: Mapping[str, str] | None = None
     ) -> AsyncIterator[httpx.Response]:
-        """What the worker answers with success; `path` is below its address."""
+        """What the worker answers with success; `path` is below its address, which it may begin with."""
         import httpx
 
         where, _, query = path.partition("?")
-        raw = self._base.path.rstrip("/").encode() + where.encode() + (b"?" + query.encode() if query else b"")
+        below = self._base.path.rstrip("/")
+        where = where.removeprefix(below) if where.startswith(f"{below}/api/v1/") else where
+        if not where.startswith("/api/v1/"):
+            raise WorkerAnswerError("the remote worker named a file that is not below its address")
+        raw = below.encode() + where.encode() + (b"?" + query.encode() if query else b"")
         try:
             async with asyncio.timeout(self._rules.timeout):
                 way = answer(
