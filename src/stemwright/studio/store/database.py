@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
-HEAD: Final = "0003"  # the revision of the newest migration; a test compares
+HEAD: Final = "0004"  # the revision of the newest migration; a test compares
 _LOCK: Final = 7_361_942_258  # of PostgreSQL's advisory locks: while migrations run
 
 
