@@ -99,7 +99,7 @@ def test_what_is_wrong_with_a_part_is_told_with_its_number(tmp_path: Path) -> No
     decoded, notices = decode(path)
     assert abs(decoded.shape[1] - 2 * SECONDS * RATE) <= 2
     assert [notice.code for notice in notices] == ["changing_stream", "damaged"]
-    assert "of the 3 parts of the file some cannot be decoded: 2" in notices[1].message
+    assert "some of the 3 parts of the file cannot be decoded: 2" in notices[1].message
 
 
 def test_the_end_of_a_chain_that_is_missing_is_told(tmp_path: Path) -> None:

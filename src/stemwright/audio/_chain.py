@@ -169,7 +169,7 @@ class ChainedStream(AudioStream):
             raise next(iter(self._failed.values()), EmptyInputError(f"{self._name}: holds no samples"))
         if self._failed:
             parts = ", ".join(map(str, [*self._failed][:_SHOWN])) + ", …" * (len(self._failed) > _SHOWN)
-            text = f"of the {len(self._links)} parts of the file some cannot be decoded: {parts}"
+            text = f"some of the {len(self._links)} parts of the file cannot be decoded: {parts}"
             self.notices.append(Notice("damaged", text))
 
     def _link(self, number: int, link: Link) -> Iterator[Samples]:

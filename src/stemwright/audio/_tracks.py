@@ -90,7 +90,7 @@ def late_notice(late: Seconds) -> list[Notice]:
     """What the user is told of a sound that begins `late` seconds after its picture."""
     if not late:
         return []
-    text = f"the sound begins {late:.2f} s after the picture: the stems begin with as much silence, to lie under it"
+    text = f"the sound begins {late:.2f} s after the picture: as much silence was put in front of the stems"
     return [Notice("late_sound", text)]
 
 
