@@ -44,6 +44,18 @@ def known_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path, str(package.parent)])
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a fresh database. The test that uses it runs twice: on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/studio.db"
+        return
+    from postgres import fresh_url  # not above: most tests need none of what that loads
+
+    with fresh_url() as url:
+        yield url
+
+
 @pytest.fixture
 def real_weights(monkeypatch: pytest.MonkeyPatch) -> Path:
     """The cache with the published weights of htdemucs and Spleeter's two stems, for this process and its children."""

@@ -46,11 +46,11 @@ ME = "local"
 
 
 @pytest.fixture
-def studio(tmp_path: Path) -> Iterator[Studio]:
+def studio(tmp_path: Path, database_url: str) -> Iterator[Studio]:
     """A studio whose queue nobody works on."""
     incoming = tmp_path / "incoming"
     incoming.mkdir()
-    db = Database(f"sqlite:///{tmp_path}/studio.db")
+    db = Database(database_url)
     db.migrate()
     prepare_jobs(db)
     config = JobsConfig(

@@ -26,8 +26,8 @@ AGEING = st.floats(1, 86_400)
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    yield from opened(tmp_path)
+def desk(tmp_path: Path, database_url: str) -> Iterator[Desk]:
+    yield from opened(tmp_path, database_url)
 
 
 @given(at=TIMES, ageing=AGEING)
