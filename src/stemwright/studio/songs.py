@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 from pydantic import Field
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
 from stemwright.engine.receipt import DrumsRecord, Loudness, NoticeRecord
 from stemwright.engine.song_facts import AnalysisRecord
@@ -13,6 +13,7 @@ from stemwright.errors import ConflictError, JobNotFoundError
 from stemwright.records import Moment, Record
 from stemwright.studio.store.tables import LIVE, File, Job, Run, Separation, Song
 from stemwright.studio.work import retention
+from stemwright.studio.work.runs import hold_song
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
@@ -202,8 +203,7 @@ def update_song(
 ) -> SongDetail:
     """Change title or artist. Raises `JobNotFoundError`."""
     with studio.db.session() as session:
-        first = update(Song).where(Song.id == song_id, Song.owner == owner).values(used_at=Song.used_at)
-        session.execute(first, execution_options={"synchronize_session": False})  # holds it, in SQLite too
+        hold_song(session, song_id)
         song = find_song(session, song_id, owner=owner)
         song.title = song.title if title is None else title
         song.artist = song.artist if artist is None else artist
