@@ -45,10 +45,9 @@ class Postgres:
         self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir=_place()))
         self.port = _free_port() if tcp else 5432
         self._tcp, self._conf = tcp, (*_CONF, *conf)
-        self._who = {}
-        if os.geteuid() == 0:  # it refuses to run as root
-            self._who = {"user": "postgres", "group": "postgres", "extra_groups": ()}
-            shutil.chown(self.folder, "postgres", "postgres")
+        self._user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
+        if self._user:
+            shutil.chown(self.folder, self._user, self._user)
         self._env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(self.folder)}
         self._clearer = subprocess.Popen(
             ["bash", "-c", _CLEAR], cwd=self.folder, stdin=subprocess.PIPE, start_new_session=True
@@ -88,9 +87,15 @@ class Postgres:
 
     def _run(self, program: str, *arguments: str) -> None:
         with (self.folder / "said").open("ab") as said:
-            command = [needs.INITDB.with_name(program), *arguments]
             done = subprocess.run(
-                command, check=False, stdout=said, stderr=said, cwd=self.folder, env=self._env, **self._who
+                [needs.INITDB.with_name(program), *arguments],
+                check=False,
+                stdout=said,
+                stderr=said,
+                cwd=self.folder,
+                env=self._env,
+                user=self._user,
+                group=self._user,
             )
         if done.returncode:
             log = self.folder / "log"

@@ -9,7 +9,7 @@ import pytest
 from stemwright.errors import JobNotFoundError
 from stemwright.studio import charts, files, imports, jobs, outbox, songs, submit, tracks
 from stemwright.studio.options import JobOptions
-from stemwright.studio.store.tables import File, Song, Track
+from stemwright.studio.store.tables import File, Track
 from studio.shelves import over
 from studio.work.desks import Desk, opened
 
@@ -42,7 +42,8 @@ def lowered(text: str) -> str:
 @pytest.mark.parametrize("sort", ["title", "artist"])
 def test_texts_are_ordered_by_the_numbers_of_their_characters(desk: Desk, studio: Studio, sort: str) -> None:
     for number, title in enumerate(TITLES):
-        desk.song(f"{number}", **{sort: title})
+        changes: dict[str, Any] = {sort: title}
+        desk.song(f"{number}", **changes)
     found, _ = songs.list_songs(studio, owner=ME, search=None, sort=sort, limit=99, offset=0)
     assert [getattr(song, sort) for song in found] == sorted(TITLES, key=lowered)
 

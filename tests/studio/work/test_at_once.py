@@ -77,7 +77,7 @@ def test_who_asks_for_a_song_while_its_run_ends(desk: Desk, studio: Studio) -> N
         _, run = ask()
         desk.runs.begin(run, attempts=3)
         stems = made(f"s{number}", key=f"{number}")
-        end = partial(desk.runs.save, run, stems)
+        end: Callable[[], object] = partial(desk.runs.save, run, stems)
         if number % 2:
             end = partial(desk.runs.fail, run, code="corrupt", message="m", forget_upload=True)
         at_once(end, ask, ask, ask)
@@ -89,7 +89,7 @@ def test_song_is_deleted_or_a_job_for_it_taken_and_never_both(desk: Desk, studio
         song = desk.song(f"{number}", used=100)
         request = JobRequest(options=JobOptions(model="sketch", analysis=False))
         before = time.time() - 10
-        delete = partial(songs.delete_song, studio, song, owner=ME)
+        delete: Callable[[], object] = partial(songs.delete_song, studio, song, owner=ME)
         if number % 2:
             delete = partial(retention.delete_song, desk.db, desk.store, song_id=song, owner=None, unused_since=before)
         _, taken = at_once(delete, partial(submit_song, studio, song, request, owner=ME))
@@ -118,7 +118,9 @@ def test_two_songs_that_share_stems_are_deleted_and_the_stems_with_the_second(de
 
 
 def test_old_jobs_are_forgotten_while_their_songs_are_deleted(desk: Desk, studio: Studio) -> None:
-    forget = partial(retention.sweep, desk.db, desk.store, replace(desk.config, forget_jobs_seconds=1.0), thorough=False)
+    forget = partial(
+        retention.sweep, desk.db, desk.store, replace(desk.config, forget_jobs_seconds=1.0), thorough=False
+    )
     for number in range(ROUNDS):
         song = desk.song(f"{number}")
         for _ in range(5):
