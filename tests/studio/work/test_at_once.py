@@ -18,7 +18,7 @@ from sqlalchemy import update
 from stemwright.errors import ConflictError, JobNotFoundError
 from stemwright.studio import jobs, songs, tracks
 from stemwright.studio.options import JobOptions
-from stemwright.studio.store.tables import Job, Separation, Song, new_id
+from stemwright.studio.store.tables import Job, Run, Separation, Song, new_id
 from stemwright.studio.submit import JobRequest, Upload, resubmit, submit_song, submit_upload
 from stemwright.studio.work import retention
 from studio.shelves import over
@@ -69,6 +69,13 @@ def asked(studio: Studio, name: str) -> tuple[str, str]:
     job, _ = submit_upload(studio, upload, request, owner=ME, sniffed=False)
     with studio.db.session() as session:
         return job.id, session.get_one(Job, job.id).run_id
+
+
+def test_many_who_ask_for_the_same_song_share_a_run(desk: Desk, studio: Studio) -> None:
+    ask = partial(asked, studio, "same")
+    taken = at_once(*[ask] * 16)
+    assert len({run for _, run in taken}) == len(desk.rows(Run)) == len(desk.rows(Song)) == 1
+    assert len({job for job, _ in taken}) == 16
 
 
 def test_who_asks_for_a_song_while_its_run_ends(desk: Desk, studio: Studio) -> None:
