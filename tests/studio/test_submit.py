@@ -35,6 +35,7 @@ from stemwright.studio.studio import Studio
 from stemwright.studio.submit import JobRequest, Upload, resubmit, run_options, submit_song, submit_upload
 from stemwright.studio.work.queue import Queue, prepare_jobs
 from stemwright.studio.work.worker import separation_key
+from stemwright.studio.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +62,7 @@ def studio(tmp_path: Path) -> Iterator[Studio]:
         db=db,
         store=ObjectStore(f"file://{tmp_path / 'objects'}"),
         queue=queue,
+        workers=Workers(db, config),
         config=config,
         encoders=EnginePool(config.engine_command, max_rss=1, max_calls=1),
         upload_max_bytes=1_000_000,

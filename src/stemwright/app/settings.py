@@ -14,6 +14,7 @@ from stemwright.app._settings_environment import CONFIG, read_environment
 from stemwright.app._settings_file import find_file, read_file
 from stemwright.app._settings_leaves import Leaf, Reading, Shown, leaves, nested
 from stemwright.app.door_settings import Doors, groups_beside
+from stemwright.app.fleet_settings import DatabaseSettings, FleetSettings, WorkerSettings
 from stemwright.app.http_settings import Http
 from stemwright.audio.decode import DecodeLimits
 from stemwright.doors import catalogue
@@ -234,6 +235,9 @@ class Settings(Group):
     making: Making = Field(default_factory=Making)
     callbacks: Callbacks = Field(default_factory=Callbacks)
     http: Http = Field(default_factory=Http)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    fleet: FleetSettings = Field(default_factory=FleetSettings)
+    worker: WorkerSettings = Field(default_factory=WorkerSettings)
     log: Log = Field(default_factory=Log)
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 from weakref import WeakValueDictionary
@@ -19,6 +18,7 @@ from stemwright.errors import ConflictError, JobNotFoundError, NoChartError, Unk
 from stemwright.studio.making import Bench, bench
 from stemwright.studio.pool import run_in_pool_to_its_end
 from stemwright.studio.songs import find_song
+from stemwright.studio.store.database import now_of
 from stemwright.studio.store.tables import File, Separation, Song, new_id
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _stems(
         same = select(Separation).where(Separation.owner == owner, Separation.pcm_digest == found.pcm_digest)
         others = session.scalars(same.order_by(Separation.draft, Separation.created_at.desc()))
         found = next((other for other in others if having(other)), found)
-    now = time.time()
+    now = now_of(session)
     if now - min(song.used_at, found.used_at) > 60:
         session.execute(update(Song).where(Song.id == song.id).values(used_at=now))
         session.execute(update(Separation).where(Separation.id == found.id).values(used_at=now))

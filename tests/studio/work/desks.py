@@ -20,10 +20,12 @@ from stemwright.studio.store.objects import ObjectStore
 from stemwright.studio.store.tables import File, Job, Run, Separation, Song, new_id
 from stemwright.studio.work.queue import Queue, prepare_jobs
 from stemwright.studio.work.runs import Runs
+from stemwright.studio.work.steps import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+WORKER = "a-worker"
 CHILD = (sys.executable, "-S", str(Path(__file__).parents[2] / "engine" / "process" / "child_for_tests.py"))
 
 
@@ -94,6 +96,14 @@ class Desk:
                     Job(owner="local", song_id=song_id, run_id=run.id, options=JobOptions(), request_digest="r")
                 )
         return run.id
+
+    def lease(self, run_id: str) -> Lease:
+        """The lease of a run as it is; one that is queued is running from here on."""
+        with self.db.session() as session:
+            run = session.get_one(Run, run_id)
+            run.worker = run.worker or WORKER
+            run.status = "running" if run.status == "queued" else run.status
+            return Lease(run_id=run.id, worker=run.worker, number=run.lease)
 
     def put(self, key: str, content: bytes = b"z", *, age: float = 0.0) -> None:
         """An object that was stored so many seconds ago."""

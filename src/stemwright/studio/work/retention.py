@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import time
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Select, delete, func, select, update
@@ -32,7 +31,7 @@ def sweep(db: Database, store: ObjectStore, config: JobsConfig, *, thorough: boo
 
     `thorough` looks for orphans too, which lists all objects.
     """
-    now = time.time()
+    now = db.now()
     gone = {
         "expired": _expire(db, store, config, now=now),
         "jobs": _forget_jobs(db, before=now - config.forget_jobs_seconds),
@@ -250,7 +249,7 @@ def _old_folders(db: Database, config: JobsConfig, *, before: float) -> int:
     count = 0
     for path in left:
         with contextlib.suppress(FileNotFoundError):
-            if path.name.removesuffix("-draft") not in live and path.stat().st_mtime <= before:
+            if path.name.partition("~")[0] not in live and path.stat().st_mtime <= before:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
                 count += 1
     return count
