@@ -9,7 +9,7 @@ NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
 # Debian packages that the tests use (tests/needs.py): a second ffmpeg beside the one of imageio-ffmpeg; what renders the
 # demo song; the browser that the player is tested in; a few sounds and voices of training; small programs.
 DEBIAN := ffmpeg fluidsynth fluid-soundfont-gm fonts-dejavu-core chromium fonts-inter sonic-pi-samples timgm6mb-soundfont \
-  espeak-ng curl git openssl procps nginx-light caddy
+  espeak-ng curl git openssl procps nginx-light caddy postgresql
 # What the songs and voices that sketch learns from are made with; timgm6mb is for evaluation only.
 TRAINING := $(DEBIAN) musescore-general-soundfont-small hydrogen-drumkits fretsonfire-songs-sectoid gcc g++
 # Below the user's own folder: in /tmp others could lay something in its place.
@@ -90,7 +90,7 @@ $(VENV)/server: $(VENV)/base
 # The torch that the tests are known to pass with; a plain `torch` may bring gigabytes of CUDA.
 $(VENV)/all: $(VENV)/base
 	$(PIP) torch==2.13.0
-	$(PIP) --editable '.[demucs,server,runpod,dev]'
+	$(PIP) --editable '.[demucs,server,fleet,runpod,dev]'
 	@touch $@
 
 # audio-separator's pins are tight: it gets an environment of its own, which borrows from ours what both need.

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
+INITDB = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), default=Path("/usr/lib/postgresql/bin/initdb"))
 # Programs, and the Debian packages that have them. Node comes from .venv where the system has none (Makefile).
 PROGRAMS: Mapping[str, str] = {
     "caddy": "caddy",
@@ -29,6 +30,7 @@ PROGRAMS: Mapping[str, str] = {
 FILES: Mapping[str, Path] = {
     "fluid-soundfont-gm": FONT,
     "fonts-dejavu-core": Path("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"),
+    "postgresql": INITDB,
     "sonic-pi-samples": Path("/usr/share/sonic-pi/samples/bass_hard_c.flac"),
     "timgm6mb-soundfont": Path("/usr/share/sounds/sf2/TimGM6mb.sf2"),
 }

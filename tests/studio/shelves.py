@@ -36,11 +36,11 @@ def over(desk: Desk, incoming: Path) -> Studio:
 
 
 @contextmanager
-def idle(folder: Path) -> Iterator[Studio]:
-    """The studio, for the time of a block."""
+def idle(folder: Path, url: str | None = None) -> Iterator[Studio]:
+    """The studio over the database of that URL, else one in its folder, for the time of a block."""
     incoming = folder / "incoming"
     incoming.mkdir()
-    db = Database(f"sqlite:///{folder}/studio.db")
+    db = Database(url or f"sqlite:///{folder}/studio.db")
     db.migrate()
     prepare_jobs(db)
     config = JobsConfig(

@@ -25,8 +25,8 @@ CHART = '{"onsets": [{"time": 0.5, "lane": 0, "type": "kick", "velocity": 90, "c
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    yield from opened(tmp_path)
+def desk(tmp_path: Path, database_url: str) -> Iterator[Desk]:
+    yield from opened(tmp_path, database_url)
 
 
 @pytest.fixture

@@ -31,8 +31,8 @@ REQUEST = JobRequest(options=JobOptions(model="sketch"))
 
 
 @pytest.fixture
-def studio(tmp_path: Path) -> Iterator[Studio]:
-    with idle(tmp_path) as studio:
+def studio(tmp_path: Path, database_url: str) -> Iterator[Studio]:
+    with idle(tmp_path, database_url) as studio:
         yield studio
 
 

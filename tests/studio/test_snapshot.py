@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    yield from opened(tmp_path)
+def desk(tmp_path: Path, database_url: str) -> Iterator[Desk]:
+    yield from opened(tmp_path, database_url)
 
 
 def view(desk: Desk, run_id: str, *, slots: int = 1) -> JobSnapshot:

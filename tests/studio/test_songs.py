@@ -32,9 +32,9 @@ FACTS = {  # title: tempo and key
     ],
 )
 def test_songs_are_sorted_by_tempo_and_around_the_circle_of_fifths(
-    tmp_path: Path, sort: str, titles: list[str]
+    tmp_path: Path, database_url: str, sort: str, titles: list[str]
 ) -> None:
-    with idle(tmp_path) as studio:
+    with idle(tmp_path, database_url) as studio:
         with studio.db.session() as session:
             for title, (bpm, camelot) in FACTS.items():
                 tempo = TempoRecord(bpm=bpm, confidence=1.0, octave=None, octave_strength=0.0) if bpm else None

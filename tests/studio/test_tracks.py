@@ -26,8 +26,8 @@ HEARD = AnalysisRecord(tempo=None, key=KEY)
 
 
 @pytest.fixture
-def studio(tmp_path: Path) -> Iterator[Studio]:
-    with idle(tmp_path) as studio:
+def studio(tmp_path: Path, database_url: str) -> Iterator[Studio]:
+    with idle(tmp_path, database_url) as studio:
         yield studio
 
 

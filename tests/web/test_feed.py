@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def studio(tmp_path: Path) -> Iterator[Studio]:
-    db = Database(f"sqlite:///{tmp_path / 'studio.db'}")
+def studio(tmp_path: Path, database_url: str) -> Iterator[Studio]:
+    db = Database(database_url)
     db.migrate()
     config = JobsConfig(work=tmp_path, engine_command=(sys.executable,), limits=DecodeLimits())
     nothing: Any = cast("Any", None)

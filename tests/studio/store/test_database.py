@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/studio.db")
+def db(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
     database.migrate()
     yield database
     database.close()
@@ -61,15 +61,18 @@ def test_migrations_make_exactly_the_tables_that_the_code_describes(db: Database
         assert compare_metadata(context, Base.metadata) == []
 
 
-def test_migrating_at_once_from_many_processes_is_like_migrating_once(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/studio.db"
+def test_migrating_at_once_from_many_processes_is_like_migrating_once(empty_database_url: str) -> None:
+    db = Database(empty_database_url)
     faults: list[BaseException] = []
 
     def migrate() -> None:
+        one = Database(empty_database_url)
         try:
-            Database(url).migrate()
+            one.migrate()
         except BaseException as error:  # noqa: BLE001
             faults.append(error)
+        finally:
+            one.close()
 
     threads = [threading.Thread(target=migrate) for _ in range(4)]
     for thread in threads:
@@ -77,8 +80,9 @@ def test_migrating_at_once_from_many_processes_is_like_migrating_once(tmp_path: 
     for thread in threads:
         thread.join()
     assert not faults
-    with Database(url).engine.connect() as connection:
+    with db.engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM alembic_version")).scalar() == 1
+    db.close()
 
 
 def test_session_that_fails_leaves_nothing(db: Database) -> None:

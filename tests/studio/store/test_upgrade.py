@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import text
+from sqlalchemy import MetaData, Table
 
 from stemwright.records import Fault
 from stemwright.studio import outbox, songs
@@ -57,11 +56,11 @@ TOLD = {
 
 
 @pytest.fixture
-def old(tmp_path: Path) -> Path:
-    """A data folder with a database of revision 0002 and a row of each kind."""
+def old(empty_database_url: str) -> str:
+    """The URL of a database of revision 0002 with a row of each kind."""
     config = Config()
     config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
-    db = Database(f"sqlite:///{tmp_path}/studio.db")
+    db = Database(empty_database_url)
     rows: dict[str, dict[str, object]] = {
         "separations": {"id": "sep", "owner": "local", "key": "k", "pcm_digest": "p" * 64, "model": "imported"}
         | {"draft": False, "receipt": IMPORTED, "duration": 2.0, "elapsed": 0.0, "created_at": 1.0, "used_at": 1.0},
@@ -82,16 +81,14 @@ def old(tmp_path: Path) -> Path:
         config.attributes["connection"] = connection
         command.upgrade(config, "0002")
         for table, row in rows.items():
-            names = ", ".join(f'"{name}"' for name in row)
-            values = {name: json.dumps(one) if isinstance(one, dict) else one for name, one in row.items()}
-            connection.execute(text(f"INSERT INTO {table} ({names}) VALUES (:{', :'.join(row)})"), values)
+            connection.execute(Table(table, MetaData(), autoload_with=connection).insert(), row)
         connection.commit()
     db.close()
-    return tmp_path
+    return empty_database_url
 
 
-def test_database_of_the_first_edition_is_brought_to_the_present_form(old: Path) -> None:
-    with idle(old) as studio:
+def test_database_of_the_first_edition_is_brought_to_the_present_form(old: str, tmp_path: Path) -> None:
+    with idle(tmp_path, old) as studio:
         with studio.db.session() as session:
             receipt = session.get_one(Separation, "sep").receipt
             options = session.get_one(Run, "run").options

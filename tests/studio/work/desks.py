@@ -129,9 +129,9 @@ class Desk:
         return {stored.key for stored in self.store.list()}
 
 
-def opened(folder: Path, **changes: Any) -> Iterator[Desk]:
-    """A desk in an empty folder; for fixtures."""
-    db = Database(f"sqlite:///{folder}/studio.db")
+def opened(folder: Path, url: str | None = None, **changes: Any) -> Iterator[Desk]:
+    """A desk in an empty folder, over the database of that URL, else one in the folder; for fixtures."""
+    db = Database(url or f"sqlite:///{folder}/studio.db")
     db.migrate()
     prepare_jobs(db)
     work = folder / "work"

@@ -22,8 +22,8 @@ DAY = 86_400.0
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    yield from opened(tmp_path, results_seconds=7 * DAY, sweep_grace=600)
+def desk(tmp_path: Path, database_url: str) -> Iterator[Desk]:
+    yield from opened(tmp_path, database_url, results_seconds=7 * DAY, sweep_grace=600)
 
 
 def swept(desk: Desk, **changes: object) -> dict[str, int]:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    yield from opened(tmp_path)
+def desk(tmp_path: Path, database_url: str) -> Iterator[Desk]:
+    yield from opened(tmp_path, database_url)
 
 
 def made(name: str = "s", *, key: str = "made", draft: bool = False) -> Made:
