@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -10,7 +11,6 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,13 +29,15 @@ REGION = "us-east-1"
 _BUCKET = "tests"
 _WAIT = 120.0  # seconds, generous: the machine is shared
 _QUIET = ("-logtostderr=true", "-v=0")
+_SOON = ("-master.electionTimeout=1s", "-master.heartbeatInterval=100ms")  # else a restart takes 20 s
 _LEAN = ("-volume.max=20", "-master.volumeSizeLimitMB=64", "-volume.minFreeSpace=0", "-s3.iam=false")
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        port: int = one.getsockname()[1]
-        return port
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody has, all different."""
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(one.getsockname()[1]) for one in held]
 
 
 @dataclass
@@ -43,7 +45,7 @@ class S3:
     """One server, and the folder of what it holds."""
 
     folder: Path
-    ports: list[int] = field(default_factory=lambda: [free_port() for _ in range(8)])
+    ports: list[int] = field(default_factory=lambda: free_ports(8))
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -68,14 +70,13 @@ class S3:
         (self.folder / "s3.json").write_text(json.dumps({"identities": identities}))
         s3, master, volume, filer, *grpc = map(str, self.ports)
         command = [str(WEED), *_QUIET, "server", f"-dir={self.folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", *_LEAN]
+        command += _SOON
         command += [f"-master.port={master}", f"-master.port.grpc={grpc[0]}"]
         command += [f"-volume.port={volume}", f"-volume.port.grpc={grpc[1]}"]
         command += ["-filer", f"-filer.port={filer}", f"-filer.port.grpc={grpc[2]}"]
         command += ["-s3", f"-s3.port={s3}", f"-s3.port.grpc={grpc[3]}", f"-s3.config={self.folder}/s3.json"]
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=self.folder, start_new_session=True
-            )
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, start_new_session=True)
         end = time.monotonic() + _WAIT
         while not self._takes_objects():
             assert self.process.poll() is None, (self.folder / "log").read_text()[-3000:]
@@ -115,7 +116,7 @@ class S3:
         os.killpg(self.process.pid, number)
 
 
-@contextmanager
+@contextlib.contextmanager
 def running(folder: Path) -> Iterator[S3]:
     """A server for the time of a block."""
     server = S3(folder)

@@ -45,6 +45,7 @@ _BACKLOG: Final = 2048
 _LONG: Final = 10.0  # seconds of life after which earlier deaths are forgotten
 _TURN: Final = 0.0005  # seconds of one thread before another may go on: who answers has many others beside it
 _HAND_BACK: Final = 8.0  # seconds that the executor gets to end
+_OF_EXECUTOR: Final = {"callbacks.secret", "storage.secret_access_key"}  # secrets
 _EXECUTOR: Final = (sys.executable, "-P", "-m", "stemwright.app.executor")
 log = structlog.get_logger("stemwright.serve")
 
@@ -300,7 +301,7 @@ def _without_doors_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     Nobody knows which settings of a door that does not work are secret: all of them are left out.
     """
     model = settings_model()
-    secret = [leaf for leaf in leaves(model) if leaf.secret and leaf.name != "callbacks.secret"]
+    secret = [leaf for leaf in leaves(model) if leaf.secret and leaf.name not in _OF_EXECUTOR]
     names = {name for leaf in secret for name in (leaf.variable, *(alias.name for alias in leaf.aliases))}
     known = {leaf.variable for leaf in leaves(model)}
     broken = tuple(f"{PREFIX}{group.upper()}_" for group in groups_ignored(model))

@@ -15,6 +15,7 @@ from stemwright.app._settings_file import find_file, read_file
 from stemwright.app._settings_leaves import Leaf, Reading, Shown, leaves, nested
 from stemwright.app.door_settings import Doors, groups_beside
 from stemwright.app.http_settings import Http
+from stemwright.app.storage_settings import ObjectStorage
 from stemwright.audio.decode import DecodeLimits
 from stemwright.doors import catalogue
 from stemwright.errors import OptionError
@@ -230,6 +231,7 @@ class Settings(Group):
     )
     jobs: Jobs = Field(default_factory=Jobs)
     model: Model = Field(default_factory=Model)
+    storage: ObjectStorage = Field(default_factory=ObjectStorage)
     retention: Retention = Field(default_factory=Retention)
     making: Making = Field(default_factory=Making)
     callbacks: Callbacks = Field(default_factory=Callbacks)

@@ -40,7 +40,7 @@ _AT_ONCE: Final = 4  # parts on their way: 20 MiB in 60 s are possible on slow l
 _DELETED: Final = 200  # objects deleted by one request
 _NAME: Final = "the object store"
 _NOWHERE: Final = "no/such/object"
-# A request that is refused is repeated once. One that hangs is given up after 4 s: then there is no time left to repeat.
+# A request that is refused is sent once more. One that hangs is given up after 4 s, and not sent again.
 _QUICK: Final = {"timeout": dt.timedelta(seconds=4), "retries": 1, "retry": dt.timedelta(seconds=2)}
 _PATIENT: Final = {"timeout": dt.timedelta(seconds=60), "retries": 3, "retry": dt.timedelta(seconds=60)}
 
@@ -116,9 +116,7 @@ class ObjectStore:
         if large:
             self.ping()  # the patient client would notice only after a minute that nobody answers
         try:
-            obstore.put(
-                self._bulk if large else self._quick, key, path, chunk_size=_PART, max_concurrency=_AT_ONCE
-            )
+            obstore.put(self._bulk if large else self._quick, key, path, chunk_size=_PART, max_concurrency=_AT_ONCE)
         except Exception as error:
             raise self._as_put_error(error) from error
         return size
@@ -257,7 +255,10 @@ class ObjectStore:
         return count
 
     def list(self, prefix: str = "") -> Iterator[Stored]:
-        """Every object whose key starts with the folders of `prefix`. Raises `OutputError`, `StorageUnavailableError`."""
+        """Every object whose key starts with the folders of `prefix`.
+
+        Raises `OutputError`, `StorageUnavailableError`.
+        """
         import obstore
 
         try:
@@ -268,9 +269,9 @@ class ObjectStore:
             raise self._as_put_error(error) from error
 
     def link(self, key: str, *, seconds: int, disposition: str, media_type: str) -> str | None:
-        """The URL of a bucket's object for `seconds`, answered with this Content-Disposition and type; None of a folder.
+        """A URL of a bucket's object, good for `seconds` and answered with these headers; None for a folder.
 
-        Of a public bucket it is the plain URL. With the keys of the machine's role the answer has the bucket's own headers.
+        For a public bucket it is the plain URL. Signed with a key that is not in the settings, it sets no headers.
         Raises `StorageUnavailableError`.
         """
         import obstore
@@ -287,9 +288,7 @@ class ObjectStore:
         except Exception as error:
             raise self._as_ours(error) from error
 
-    def upload_link(
-        self, key: str, *, size_bytes: int, sha256: str, seconds: int
-    ) -> tuple[str, dict[str, str]] | None:
+    def upload_link(self, key: str, *, size_bytes: int, sha256: str, seconds: int) -> tuple[str, dict[str, str]] | None:
         """The URL to which anybody may PUT exactly one content for `seconds`, and the headers to send with it.
 
         `sha256` is hexadecimal; the bucket refuses other bytes, and another number of them. None where no link can be
@@ -330,9 +329,7 @@ class ObjectStore:
         return _away(error) if self.folder is None else _as_folder_error(error)
 
 
-def _bucket(
-    storage: Storage, *, timeout: dt.timedelta, retries: int, retry: dt.timedelta
-) -> obstores.S3Store:
+def _bucket(storage: Storage, *, timeout: dt.timedelta, retries: int, retry: dt.timedelta) -> obstores.S3Store:
     from obstore.store import S3Store
 
     parts = urlsplit(storage.url)

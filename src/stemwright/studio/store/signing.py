@@ -36,12 +36,13 @@ class Signer:
         headers: Mapping[str, str] | None = None,
         now: dt.datetime | None = None,
     ) -> str:
-        """The URL by which anybody may do `method` at an encoded address, from `now` on for some seconds (7 days at most).
+        """The URL by which anybody may send `method` to an address for some seconds (7 days at most).
 
-        `query` is added to the URL, and the client must send exactly these `headers` (lower case): all is signed.
+        The path of `address` is encoded already. `query` is added to it, and the client must send exactly these
+        `headers` (names in lower case): all of it is signed.
         """
         parts = urlsplit(address)
-        time = (now or dt.datetime.now(dt.timezone.utc)).strftime("%Y%m%dT%H%M%SZ")
+        time = (now or dt.datetime.now(dt.UTC)).strftime("%Y%m%dT%H%M%SZ")
         scope = f"{time[:8]}/{self.region}/s3/aws4_request"
         sent = {"host": parts.netloc, **(headers or {})}
         names = ";".join(sorted(sent))
