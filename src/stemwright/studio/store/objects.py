@@ -41,8 +41,9 @@ _DELETED: Final = 200  # objects deleted by one request
 _NAME: Final = "the object store"
 _NOWHERE: Final = "no/such/object"
 # A request that is refused is sent once more. One that hangs is given up after 4 s, and not sent again.
-_QUICK: Final = {"timeout": dt.timedelta(seconds=4), "retries": 1, "retry": dt.timedelta(seconds=2)}
-_PATIENT: Final = {"timeout": dt.timedelta(seconds=60), "retries": 3, "retry": dt.timedelta(seconds=60)}
+_QUICK: Final = (4, 1, 2)  # seconds of a request, tries more, seconds after which none is begun
+_PATIENT: Final = (60, 3, 60)
+_CONNECT: Final = dt.timedelta(seconds=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +83,10 @@ class ObjectStore:
         if storage.url.startswith("file://"):  # in a folder's name, `#`, `?` and `%41` are what they are
             self.folder = Path(storage.url.removeprefix("file://"))
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._quick: obstores.ObjectStore = LocalStore(self.folder)
-            self._bulk = self._quick
+            self._quick: obstores.LocalStore | obstores.S3Store = LocalStore(self.folder)
+            self._bulk: obstores.LocalStore | obstores.S3Store = self._quick
         else:
-            self._quick, self._bulk = _bucket(storage, **_QUICK), _bucket(storage, **_PATIENT)
+            self._quick, self._bulk = _bucket(storage, _QUICK), _bucket(storage, _PATIENT)
 
     def ping(self) -> None:
         """See whether the store can be read. Raises `StorageUnavailableError`."""
@@ -275,8 +276,9 @@ class ObjectStore:
         Raises `StorageUnavailableError`.
         """
         import obstore
+        from obstore.store import LocalStore
 
-        if self.folder is not None:
+        if isinstance(self._quick, LocalStore):
             return None
         if self._storage.public_url:
             return f"{self._storage.public_url}/{encoded_key(self._place(key))}"
@@ -284,7 +286,7 @@ class ObjectStore:
             query = {"response-content-disposition": disposition, "response-content-type": media_type}
             return signer.presigned("GET", self._address(key), seconds=seconds, query=query)
         try:
-            return str(obstore.sign(self._quick, "GET", key, dt.timedelta(seconds=seconds)))  # type: ignore[type-var]
+            return str(obstore.sign(self._quick, "GET", key, dt.timedelta(seconds=seconds)))
         except Exception as error:
             raise self._as_ours(error) from error
 
@@ -329,9 +331,10 @@ class ObjectStore:
         return _away(error) if self.folder is None else _as_folder_error(error)
 
 
-def _bucket(storage: Storage, *, timeout: dt.timedelta, retries: int, retry: dt.timedelta) -> obstores.S3Store:
+def _bucket(storage: Storage, patience: tuple[int, int, int]) -> obstores.S3Store:
     from obstore.store import S3Store
 
+    timeout, retries, last = patience
     parts = urlsplit(storage.url)
     config: obstores.S3Config = {"region": storage.region}
     if storage.endpoint:
@@ -345,10 +348,10 @@ def _bucket(storage: Storage, *, timeout: dt.timedelta, retries: int, retry: dt.
         config=config,
         client_options={
             "allow_http": bool(storage.endpoint and storage.endpoint.startswith("http://")),
-            "timeout": timeout,
-            "connect_timeout": dt.timedelta(seconds=3),
+            "timeout": dt.timedelta(seconds=timeout),
+            "connect_timeout": _CONNECT,
         },
-        retry_config={"max_retries": retries, "retry_timeout": retry},
+        retry_config={"max_retries": retries, "retry_timeout": dt.timedelta(seconds=last)},
     )
 
 
