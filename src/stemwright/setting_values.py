@@ -282,6 +282,7 @@ class Alias:
 
     name: str
     unit: str = ""  # that its bare numbers have there, such as `ms`
+    form: str = "{}"  # what is made of its value, such as `s3://{}`
 
 
 Size: TypeAlias = Annotated[int, BeforeValidator(parse_size), Field(ge=0, lt=1 << 63)]

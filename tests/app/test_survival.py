@@ -29,7 +29,7 @@ from sounds import sound, write_wav
 from stemwright.audio.decode import DecodeLimits
 from stemwright.studio.config import JobsConfig
 from stemwright.studio.store.database import Database
-from stemwright.studio.store.objects import ObjectStore
+from stemwright.studio.store.objects import ObjectStore, Storage
 from stemwright.studio.store.tables import LIVE, File, Job, Run, Separation, Song
 from stemwright.studio.work.retention import sweep
 from studio.work.receivers import Receiver, listening
@@ -121,7 +121,7 @@ class Studio(Server):
         config = JobsConfig(
             work=self.data / "work", engine_command=(), limits=DecodeLimits(), results_seconds=0, sweep_grace=-60
         )
-        store = ObjectStore(f"file://{self.data / 'objects'}")
+        store = ObjectStore(Storage(url=f"file://{self.data / 'objects'}"))
         with self.database() as db:
             sweep(db, store, config)
             assert sweep(db, store, config) == {}

@@ -9,7 +9,7 @@ from stemwright.audio.decode import DecodeLimits
 from stemwright.engine.process.pool import EnginePool
 from stemwright.studio.config import JobsConfig
 from stemwright.studio.store.database import Database
-from stemwright.studio.store.objects import ObjectStore
+from stemwright.studio.store.objects import ObjectStore, Storage
 from stemwright.studio.studio import Studio
 from stemwright.studio.work.queue import Queue, prepare_jobs
 from stemwright.studio.workers import Workers
@@ -53,7 +53,7 @@ def idle(folder: Path, url: str | None = None) -> Iterator[Studio]:
     queue = Queue(db, config)
     yield Studio(
         db=db,
-        store=ObjectStore(f"file://{folder / 'objects'}"),
+        store=ObjectStore(Storage(url=f"file://{folder / 'objects'}")),
         queue=queue,
         workers=Workers(db, config),
         config=config,

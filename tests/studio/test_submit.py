@@ -29,7 +29,7 @@ from stemwright.studio.config import JobsConfig
 from stemwright.studio.files import _made_once
 from stemwright.studio.options import JobOptions
 from stemwright.studio.store.database import Database
-from stemwright.studio.store.objects import ObjectStore
+from stemwright.studio.store.objects import ObjectStore, Storage
 from stemwright.studio.store.tables import Job, Run, Separation, Song
 from stemwright.studio.studio import Studio
 from stemwright.studio.submit import JobRequest, Upload, resubmit, run_options, submit_song, submit_upload
@@ -60,7 +60,7 @@ def studio(tmp_path: Path, database_url: str) -> Iterator[Studio]:
     queue = Queue(db, config)
     yield Studio(
         db=db,
-        store=ObjectStore(f"file://{tmp_path / 'objects'}"),
+        store=ObjectStore(Storage(url=f"file://{tmp_path / 'objects'}")),
         queue=queue,
         workers=Workers(db, config),
         config=config,

@@ -16,6 +16,7 @@ from stemwright.app._settings_leaves import Leaf, Reading, Shown, leaves, nested
 from stemwright.app.door_settings import Doors, groups_beside
 from stemwright.app.fleet_settings import DatabaseSettings, FleetSettings, WorkerSettings
 from stemwright.app.http_settings import Http
+from stemwright.app.storage_settings import ObjectStorage
 from stemwright.audio.decode import DecodeLimits
 from stemwright.doors import catalogue
 from stemwright.errors import OptionError
@@ -231,6 +232,7 @@ class Settings(Group):
     )
     jobs: Jobs = Field(default_factory=Jobs)
     model: Model = Field(default_factory=Model)
+    storage: ObjectStorage = Field(default_factory=ObjectStorage)
     retention: Retention = Field(default_factory=Retention)
     making: Making = Field(default_factory=Making)
     callbacks: Callbacks = Field(default_factory=Callbacks)

@@ -13,7 +13,7 @@ from stemwright.errors import SetupError
 from stemwright.strategies.find import list_strategies
 from stemwright.studio.config import JobsConfig
 from stemwright.studio.store.database import Database, sqlite_url
-from stemwright.studio.store.objects import ObjectStore
+from stemwright.studio.store.objects import ObjectStore, Storage
 from stemwright.studio.studio import Studio
 from stemwright.studio.work.executor import Role
 from stemwright.studio.work.liveness import KEEPER, Member, fresh_id
@@ -91,7 +91,17 @@ def role_of(settings: Settings, config: JobsConfig, *, queue: str, name: str, ch
 
 def open_store(settings: Settings) -> ObjectStore:
     """Where files are kept."""
-    return ObjectStore(f"file://{settings.data / 'objects'}")
+    given = settings.storage
+    return ObjectStore(
+        Storage(
+            url=given.url or f"file://{settings.data / 'objects'}",
+            endpoint=given.endpoint,
+            region=given.region,
+            access_key_id=given.access_key_id,
+            secret_access_key=given.secret_access_key.get_secret_value() if given.secret_access_key else None,
+            public_url=given.public_url,
+        )
+    )
 
 
 def jobs_config(settings: Settings) -> JobsConfig:
@@ -181,6 +191,7 @@ def web_config(settings: Settings, *, executor: Callable[[], bool]) -> WebConfig
         root_path=settings.http.root_path or "",
         rate_per_minute=settings.http.rate_per_minute,
         uploads_per_minute=settings.http.uploads_per_minute,
+        link_seconds=int(settings.storage.link_seconds) if settings.storage.redirect else None,
         executor=executor,
     )
 

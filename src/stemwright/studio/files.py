@@ -355,6 +355,8 @@ def _zip(
     """Stored, not compressed: audio does not shrink, and the length is known."""
     from zipstream import ZipStream
 
+    for part in parts[:1]:
+        studio.store.head(part.object_key)  # a store that is away is an error, and no zip that ends early
     stream = ZipStream(sized=True)
     for part, name in zip(parts, names, strict=True):
         stream.add(studio.store.pieces(part.object_key), arcname=name, size=part.size_bytes)

@@ -17,7 +17,6 @@ from studio.work.desks import options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from stemwright.audio.decode import DecodeLimits
 from stemwright.studio.config import JobsConfig
 from stemwright.studio.options import JobOptions, RunOptions
 from stemwright.studio.store.database import Database
-from stemwright.studio.store.objects import ObjectStore
+from stemwright.studio.store.objects import ObjectStore, Storage
 from stemwright.studio.store.tables import File, Job, Run, Separation, Song, new_id
 from stemwright.studio.work.queue import Queue, prepare_jobs
 from stemwright.studio.work.runs import Runs
@@ -139,6 +139,6 @@ def opened(folder: Path, url: str | None = None, **changes: Any) -> Iterator[Des
     plain: dict[str, Any] = {"work": work, "engine_command": CHILD, "limits": DecodeLimits(), "model": "sketch"}
     config = JobsConfig(**(plain | {"timeout_min": 60.0} | changes))
     queue = Queue(db, config)
-    yield Desk(db, ObjectStore(f"file://{folder}/objects"), queue, Runs(db, queue), config)
+    yield Desk(db, ObjectStore(Storage(url=f"file://{folder}/objects")), queue, Runs(db, queue), config)
     queue.close()
     db.close()

@@ -96,7 +96,7 @@ def test_equal_work_done_twice_never_shares_an_object(desk: Desk) -> None:
         second = await worker.make(task, song)
         assert worker.runs.save(task.lease, second) is Saved.published
         assert worker.runs.save(task.lease, first) is Saved.ended
-        worker.tidy(task)
+        worker.files.tidy(task)
         return run_id, first, second
 
     _, first, second = work(desk, twice)
@@ -108,10 +108,10 @@ def test_equal_work_done_twice_never_shares_an_object(desk: Desk) -> None:
 def test_nothing_is_tidied_up_while_the_run_lives(desk: Desk) -> None:
     async def tidy(worker: JobWorker, run_id: str, task: Task) -> None:
         made = await worker.make(task, await worker.hash(task))
-        worker.tidy(task)
+        worker.files.tidy(task)
         assert len(desk.keys()) == 1 + len(made.files)
         worker.runs.fail(task.lease, code="timeout", message="m", forget_upload=False)
-        worker.tidy(task)
+        worker.files.tidy(task)
         assert desk.keys() == {"local/uploads/a"}
 
     work(desk, tidy)
@@ -230,7 +230,7 @@ def test_work_that_is_cancelled_stops_its_engine_and_leaves_nothing(how: str, de
         with pytest.raises(asyncio.CancelledError if how == "task" else CancelledError):
             await making
         assert time.monotonic() - began < 20
-        worker.tidy(task)
+        worker.files.tidy(task)
 
     work(desk, cancel, parts=1000, pause=0.1)
     assert desk.keys() == {"local/uploads/a"}

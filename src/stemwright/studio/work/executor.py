@@ -89,7 +89,7 @@ def run_executor(db: Database, store: ObjectStore, config: JobsConfig, role: Rol
         if role.idle is not None and worker.idle_seconds > role.idle:
             log.info("there was nothing to do", extra={"seconds": role.idle})
             break
-        if worker.gave_up.is_set():
+        if worker.files.gave_up.is_set():
             break
     back = threading.Thread(target=_leave, args=(worker, liveness), daemon=True)
     back.start()
@@ -97,7 +97,7 @@ def run_executor(db: Database, store: ObjectStore, config: JobsConfig, role: Rol
     scratch.remove()
     log.info("executor stops")
     sys.stdout.flush()
-    os._exit(1 if worker.gave_up.is_set() else 0)  # engines see the end of their input and end too
+    os._exit(1 if worker.files.gave_up.is_set() else 0)  # engines see the end of their input and end too
 
 
 def _leave(worker: JobWorker, liveness: Liveness | None) -> None:

@@ -17,6 +17,7 @@ class Remaining:
         self._first: tuple[float, float] | None = None  # when and where the separating began to be told
 
     def __call__(self, stage: str, fraction: float | None) -> tuple[str, float, float | None]:
+        """Stage, percent and seconds left, for a stage of the engine and the share of it that is done."""
         low, high = SHARES.get(stage, (12.0, 14.0))
         percent = low + (fraction or 0.0) * (high - low)
         elapsed = time.monotonic() - self._since

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Select, delete, func, select, update
 
+from stemwright.errors import NotFoundError
 from stemwright.studio.store.tables import LIVE, File, Job, Run, Separation, Song
 from stemwright.studio.work.runs import count_of
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _SONGS: Final = 500  # at once
 _ROWS: Final = 5000  # read at once
 _MASTERS: Final = (".flac", ".dat", ".json", ".mid", ".svg")  # files without which a separation is of no use
+_OURS: Final = {"uploads", "separations", "notes"}  # of an owner
 _MADE_AGAIN: Final = "song.original.flac"  # when it is asked for
 
 
@@ -173,7 +175,7 @@ def _orphans(db: Database, store: ObjectStore, *, before: float) -> dict[str, in
     keys, old = set[str](), set[str]()
     for stored in store.list():
         keys.add(stored.key)
-        if stored.modified <= before:
+        if stored.modified <= before and _is_ours(stored.key):
             old.add(stored.key)
     with db.session() as session:
         live = {*session.scalars(select(Run.id).where(Run.status.in_(LIVE)))}
@@ -205,7 +207,11 @@ def _named(db: Database, table: type[File | Song]) -> Iterator[tuple[str, str]]:
 
 def _is_there(store: ObjectStore, key: str) -> bool:
     """Whether an object is there now; it may have been stored after all were listed."""
-    return any(stored.key == key for stored in store.list(key.rsplit("/", 1)[0]))
+    try:
+        store.head(key)
+    except NotFoundError:
+        return False
+    return True
 
 
 def _forget_lost(db: Database, store: ObjectStore, file_id: str, key: str) -> int:
@@ -233,6 +239,12 @@ def _forget_upload(db: Database, store: ObjectStore, song_id: str, key: str) -> 
     with db.session() as session:
         mine = update(Song).where(Song.id == song_id, Song.upload_key == key).values(upload_key=None)
         return count_of(session.execute(mine))
+
+
+def _is_ours(key: str) -> bool:
+    """Whether rows name objects of such keys; doors keep others, and other systems may share the bucket."""
+    parts = key.split("/")
+    return len(parts) > 2 and parts[1] in _OURS
 
 
 def _of_live_run(key: str, live: set[str]) -> bool:

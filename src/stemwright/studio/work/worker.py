@@ -13,8 +13,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
-from stemwright import __version__, failpoints
-from stemwright.disk import sha256_of
+from stemwright import __version__
 from stemwright.engine.choice import QUICK, identity, preview_by
 from stemwright.engine.drum_names import STEM, no_stem
 from stemwright.engine.key import result_key
@@ -35,8 +34,9 @@ from stemwright.separators.catalogue import resolve
 from stemwright.studio.stages import SHARES
 from stemwright.studio.store.tables import new_id
 from stemwright.studio.work.remaining import Remaining
+from stemwright.studio.work.run_files import RunFiles
 from stemwright.studio.work.runs import Runs, retry_on_db_error
-from stemwright.studio.work.steps import Hashed, Lease, Made, StoredFile, Task
+from stemwright.studio.work.steps import Hashed, Lease, Made, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 log = logging.getLogger("stemwright.jobs")
-LOCAL_NAME: Final = "song"  # of the recording in a private folder
 LOCAL_WORKER: Final = "local"  # the executor that has its database to itself
 _STOPPING: Final = 5.0  # seconds that the end of the engines may take
 _LOOK: Final = 0.2  # seconds between two looks at the fence
@@ -68,11 +67,10 @@ class JobWorker:
     ) -> None:
         """`name` is that of the process in `workers` and in the rows of its runs."""
         self.runs, self.config, self.name = runs, config, name
-        self._store, self._pool = store, pool
+        self.files, self._pool = RunFiles(runs, store), pool
         self._active: set[Lease] = set()
         self._door, self._leaving = threading.Lock(), False
         self._fenced = False
-        self.gave_up = threading.Event()  # without its object store this process can do nothing
         self._loop: asyncio.AbstractEventLoop | None = None  # that engines are talked to in
         self._idle_since = time.monotonic()
 
@@ -131,7 +129,7 @@ class JobWorker:
             return Hashed(pcm_digest=task.pcm_digest, duration=task.duration, title=task.title, model=model)
         with self._folder(task) as folder:
             request = Scan(
-                song=await self._fetch(task, folder),
+                song=await self.files.fetch_song(task, folder),
                 limits=limits,
                 analysis=wanted,
                 loudness=loudness,
@@ -164,9 +162,9 @@ class JobWorker:
             return Made(found=found)
         with self._folder(task) as folder, self._folder(task, "/chart") as place:
             path = folder / f"{STEM}.flac"
-            await _to_its_end(threading.Event(), self._store.fetch, drums, path)
+            await self.files.fetch(task, drums, path)
             chart = await self._transcribe(task, song, path, place, since=SHARES["hashing"][1])
-            return Made(found=found, chart=chart, files=await self._stored(task, place, new_id()))
+            return Made(found=found, chart=chart, files=await self.files.keep(task, place, new_id()))
 
     async def _separate(self, task: Task, song: Hashed, *, preview: bool) -> Made:
         """Make stems and store them; what `Runs.save` needs."""
@@ -176,7 +174,7 @@ class JobWorker:
         with self._folder(task, "-draft" if preview else "") as folder:
             root = folder / "stems"
             request = Separate(
-                song=await self._fetch(task, folder),
+                song=await self.files.fetch_song(task, folder),
                 file_name=task.file_name,
                 root=root,
                 model=options.model,  # `auto` may find that the best cannot be had, and says so
@@ -199,7 +197,7 @@ class JobWorker:
                 saving = self._reporter(task, lambda *_: ("saving", 98.0, None))
                 await asyncio.to_thread(saving, "saving", None)
                 await self._encoded(task, root, options.format.token, duration=song.duration)
-            files = await self._stored(task, root, name)
+            files = await self.files.keep(task, root, name)
             return Made(id=name, key=key, receipt=receipt, chart=chart, files=files)
 
     async def _transcribe(self, task: Task, song: Hashed, drums: Path, folder: Path, *, since: float) -> ChartRecord:
@@ -212,15 +210,6 @@ class JobWorker:
 
         request = Transcribe(drums=drums, root=folder, title=song.title, seconds=duration)
         return await self._call(task, request, duration=duration, on_progress=self._reporter(task, place))
-
-    async def _stored(self, task: Task, folder: Path, name: str) -> tuple[StoredFile, ...]:
-        """Store all files of a folder under a name below their run; their rows."""
-        failpoints.reached("storing")
-        stopped = threading.Event()
-        place = f"{task.owner}/separations/{task.lease.run_id}/{name}"
-        files = await _to_its_end(stopped, self._keep, place, folder, stopped)
-        failpoints.reached("stored")
-        return tuple(files)
 
     async def _encoded(self, task: Task, folder: Path, ending: str, *, duration: Seconds) -> None:
         """Add the stems in the format that the job names, where it is not the one they are kept in."""
@@ -274,40 +263,6 @@ class JobWorker:
         if not await asyncio.to_thread(retry_on_db_error, self.runs.holds, task.lease):
             raise CancelledError("another process has this job now")
 
-    async def _fetch(self, task: Task, folder: Path) -> Path:
-        """The song as a local file. Raises `NotFoundError`."""
-        if not task.upload_key:
-            raise NotFoundError("the recording is no longer here; upload it again")
-        path = folder / LOCAL_NAME
-        await _to_its_end(threading.Event(), self._store.fetch, task.upload_key, path)
-        return path
-
-    def _keep(self, place: str, folder: Path, stopped: threading.Event) -> list[StoredFile]:
-        """Store all files of a folder below `place`; their rows. `stopped` ends it early."""
-        files = []
-        for path in sorted(folder.iterdir()):
-            if stopped.is_set():
-                break
-            key = f"{place}/{path.name}"
-            size = self._store.put_file(path, key)
-            files.append(StoredFile(name=path.name, object_key=key, size_bytes=size, digest=sha256_of(path)))
-        return files
-
-    def tidy(self, task: Task) -> None:
-        """Once a run has ended, delete what it stored and did not publish: earlier attempts, work in vain.
-
-        Files that a row names stay, also rows of others.
-        """
-        if self.runs.is_live(task.lease.run_id):
-            return
-        stored = [one.key for one in self._store.list(f"{task.owner}/separations/{task.lease.run_id}")]
-        self._store.delete(self.runs.unknown(stored))
-
-    def forget(self, key: str | None) -> None:
-        """Delete an upload, unless somebody sent the same bytes again meanwhile."""
-        if key:
-            self._store.delete(self.runs.unknown([key]))
-
     def _reporter(
         self, task: Task, place: Callable[[str, float | None], tuple[str, float, float | None]]
     ) -> Callable[[str, float | None], None]:
@@ -354,18 +309,6 @@ def _remove(folder: Path) -> None:
         if not folder.exists():
             return
         time.sleep(0.05)
-
-
-async def _to_its_end(stopped: threading.Event, what: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do something in a thread. When cancelled, set `stopped` and wait: a thread left alone would go on writing."""
-    work = asyncio.ensure_future(asyncio.to_thread(what, *args, **kwargs))
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        stopped.set()
-        await asyncio.wait({work})
-        work.exception()
-        raise
 
 
 def _draft_of(task: Task, model: str) -> Task:

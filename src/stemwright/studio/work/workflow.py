@@ -12,16 +12,17 @@ from sqlalchemy import func, select
 
 from stemwright import failpoints
 from stemwright.engine.choice import QUICK
-from stemwright.errors import CancelledError, StemwrightError, resource_error
+from stemwright.errors import CancelledError, StemwrightError, StorageUnavailableError, resource_error
 from stemwright.records import Record
 from stemwright.separators.catalogue import DRAFT
 from stemwright.studio.snapshot import snapshot_of
 from stemwright.studio.store.tables import Delivery, Job
 from stemwright.studio.work.queue import APPLICATION, CALLBACKS, VERSION
+from stemwright.studio.work.run_files import LOCAL_NAME
 from stemwright.studio.work.runs import Saved, retry_on_db_error
 from stemwright.studio.work.steps import Hashed, Made, Outcome, StepFault, Task
 from stemwright.studio.work.webhooks import Sender, backoff
-from stemwright.studio.work.worker import LOCAL_NAME, JobWorker, is_final
+from stemwright.studio.work.worker import JobWorker, is_final
 from stemwright.studio.workers import Workers
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ async def _carry_out(worker: JobWorker, task: Task, *, hash_: Step, preview: Ste
 def _tidy(worker: JobWorker, task: Task) -> None:
     """What is left over is of no importance to the run, and the next sweep finds it too."""
     try:
-        worker.tidy(task)
+        worker.files.tidy(task)
     except Exception:
         log.exception("could not tidy up", extra={"run_id": task.lease.run_id})
 
@@ -196,7 +197,10 @@ async def _fail(worker: JobWorker, task: Task, fault: StepFault) -> None:
         message=fault.message,
         forget_upload=fault.final,
     )
-    await asyncio.to_thread(worker.forget, key)
+    try:
+        await asyncio.to_thread(worker.files.forget, key)
+    except StorageUnavailableError as error:  # a sweep finds it
+        log.warning("an upload stays for now", extra={"error": error.message})
 
 
 class Try(TypedDict):
