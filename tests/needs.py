@@ -26,7 +26,9 @@ PROGRAMS: Mapping[str, str] = {
     "git": "git",
     "nginx": "nginx-light",
     "openssl": "openssl",
+    "ip": "iproute2",
     "ps": "procps",
+    "unshare": "util-linux",
 }
 FILES: Mapping[str, Path] = {
     "fluid-soundfont-gm": FONT,

@@ -30,6 +30,11 @@ _WAIT = 120.0  # seconds, generous: the machine is shared
 _QUIET = ("-logtostderr=true", "-v=0")
 _SOON = ("-master.electionTimeout=1s", "-master.heartbeatInterval=100ms")  # else a restart takes 20 s
 _LEAN = ("-volume.max=20", "-master.volumeSizeLimitMB=64", "-volume.minFreeSpace=0", "-s3.iam=false")
+_ALONE = (
+    "-s3.port.iceberg=0",
+    "-s3.port.lance=0",
+    "-master.telemetry=false",
+)  # whose ports are fixed
 
 
 def free_ports(count: int) -> list[int]:
@@ -69,7 +74,7 @@ class S3:
         (self.folder / "s3.json").write_text(json.dumps({"identities": identities}))
         s3, master, volume, filer, *grpc = map(str, self.ports)
         command = [str(WEED), *_QUIET, "server", f"-dir={self.folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", *_LEAN]
-        command += _SOON
+        command += [*_SOON, *_ALONE]
         command += [f"-master.port={master}", f"-master.port.grpc={grpc[0]}"]
         command += [f"-volume.port={volume}", f"-volume.port.grpc={grpc[1]}"]
         command += ["-filer", f"-filer.port={filer}", f"-filer.port.grpc={grpc[2]}"]

@@ -23,10 +23,12 @@ import pytest
 from sqlalchemy import select, text
 from standardwebhooks import Webhook
 
+from processes import alive
 from recordings import FFMPEG, silent_flac, wav_header
 from server import WAIT, Server
 from sounds import sound, write_wav
 from stemwright.audio.decode import DecodeLimits
+from stemwright.engine.process.processes import descendants
 from stemwright.studio.config import JobsConfig
 from stemwright.studio.store.database import Database
 from stemwright.studio.store.objects import ObjectStore, Storage
@@ -142,22 +144,6 @@ class Studio(Server):
         """All that descends from the API's process."""
         assert self.process
         return descendants(self.process.pid)
-
-
-def descendants(pid: int) -> list[int]:
-    found = []
-    with contextlib.suppress(OSError):
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            for child in (thread / "children").read_text().split():
-                found += [int(child), *descendants(int(child))]
-    return found
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
-    except OSError:
-        return False
 
 
 def until(holds: Any, *, seconds: float = WAIT) -> None:

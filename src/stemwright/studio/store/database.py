@@ -24,6 +24,7 @@ _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 HEAD: Final = "0005"  # the revision of the newest migration; a test compares
 _LOCK: Final = 7_361_942_258  # of PostgreSQL's advisory locks: while migrations run
 _FRESH: Final = 30.0  # seconds after which the database's clock is looked at again
+_IDLE: Final = 15_000  # milliseconds that a transaction may stand still
 _POOL_TIMEOUT: Final = 5.0  # seconds that who finds all connections in use waits for one
 _KEPT: Final = 900.0  # seconds of a connection's life
 # A peer that vanished is noticed after ten seconds: without these libpq waited more than a minute (fleet probes).
@@ -61,6 +62,8 @@ class Database:
         self.engine = create_engine(url, execution_options={"now": self.now}, **self._how(pool))
         if not self.shared:
             event.listen(self.engine, "connect", _prepare_sqlite)
+        else:
+            event.listen(self.engine, "connect", _prepare_postgres)
 
     def _how(self, pool: int) -> Mapping[str, object]:
         """What the engine is made with."""
@@ -191,6 +194,13 @@ def _lock(connection: Connection) -> None:
         connection.execute(text("BEGIN IMMEDIATE"))
     else:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+
+
+def _prepare_postgres(connection: Any, _record: object) -> None:
+    """Set the limits of a new connection: a process that hangs amid a transaction must not hold what others need."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {_IDLE}")
+    connection.commit()
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
