@@ -9,7 +9,7 @@ NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
 # Debian packages that the tests use (tests/needs.py): a second ffmpeg beside the one of imageio-ffmpeg; what renders the
 # demo song; the browser that the player is tested in; a few sounds and voices of training; PostgreSQL; small programs.
 DEBIAN := ffmpeg fluidsynth fluid-soundfont-gm fonts-dejavu-core chromium fonts-inter sonic-pi-samples timgm6mb-soundfont \
-  espeak-ng curl git openssl procps nginx-light caddy postgresql
+  espeak-ng curl git openssl procps nginx-light caddy postgresql iproute2 util-linux
 # What the songs and voices that sketch learns from are made with; timgm6mb is for evaluation only.
 TRAINING := $(DEBIAN) musescore-general-soundfont-small hydrogen-drumkits fretsonfire-songs-sectoid gcc g++
 # Below the user's own folder: in /tmp others could lay something in its place.

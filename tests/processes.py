@@ -111,3 +111,11 @@ def replace(*names, **folders):
     return rename(*names, **folders)
 os.replace = replace
 """
+
+
+def alive(pid: int) -> bool:
+    """Whether a process lives; one that nobody has buried yet does not."""
+    try:
+        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except OSError:
+        return False

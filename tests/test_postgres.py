@@ -43,7 +43,7 @@ def test_server_that_was_stopped_has_its_port_and_what_was_committed(mode: Liter
             session.connection()
         server.start()
         assert f":{server.port}/" in server.url()
-        assert db._revision() is not None
+        assert db.revision() is not None
         db.close()
     finally:
         server.remove()
@@ -72,7 +72,7 @@ def test_fresh_databases_have_tables_or_none_and_go(tmp_path: Path) -> None:
     for tables in (True, False):
         with databases.fresh_url("postgres", tmp_path, tables=tables) as url:
             db = Database(url)
-            assert (db._revision() is not None) is tables
+            assert (db.revision() is not None) is tables
             db.close()
         with pytest.raises(DatabaseUnavailableError), Database(url).session() as session:
             session.connection()

@@ -180,6 +180,14 @@ class DatabaseUnavailableError(StemwrightError):
     retryable = True
 
 
+class StorageUnavailableError(StemwrightError):
+    """The object store cannot be used at the moment; try again."""
+
+    code = "storage_unavailable"
+    status = 503
+    retryable = True
+
+
 class DiskFullError(OutputError):
     """There is not enough room on the disk."""
 

@@ -171,6 +171,14 @@ def parse_address(value: object) -> str | None:
     return text
 
 
+def parse_database_url(value: str) -> str:
+    """The URL of a PostgreSQL as hosts give it (`postgres://…`), with the driver that we use. Raises `ValueError`."""
+    scheme, _, rest = value.strip().partition("://")
+    if scheme not in {"postgres", "postgresql", "postgresql+psycopg"} or not rest:
+        raise ValueError("give postgresql://user:password@host/name")
+    return f"postgresql+psycopg://{rest}"
+
+
 def parse_objects(value: object) -> str | None:
     """A place for objects: `s3://bucket/prefix` or `file:///folder`. Raises `ValueError`."""
     if value is None:
@@ -274,6 +282,7 @@ class Alias:
 
     name: str
     unit: str = ""  # that its bare numbers have there, such as `ms`
+    form: str = "{}"  # what is made of its value, such as `s3://{}`
 
 
 Size: TypeAlias = Annotated[int, BeforeValidator(parse_size), Field(ge=0, lt=1 << 63)]
@@ -294,6 +303,7 @@ Host: TypeAlias = Annotated[str, BeforeValidator(parse_host)]
 Device: TypeAlias = Annotated[str, BeforeValidator(_device)]
 Word: TypeAlias = Annotated[str, BeforeValidator(_text), Field(min_length=1, max_length=200)]
 OptionalWord: TypeAlias = Annotated[str | None, BeforeValidator(lambda value: None if value is None else _text(value))]
+Words: TypeAlias = Annotated[tuple[Word, ...], BeforeValidator(split_list)]
 Objects: TypeAlias = Annotated[str | None, BeforeValidator(parse_objects)]
 Lower = BeforeValidator(_lower)
 Networks: TypeAlias = Annotated[

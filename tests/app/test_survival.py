@@ -23,13 +23,15 @@ import pytest
 from sqlalchemy import select, text
 from standardwebhooks import Webhook
 
+from processes import alive
 from recordings import FFMPEG, silent_flac, wav_header
 from server import WAIT, Server
 from sounds import sound, write_wav
 from stemwright.audio.decode import DecodeLimits
+from stemwright.engine.process.processes import descendants
 from stemwright.studio.config import JobsConfig
 from stemwright.studio.store.database import Database
-from stemwright.studio.store.objects import ObjectStore
+from stemwright.studio.store.objects import ObjectStore, Storage
 from stemwright.studio.store.tables import LIVE, File, Job, Run, Separation, Song
 from stemwright.studio.work.retention import sweep
 from studio.work.receivers import Receiver, listening
@@ -121,7 +123,7 @@ class Studio(Server):
         config = JobsConfig(
             work=self.data / "work", engine_command=(), limits=DecodeLimits(), results_seconds=0, sweep_grace=-60
         )
-        store = ObjectStore(f"file://{self.data / 'objects'}")
+        store = ObjectStore(Storage(url=f"file://{self.data / 'objects'}"))
         with self.database() as db:
             sweep(db, store, config)
             assert sweep(db, store, config) == {}
@@ -142,22 +144,6 @@ class Studio(Server):
         """All that descends from the API's process."""
         assert self.process
         return descendants(self.process.pid)
-
-
-def descendants(pid: int) -> list[int]:
-    found = []
-    with contextlib.suppress(OSError):
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            for child in (thread / "children").read_text().split():
-                found += [int(child), *descendants(int(child))]
-    return found
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
-    except OSError:
-        return False
 
 
 def until(holds: Any, *, seconds: float = WAIT) -> None:

@@ -9,9 +9,10 @@ from stemwright.audio.decode import DecodeLimits
 from stemwright.engine.process.pool import EnginePool
 from stemwright.studio.config import JobsConfig
 from stemwright.studio.store.database import Database
-from stemwright.studio.store.objects import ObjectStore
+from stemwright.studio.store.objects import ObjectStore, Storage
 from stemwright.studio.studio import Studio
 from stemwright.studio.work.queue import Queue, prepare_jobs
+from stemwright.studio.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,7 @@ def over(desk: Desk, incoming: Path) -> Studio:
         db=desk.db,
         store=desk.store,
         queue=desk.queue,
+        workers=Workers(desk.db, desk.config),
         config=desk.config,
         encoders=EnginePool(("false",), max_rss=1, max_calls=1),
         upload_max_bytes=1,
@@ -51,8 +53,9 @@ def idle(folder: Path, url: str | None = None) -> Iterator[Studio]:
     queue = Queue(db, config)
     yield Studio(
         db=db,
-        store=ObjectStore(f"file://{folder / 'objects'}"),
+        store=ObjectStore(Storage(url=f"file://{folder / 'objects'}")),
         queue=queue,
+        workers=Workers(db, config),
         config=config,
         encoders=EnginePool(config.engine_command, max_rss=1, max_calls=1),
         upload_max_bytes=1000,

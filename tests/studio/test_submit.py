@@ -29,12 +29,13 @@ from stemwright.studio.config import JobsConfig
 from stemwright.studio.files import _made_once
 from stemwright.studio.options import JobOptions
 from stemwright.studio.store.database import Database
-from stemwright.studio.store.objects import ObjectStore
+from stemwright.studio.store.objects import ObjectStore, Storage
 from stemwright.studio.store.tables import Job, Run, Separation, Song
 from stemwright.studio.studio import Studio
 from stemwright.studio.submit import JobRequest, Upload, resubmit, run_options, submit_song, submit_upload
 from stemwright.studio.work.queue import Queue, prepare_jobs
 from stemwright.studio.work.worker import separation_key
+from stemwright.studio.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,8 +60,9 @@ def studio(tmp_path: Path, database_url: str) -> Iterator[Studio]:
     queue = Queue(db, config)
     yield Studio(
         db=db,
-        store=ObjectStore(f"file://{tmp_path / 'objects'}"),
+        store=ObjectStore(Storage(url=f"file://{tmp_path / 'objects'}")),
         queue=queue,
+        workers=Workers(db, config),
         config=config,
         encoders=EnginePool(config.engine_command, max_rss=1, max_calls=1),
         upload_max_bytes=1_000_000,

@@ -19,6 +19,7 @@ from stemwright.studio.options import JobOptions
 from stemwright.studio.store.database import Database
 from stemwright.studio.store.tables import Job, Run
 from stemwright.studio.studio import Studio
+from stemwright.studio.workers import Workers
 from stemwright.web.feed import Feed
 from studio.work.desks import options
 
@@ -36,7 +37,14 @@ def studio(tmp_path: Path, database_url: str) -> Iterator[Studio]:
     config = JobsConfig(work=tmp_path, engine_command=(sys.executable,), limits=DecodeLimits())
     nothing: Any = cast("Any", None)
     yield Studio(
-        db=db, store=nothing, queue=nothing, config=config, encoders=nothing, upload_max_bytes=1, incoming=tmp_path
+        db=db,
+        store=nothing,
+        queue=nothing,
+        workers=Workers(db, config),
+        config=config,
+        encoders=nothing,
+        upload_max_bytes=1,
+        incoming=tmp_path,
     )
     db.close()
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from stemwright.studio.studio import Studio
 
-OK = {"database": "ok", "disk": "ok"}
+OK = {"database": "ok", "storage": "ok", "disk": "ok"}
 
 
 class Slow(Health):
@@ -64,10 +64,19 @@ def test_a_look_that_takes_long_holds_nobody_up_and_one_that_never_ends_is_told(
         assert await state.states() == OK  # while somebody looks
         assert time.monotonic() - began < 0.1
         await asyncio.sleep(0.6)
-        assert await state.states() == {"database": "does not answer", "disk": "ok"}
+        assert await state.states() == OK | {"database": "does not answer"}
         state.may.set()
         await asyncio.sleep(0.2)
         assert await state.states() == OK
+
+    asyncio.run(ask())
+
+
+def test_objects_that_are_gone_are_told(state: Slow) -> None:
+    async def ask() -> None:
+        assert state._studio.store.folder
+        state._studio.store.folder.rmdir()
+        assert await state.states() == OK | {"storage": "is away"}
 
     asyncio.run(ask())
 

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from stemwright.app._settings_leaves import PREFIX, Leaf, Reading, suggestion
+from stemwright.setting_values import Alias
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -30,10 +31,10 @@ def read_environment(environ: Mapping[str, str], *, leaves: Sequence[Leaf], igno
         if value and not (_SERVICE_NAME.fullmatch(name) or _SERVICE_VALUE.fullmatch(value))
     }
     for leaf in leaves:
-        for name, unit in [(leaf.variable, ""), *((alias.name, alias.unit) for alias in leaf.aliases)]:
-            if name in ours:
-                reading.values[leaf.name] = ours[name] + (unit if _NUMBER.fullmatch(ours[name]) else "")
-                reading.origins[leaf.name] = name
+        for alias in (Alias(leaf.variable), *leaf.aliases):
+            if value := ours.get(alias.name):
+                reading.values[leaf.name] = alias.form.format(value) + (alias.unit if _NUMBER.fullmatch(value) else "")
+                reading.origins[leaf.name] = alias.name
                 break
     beginnings = tuple(f"{PREFIX}{group.upper()}_" for group in ignored)
     known = [leaf.variable.removeprefix(PREFIX) for leaf in leaves]

@@ -1,4 +1,4 @@
-"""The executor process: `python -m stemwright.app.executor`; started and watched over by `stemwright serve`."""
+"""The executor process: `python -m stemwright.app.executor [QUEUE NAME]`; `stemwright serve` starts and watches it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import fcntl
 import functools
 import os
 import signal
+import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from stemwright.app.process import keep_private, prepare, prepare_failpoints
@@ -16,29 +18,47 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from stemwright.app.settings import Settings
+    from stemwright.studio.config import JobsConfig
+    from stemwright.studio.work.executor import Role
+
+LOCAL: Final = "local"
 _TIMEOUT: Final = 10.0  # seconds that a predecessor gets to end
 
 
-def main() -> None:
-    """Work until the parent says so or is gone."""
-    from stemwright.app.log import set_up_logs
+def main(queue: str | None = None, name: str = LOCAL) -> None:
+    """Work until the parent says so or is gone; with a `queue` as one of a fleet, whose name begins with `name`."""
     from stemwright.app.settings import load_settings
+    from stemwright.app.wiring import jobs_config, role_of
+    from stemwright.studio.work.executor import Role
+
+    settings = load_settings(doors=False)  # it opens none, and does not get their secrets
+    config = jobs_config(settings)
+    if queue is None:
+        with alone(settings.data / "executor.lock"):
+            run(settings, config, Role(slots=config.slots))
+    else:
+        name = f"{name}.{os.getpid()}"
+        run(settings, config, role_of(settings, config, queue=queue, name=name, child=True))
+
+
+def run(settings: Settings, config: JobsConfig, role: Role) -> None:
+    """Work in a role until the process ends."""
+    from stemwright.app.log import set_up_logs
     from stemwright.app.weights import use_weights
-    from stemwright.app.wiring import database_url, jobs_config, open_store
-    from stemwright.studio.store.database import Database
+    from stemwright.app.wiring import database, open_store
     from stemwright.studio.work.executor import run_executor
     from stemwright.web.links import job_json
 
-    settings = load_settings(doors=False)  # it opens none, and does not get their secrets
     use_weights(settings)
-    set_up_logs(form=settings.log.format, level=settings.log.level, process="executor")
-    config = jobs_config(settings)
+    set_up_logs(
+        form=settings.log.format, level=settings.log.level, process=role.member.queue if role.member else "executor"
+    )
     body_of = functools.partial(job_json, root=settings.http.root_path or "")
     config.work.mkdir(exist_ok=True, mode=0o700)
-    with alone(settings.data / "executor.lock"):
-        run_executor(
-            Database(database_url(settings.data)), open_store(settings), config, executor_id="local", body_of=body_of
-        )
+    if role.member and role.member.queue == "cpu":
+        config = replace(config, device="cpu")
+    run_executor(database(settings), open_store(settings), config, role, body_of=body_of)
 
 
 @contextlib.contextmanager
@@ -72,4 +92,4 @@ if __name__ == "__main__":
     keep_private()
     prepare()
     prepare_failpoints("executor")
-    main()
+    main(*sys.argv[1:])

@@ -24,17 +24,17 @@ from stemwright.app._settings_leaves import PREFIX, leaves
 from stemwright.app.idle_timeout import IdleTimeoutProtocol
 from stemwright.app.log import set_up_logs
 from stemwright.app.process import keep_private, prepare_failpoints
-from stemwright.app.settings import door_problems, groups_ignored, settings_model
+from stemwright.app.settings import Settings, door_problems, groups_ignored, settings_model
 from stemwright.app.weights import use_weights
-from stemwright.app.wiring import is_loopback, open_studio, web_config
+from stemwright.app.wiring import is_loopback, open_studio, process_name, web_config, where_it_is
 from stemwright.disk import make_private
 from stemwright.errors import OptionError, SetupError
+from stemwright.studio.work.liveness import KEEPER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from stemwright.app.settings import Settings
     from stemwright.doors.door import Door
     from stemwright.studio.studio import Studio
     from stemwright.web.common import State
@@ -44,7 +44,7 @@ _AGAIN: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # seconds before an executor th
 _BACKLOG: Final = 2048
 _LONG: Final = 10.0  # seconds of life after which earlier deaths are forgotten
 _TURN: Final = 0.0005  # seconds of one thread before another may go on: who answers has many others beside it
-_HAND_BACK: Final = 8.0  # seconds that the executor gets to end
+_HAND_BACK: Final = 12.0  # seconds that the executor gets to end
 _EXECUTOR: Final = (sys.executable, "-P", "-m", "stemwright.app.executor")
 log = structlog.get_logger("stemwright.serve")
 
@@ -88,13 +88,13 @@ def serve(settings: Settings) -> None:
         }
         for name in ("incoming", "temp"):  # ours alone: what a killed API left
             shutil.rmtree(settings.data / name, ignore_errors=True)
-        executor = Executor(settings)
-        studio = open_studio(settings)
-        executor.start()
+        studio = open_studio(settings, name=process_name(settings))
+        executors = Executors(settings, name=studio.name)
+        executors.start()
         try:
-            _server(settings, studio, executor, listeners).serve_until_told()
+            _server(settings, studio, executors, listeners).serve_until_told()
         finally:
-            executor.stop()
+            executors.stop()
             studio.queue.close()
             studio.db.close()
 
@@ -108,12 +108,14 @@ def _private_data(data: Path) -> None:
         raise DataNotPrivateError(f"others can read {error.filename}: chmod -R go= {data}, as its owner") from error
 
 
-def _server(settings: Settings, studio: Studio, executor: Executor, listeners: Mapping[str, socket.socket]) -> _Server:
+def _server(
+    settings: Settings, studio: Studio, executors: Executors, listeners: Mapping[str, socket.socket]
+) -> _Server:
     """The web around a studio: its API at the listener `""`, and all doors, at those of their names too."""
     with _without("aiohttp", "requests", "websocket"):
         from stemwright.app.doors import ByPort, mount, open_doors
         from stemwright.web.app import asgi, create_app
-    app = create_app(studio, web_config(settings, executor=executor.is_alive))
+    app = create_app(studio, web_config(settings, executor=executors.are_alive))
     state: State = app.state.stemwright
     for problem in door_problems():
         log.error("a door is not served", reason=problem)
@@ -136,24 +138,24 @@ def _server(settings: Settings, studio: Studio, executor: Executor, listeners: M
         ws_per_message_deflate=False,  # costs more than it saves: a state is a kilobyte
         lifespan="off",
     )
-    return _Server(config, settings, executor, state, doors=doors, listeners=listeners)
+    return _Server(config, settings, executors, state, doors=doors, listeners=listeners)
 
 
 class _Server(uvicorn.Server):
-    """Says where it listens, once it does; stops the executor while the last requests end."""
+    """Says where it listens, once it does; stops the executors while the last requests end."""
 
     def __init__(
         self,
         config: uvicorn.Config,
         settings: Settings,
-        executor: Executor,
+        executors: Executors,
         state: State,
         *,
         doors: Mapping[str, Door],
         listeners: Mapping[str, socket.socket],
     ) -> None:
         super().__init__(config)
-        self._settings, self._executor, self._state, self._doors = settings, executor, state, doors
+        self._settings, self._executors, self._state, self._doors = settings, executors, state, doors
         self._listeners = listeners
         self._beside: asyncio.Task[None] | None = None
 
@@ -175,7 +177,7 @@ class _Server(uvicorn.Server):
                 if name:
                     print(f"The door {name} is at http://{host}:{listener.getsockname()[1]}", flush=True)  # noqa: T201
             port = sockets[0].getsockname()[1]
-            print(f"Stemwright is at http://{host}:{port} (data in {self._settings.data})", flush=True)  # noqa: T201
+            print(f"Stemwright is at http://{host}:{port} ({where_it_is(self._settings)})", flush=True)  # noqa: T201
             self._beside = asyncio.create_task(run_beside(self._doors))
             threading.Thread(target=self._warm, daemon=True).start()
 
@@ -189,7 +191,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let requests end, streams at once, while the executor hands its work back."""
-        self._executor.ask_to_stop()
+        self._executors.ask_to_stop()
         if self._beside:
             self._beside.cancel()
         self._state.feed.close()
@@ -204,8 +206,42 @@ def _threads(studio: Studio) -> int:
     return (os.cpu_count() or 1) + (1 if studio.store.folder else 8)
 
 
+class Executors:
+    """The processes that work beside the API: one that does it all or, in a fleet, a keeper and a worker for each slot.
+
+    In a fleet each worker takes one run at a time: how many a process takes is stored once for each queue.
+    """
+
+    def __init__(self, settings: Settings, *, name: str) -> None:
+        """`name` is that of the API's process, which theirs begin with."""
+        jobs = settings.jobs
+        roles = [KEEPER, *["cpu"] * jobs.cpu_slots, *["gpu"] * jobs.gpu_slots] if settings.database.url else []
+        commands: list[Sequence[str]] = [(*_EXECUTOR, role, name) for role in roles] or [_EXECUTOR]
+        self._all = [Executor(settings, command=command) for command in commands]
+
+    def start(self) -> None:
+        """Start them, and watch over them."""
+        for executor in self._all:
+            executor.start()
+
+    def are_alive(self) -> bool:
+        """Whether all of them run."""
+        return all(executor.is_alive() for executor in self._all)
+
+    def ask_to_stop(self) -> None:
+        """Let them hand their work back, and not be started again."""
+        for executor in self._all:
+            executor.ask_to_stop()
+
+    def stop(self) -> None:
+        """See to their end."""
+        self.ask_to_stop()
+        for executor in self._all:
+            executor.stop()
+
+
 class Executor:
-    """The executor process, started again whenever it dies."""
+    """One such process, started again whenever it dies."""
 
     def __init__(self, settings: Settings, *, command: Sequence[str] = _EXECUTOR) -> None:
         self._command = [*command]
@@ -300,7 +336,7 @@ def _without_doors_secrets(environ: Mapping[str, str]) -> dict[str, str]:
     Nobody knows which settings of a door that does not work are secret: all of them are left out.
     """
     model = settings_model()
-    secret = [leaf for leaf in leaves(model) if leaf.secret and leaf.name != "callbacks.secret"]
+    secret = [leaf for leaf in leaves(model) if leaf.secret and leaf.name.split(".")[0] not in Settings.model_fields]
     names = {name for leaf in secret for name in (leaf.variable, *(alias.name for alias in leaf.aliases))}
     known = {leaf.variable for leaf in leaves(model)}
     broken = tuple(f"{PREFIX}{group.upper()}_" for group in groups_ignored(model))

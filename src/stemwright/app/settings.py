@@ -14,7 +14,9 @@ from stemwright.app._settings_environment import CONFIG, read_environment
 from stemwright.app._settings_file import find_file, read_file
 from stemwright.app._settings_leaves import Leaf, Reading, Shown, leaves, nested
 from stemwright.app.door_settings import Doors, groups_beside
+from stemwright.app.fleet_settings import DatabaseSettings, FleetSettings, WorkerSettings
 from stemwright.app.http_settings import Http
+from stemwright.app.storage_settings import ObjectStorage
 from stemwright.audio.decode import DecodeLimits
 from stemwright.doors import catalogue
 from stemwright.errors import OptionError
@@ -230,10 +232,14 @@ class Settings(Group):
     )
     jobs: Jobs = Field(default_factory=Jobs)
     model: Model = Field(default_factory=Model)
+    storage: ObjectStorage = Field(default_factory=ObjectStorage)
     retention: Retention = Field(default_factory=Retention)
     making: Making = Field(default_factory=Making)
     callbacks: Callbacks = Field(default_factory=Callbacks)
     http: Http = Field(default_factory=Http)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    fleet: FleetSettings = Field(default_factory=FleetSettings)
+    worker: WorkerSettings = Field(default_factory=WorkerSettings)
     log: Log = Field(default_factory=Log)
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)

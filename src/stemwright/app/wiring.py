@@ -9,38 +9,99 @@ from typing import TYPE_CHECKING
 
 from stemwright.app.settings import environment
 from stemwright.engine.process.pool import EnginePool
+from stemwright.errors import SetupError
 from stemwright.strategies.find import list_strategies
 from stemwright.studio.config import JobsConfig
 from stemwright.studio.store.database import Database, sqlite_url
-from stemwright.studio.store.objects import ObjectStore
+from stemwright.studio.store.objects import ObjectStore, Storage
 from stemwright.studio.studio import Studio
+from stemwright.studio.work.executor import Role
+from stemwright.studio.work.liveness import KEEPER, Member, fresh_id
 from stemwright.studio.work.queue import Queue, has_jobs, prepare_jobs
+from stemwright.studio.work.worker import LOCAL_WORKER
+from stemwright.studio.workers import Workers, accelerator, usable_models
 from stemwright.web.common import WebConfig
+from stemwright.words import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from stemwright.app.settings import Settings
 
 
-def database_url(data: Path) -> str:
-    """The database of a data folder."""
-    return sqlite_url(data / "studio.db")
+def database(settings: Settings) -> Database:
+    """The database as it is. Raises `SetupError` when its driver is missing."""
+    url = settings.database.url
+    return Database(
+        url.get_secret_value() if url else sqlite_url(settings.data / "studio.db"), pool=settings.database.pool
+    )
 
 
 def open_database(settings: Settings) -> Database:
-    """The database, with its tables in their newest form."""
-    db = Database(database_url(settings.data))
-    db.migrate()
-    if not has_jobs(db):  # DBOS is loaded for that; on later starts only once we listen
-        prepare_jobs(db)
+    """The database, with its tables in their newest form.
+
+    Raises `NeedsMigrationError` where one that is shared lacks them, and `DatabaseUnavailableError`.
+    """
+    db = database(settings)
+    if db.shared:
+        db.verify()
+    else:
+        migrate(db)
     return db
+
+
+def migrate(db: Database) -> None:
+    """Give the database its tables, or bring them to their newest form."""
+    db.migrate()
+    if db.shared or not has_jobs(db):  # DBOS is loaded for that; a file's tables are looked at once we listen
+        prepare_jobs(db)
+
+
+def process_name(settings: Settings) -> str:
+    """What this process is called in the database."""
+    return fresh_id() if settings.database.url else LOCAL_WORKER
+
+
+def where_it_is(settings: Settings) -> str:
+    """Where rows and files are, for the operator; no password."""
+    url = settings.database.url
+    shared = f", database {without_secrets(url.get_secret_value())}" if url else ""
+    return f"data in {settings.data}{shared}"
+
+
+def role_of(settings: Settings, config: JobsConfig, *, queue: str, name: str, child: bool) -> Role:
+    """What an executor of a fleet does: it takes runs from a queue or, if that is `keeper`, keeps house.
+
+    Raises `SetupError` for a worker that is to use a GPU and has none.
+    """
+    if queue == KEEPER:
+        return Role(id=name, slots={}, member=Member(id=name, queue=queue), child=child)
+    device = "cpu"
+    if queue == "gpu":
+        found = accelerator() if settings.model.device != "cpu" else None
+        if found is None:
+            raise SetupError(
+                "a worker for the queue gpu needs a GPU, torch, and model.device not cpu: stemwright doctor"
+            )
+        device = found
+    member = Member(id=name, queue=queue, device=device[:32], models=usable_models(config.repo))
+    idle = settings.worker.idle if not child and settings.worker.idle else None
+    return Role(id=name, slots={queue: 1}, keeps=False, member=member, idle=idle, child=child)
 
 
 def open_store(settings: Settings) -> ObjectStore:
     """Where files are kept."""
-    return ObjectStore(f"file://{settings.data / 'objects'}")
+    given = settings.storage
+    return ObjectStore(
+        Storage(
+            url=given.url or f"file://{settings.data / 'objects'}",
+            endpoint=given.endpoint,
+            region=given.region,
+            access_key_id=given.access_key_id,
+            secret_access_key=given.secret_access_key.get_secret_value() if given.secret_access_key else None,
+            public_url=given.public_url,
+        )
+    )
 
 
 def jobs_config(settings: Settings) -> JobsConfig:
@@ -76,6 +137,9 @@ def jobs_config(settings: Settings) -> JobsConfig:
         disk_budget=settings.retention.disk_budget,
         disk_reserve=settings.retention.disk_reserve,
         sweep_seconds=settings.retention.sweep_seconds,
+        beat=settings.fleet.beat,
+        dead=settings.fleet.dead,
+        gpu_models=settings.fleet.gpu,
     )
 
 
@@ -89,7 +153,7 @@ def _of_engine(settings: Settings) -> dict[str, str]:
     }
 
 
-def open_studio(settings: Settings) -> Studio:
+def open_studio(settings: Settings, *, name: str) -> Studio:
     """A studio over the data folder. Raises `StrategyError` where the operator's strategies cannot be read."""
     list_strategies(settings.model.repo)
     db, config = open_database(settings), jobs_config(settings)
@@ -99,6 +163,7 @@ def open_studio(settings: Settings) -> Studio:
         db=db,
         store=open_store(settings),
         queue=Queue(db, config),
+        workers=Workers(db, config),
         config=config,
         encoders=EnginePool(
             config.engine_command,
@@ -112,6 +177,7 @@ def open_studio(settings: Settings) -> Studio:
         upload_max_bytes=settings.upload_max_bytes,
         incoming=incoming,
         idempotency_seconds=settings.idempotency_hours * 3600,
+        name=name,
     )
 
 
@@ -125,6 +191,7 @@ def web_config(settings: Settings, *, executor: Callable[[], bool]) -> WebConfig
         root_path=settings.http.root_path or "",
         rate_per_minute=settings.http.rate_per_minute,
         uploads_per_minute=settings.http.uploads_per_minute,
+        link_seconds=int(settings.storage.link_seconds) if settings.storage.redirect else None,
         executor=executor,
     )
 

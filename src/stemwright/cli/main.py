@@ -13,7 +13,7 @@ import typer
 
 from stemwright import __version__
 from stemwright.app.process import prepare
-from stemwright.cli import config, doctor, models, separate, serve, strategies, transcribe
+from stemwright.cli import config, doctor, models, separate, serve, strategies, transcribe, worker
 from stemwright.cli.setting_options import with_settings, without_options
 from stemwright.doors import catalogue
 
@@ -53,6 +53,8 @@ app.command("models")(models.models)
 app.command("strategies")(strategies.strategies)
 app.command("doctor")(doctor.doctor)
 app.command("serve")(serve.serve)
+app.command("worker")(worker.worker)
+app.command("migrate")(worker.migrate)
 app.command("config")(config.config)
 
 

@@ -14,6 +14,7 @@ from stemwright.strategies.draw import Needs, tree_of
 from stemwright.strategies.find import find_strategy, is_strategy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from stemwright.separators.protocol import Family, ModelInfo
@@ -32,10 +33,21 @@ def preview_by(speed: float | None) -> str:
     return QUICK if ready and (speed is None or speed <= _AT_MOST) else DRAFT
 
 
+def needed(name: str, *, repo: Path | None) -> tuple[str, ...]:
+    """The models that a model or a strategy needs. Raises `StrategyError`."""
+    strategy = strategy_of(name, repo=repo)
+    return tuple(strategy.models()) if strategy else (name,)
+
+
 def check(
-    name: str, *, settings: SeparationSettings | None = None, transcribe: bool = False, repo: Path | None
+    name: str,
+    *,
+    settings: SeparationSettings | None = None,
+    transcribe: bool = False,
+    repo: Path | None,
+    can_run: Callable[[str], bool | None] = lambda _: None,
 ) -> None:
-    """Refuse what cannot work.
+    """Refuse what cannot work. `can_run` says whether a model can, or None where this machine has to find out.
 
     Raises `UnknownModelError`, `ModelUnavailableError`, `UnknownStemError`, `OptionError` for settings of a model that
     are given to a strategy, and `NoDrumStemError` where a chart is wanted without the stem that it is made of.
@@ -43,7 +55,11 @@ def check(
     settings = settings or SeparationSettings()
     if settings.of_model and is_strategy(name, repo=repo):
         raise OptionError(OF_STRATEGY)
-    info, missing, stems = *_info(resolve(name, repo=repo), repo), settings.stems
+    name = resolve(name, repo=repo)
+    info, here, stems = *_info(name, repo), settings.stems
+    missing = ", ".join(
+        model for model in needed(name, repo=repo) if not (here[model] if (able := can_run(model)) is None else able)
+    )
     if missing:
         raise ModelUnavailableError(f"{info.name} cannot be used here: packages or weights of {missing} are missing")
     known = {*info.stems, *(f"no_{stem}" for stem in info.stems)}
@@ -82,11 +98,11 @@ def strategy_of(name: str, *, repo: Path | None) -> Strategy | None:
     return find_strategy(name, repo=repo) if is_strategy(name, repo=repo) else None
 
 
-def _info(name: str, repo: Path | None) -> tuple[ModelInfo, str]:
-    """A model, or a strategy as a model, and the names of the models that are missing for it."""
+def _info(name: str, repo: Path | None) -> tuple[ModelInfo, dict[str, bool]]:
+    """A model, or a strategy as a model, and which of the models that it needs this machine has or can get."""
     strategy = strategy_of(name, repo=repo)
     if strategy is not None:
-        lacking = [model for model, state, _ in Needs.of(strategy, repo=repo).models if state == "missing"]
-        return Tree(strategy, repo=repo).info, ", ".join(lacking)
+        here = {model: state != "missing" for model, state, _ in Needs.of(strategy, repo=repo).models}
+        return Tree(strategy, repo=repo).info, here
     family, info = catalogue.find_model(name, repo=repo)
-    return info, info.name if family.availability(info.name, repo=repo) == "missing" else ""
+    return info, {name: family.availability(info.name, repo=repo) != "missing"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 from weakref import WeakValueDictionary
@@ -19,6 +18,7 @@ from stemwright.errors import ConflictError, JobNotFoundError, NoChartError, Unk
 from stemwright.studio.making import Bench, bench
 from stemwright.studio.pool import run_in_pool_to_its_end
 from stemwright.studio.songs import find_song
+from stemwright.studio.store.database import now_of
 from stemwright.studio.store.tables import File, Separation, Song, new_id
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _stems(
         same = select(Separation).where(Separation.owner == owner, Separation.pcm_digest == found.pcm_digest)
         others = session.scalars(same.order_by(Separation.draft, Separation.created_at.desc()))
         found = next((other for other in others if having(other)), found)
-    now = time.time()
+    now = now_of(session)
     if now - min(song.used_at, found.used_at) > 60:
         session.execute(update(Song).where(Song.id == song.id).values(used_at=now))
         session.execute(update(Separation).where(Separation.id == found.id).values(used_at=now))
@@ -355,6 +355,8 @@ def _zip(
     """Stored, not compressed: audio does not shrink, and the length is known."""
     from zipstream import ZipStream
 
+    for part in parts[:1]:
+        studio.store.head(part.object_key)  # a store that is away is an error, and no zip that ends early
     stream = ZipStream(sized=True)
     for part, name in zip(parts, names, strict=True):
         stream.add(studio.store.pieces(part.object_key), arcname=name, size=part.size_bytes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import select
@@ -206,7 +205,7 @@ def _add_note(studio: Studio, song_id: str, upload: Upload, *, owner: str) -> No
     size = studio.store.put_file(upload.path, key)
     with studio.db.session() as session:
         song = find_song(session, song_id, owner=owner)
-        song.used_at = time.time()
+        song.used_at = studio.db.now()
         old = session.scalar(select(File).where(File.song_id == song_id, File.name == name))
         stale = old.object_key if old else None
         if old:

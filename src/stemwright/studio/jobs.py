@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,7 +33,7 @@ def _mine(session: Session, job_id: str, *, owner: str) -> Job:
 def get_job(studio: Studio, job_id: str, *, owner: str) -> JobSnapshot:
     """One job. Raises `JobNotFoundError`."""
     with studio.db.session() as session:
-        return snapshot_of(session, _mine(session, job_id, owner=owner), slots=studio.config.slots)
+        return snapshot_of(session, _mine(session, job_id, owner=owner), slots=studio.workers.slots())
 
 
 def get_jobs(studio: Studio, job_ids: set[str]) -> dict[str, JobSnapshot]:
@@ -43,7 +42,7 @@ def get_jobs(studio: Studio, job_ids: set[str]) -> dict[str, JobSnapshot]:
         return {}
     with studio.db.session() as session:
         jobs = list(session.scalars(select(Job).where(Job.id.in_(job_ids))))
-        return {snapshot.id: snapshot for snapshot in snapshots_of(session, jobs, slots=studio.config.slots)}
+        return {snapshot.id: snapshot for snapshot in snapshots_of(session, jobs, slots=studio.workers.slots())}
 
 
 def list_jobs(
@@ -60,7 +59,7 @@ def list_jobs(
     with studio.db.session() as session:
         total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
         jobs = list(session.scalars(query.order_by(Job.created_at.desc(), Job.id.desc()).limit(limit).offset(offset)))
-        return snapshots_of(session, jobs, slots=studio.config.slots), total
+        return snapshots_of(session, jobs, slots=studio.workers.slots()), total
 
 
 def cancel_job(studio: Studio, job_id: str, *, owner: str) -> JobSnapshot:
@@ -78,13 +77,13 @@ def cancel_job(studio: Studio, job_id: str, *, owner: str) -> JobSnapshot:
         if not job.cancelled_at and run.status != "cancelled":
             if run.status not in LIVE:
                 raise ConflictError(f"the job has ended: it {run.status}")
-            job.cancelled_at = time.time()
+            now = job.cancelled_at = studio.db.now()
             studio.queue.deliver(session, job, "job.cancelled")
             session.flush()
             alone = waiting_jobs(session, run.id) == 0
             if alone:
-                run.status, run.finished_at, run.updated_at = "cancelled", time.time(), time.time()
-        snapshot = snapshot_of(session, job, slots=studio.config.slots)
+                run.status, run.finished_at, run.updated_at = "cancelled", now, now
+        snapshot = snapshot_of(session, job, slots=studio.workers.slots())
     if alone:
         studio.queue.cancel(run.id)
     return snapshot
@@ -112,7 +111,7 @@ def queue_state(studio: Studio) -> QueueState:
         rows = session.execute(live.group_by(Run.queue, Run.priority, Run.status)).all()
         oldest = session.scalar(select(func.min(Run.created_at)).where(Run.status == "queued"))
     counts = {(row[0], row[1], row[2]): row[3] for row in rows}
-    slots = {name: count for name, count in studio.config.slots.items() if count}
+    slots = {name: count for name, count in studio.workers.slots().items() if count}
     queues = {
         name: QueueCounts(
             slots=slots.get(name, 0),
@@ -207,4 +206,4 @@ def live_jobs(studio: Studio, owner: str, *, since: float | None = None) -> dict
     live = select(Job).join(Run, Run.id == Job.run_id).where(Job.owner == owner, Job.cancelled_at.is_(None), wanted)
     with studio.db.session() as session:
         jobs = list(session.scalars(live.order_by(Job.created_at.desc()).limit(500)))[::-1]
-        return {snapshot.id: snapshot for snapshot in snapshots_of(session, jobs, slots=studio.config.slots)}
+        return {snapshot.id: snapshot for snapshot in snapshots_of(session, jobs, slots=studio.workers.slots())}

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from stemwright.records import JsonObject, Record
 from stemwright.separators import catalogue
-from stemwright.separators.protocol import Availability
+from stemwright.separators.protocol import Availability, Family
 from stemwright.strategies import draw, find
 from stemwright.studio.work.runs import speed_of
 
@@ -80,7 +80,6 @@ class StrategyRecord(Record):
 
 def list_models(studio: Studio) -> Models:
     """Every model, those that matter first at the top, whether it is here, and its measured speed."""
-    repo = studio.config.repo
     with studio.db.session() as session:
         items = tuple(
             ModelRecord(
@@ -94,12 +93,17 @@ def list_models(studio: Studio) -> Models:
                 download_bytes=info.download_bytes,
                 publishers=tuple(PublisherRecord(name=one.name, licence=one.licence) for one in info.publishers),
                 statements=tuple(StatementRecord(text=said.text, source=said.source) for said in info.statements),
-                availability=family.availability(info.name, repo=repo),
+                availability=_state(studio, family, info.name),
                 seconds_per_second=speed_of(session, info.name),
             )
             for family, info in catalogue.list_models()
         )
-    return Models(items=items, default=catalogue.resolve(studio.config.model, repo=repo))
+    return Models(items=items, default=studio.workers.resolve(studio.config.model))
+
+
+def _state(studio: Studio, family: Family, name: str) -> Availability:
+    able = studio.workers.can_run(name)
+    return family.availability(name, repo=studio.config.repo) if able is None else "ready" if able else "missing"
 
 
 def list_strategies(studio: Studio) -> list[StrategyRecord]:

@@ -6,7 +6,6 @@ entry here: what it has to know of it (`facts`, a record of the door's own), and
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -85,7 +84,7 @@ def note(
         if entry is None:
             entry = OutboxEntry(owner=owner, door=door, name=name, job_id=None, sent={})
             session.add(entry)
-        entry.facts, entry.open, entry.created_at = plain, open, time.time() if at is None else at
+        entry.facts, entry.open, entry.created_at = plain, open, studio.db.now() if at is None else at
         session.flush()
         return _entry(entry)
 

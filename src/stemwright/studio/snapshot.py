@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-import time
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 from pydantic import Field, PlainSerializer
@@ -13,6 +12,7 @@ from sqlalchemy import Float, bindparam, case, func, select
 from stemwright.engine.receipt import DrumsRecord
 from stemwright.records import Fault, JsonObject, Moment, Record
 from stemwright.studio.options import JobOptions, Priority
+from stemwright.studio.store.database import now_of
 from stemwright.studio.store.tables import FINAL, LIVE, Job, Run, Separation, Song
 from stemwright.studio.work.runs import speed_of
 from stemwright.types import StemName
@@ -112,17 +112,20 @@ def snapshots_of(session: Session, jobs: list[Job], *, slots: Mapping[str, int])
     songs = {job.id: job.song_id for job in jobs}
     if failed:  # a failure may take the song along, between the reading of the job and that of the run
         songs |= {row[0]: row[1] for row in session.execute(select(Job.id, Job.song_id).where(Job.id.in_(failed)))}
-    return [_snapshot(job, songs[job.id], runs[job.run_id], made, waits.get(job.run_id)) for job in jobs]
+    now = now_of(session)
+    return [_snapshot(job, songs[job.id], runs[job.run_id], made, waits.get(job.run_id), now=now) for job in jobs]
 
 
-def _snapshot(job: Job, song_id: str | None, run: Run, made: dict[str, Separation], wait: Wait | None) -> JobSnapshot:
+def _snapshot(
+    job: Job, song_id: str | None, run: Run, made: dict[str, Separation], wait: Wait | None, *, now: float
+) -> JobSnapshot:
     status = "cancelled" if job.cancelled_at else run.status
     wait = wait if status == "queued" else None
     finished = job.cancelled_at or run.finished_at
     final, draft = made.get(run.separation_id or ""), made.get(run.preview_id or "")
     eta = None
     if status == "running" and run.eta:
-        eta = round(max(0.0, run.eta - time.time()), 1)
+        eta = round(max(0.0, run.eta - now), 1)
     elif wait:
         eta = wait.seconds
     failed = status == "failed" and run.error_code
@@ -177,7 +180,7 @@ def _waits(session: Session, run_ids: list[str], *, slots: Mapping[str, int]) ->
     speeds = {f"speed_{at}": known.get(name) for at, name in enumerate(models)}
     return {
         row.id: Wait(row.position, None if row.unknown else round(row.seconds / max(1, slots.get(row.queue, 1)), 1))
-        for row in queue.execute(_queue(models), {"ids": run_ids, "now": time.time(), **speeds})
+        for row in queue.execute(_queue(models), {"ids": run_ids, "now": now_of(session), **speeds})
     }
 
 

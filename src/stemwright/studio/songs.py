@@ -14,7 +14,7 @@ from stemwright.records import Moment, Record
 from stemwright.studio.store.tables import LIVE, File, Job, Run, Separation, Song
 from stemwright.studio.store.texts import by_code_point
 from stemwright.studio.work import retention
-from stemwright.studio.work.runs import hold_song
+from stemwright.studio.work.holding import hold_song
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement

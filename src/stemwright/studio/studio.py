@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from stemwright.errors import DiskFullError
+from stemwright.studio.work.worker import LOCAL_WORKER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from stemwright.studio.store.database import Database
     from stemwright.studio.store.objects import ObjectStore
     from stemwright.studio.work.queue import Queue
+    from stemwright.studio.workers import Workers
 
 LOCAL = "local"  # the one owner, until there is sign-in
 
@@ -27,11 +29,13 @@ class Studio:
     db: Database
     store: ObjectStore
     queue: Queue
+    workers: Workers
     config: JobsConfig
     encoders: EnginePool
     upload_max_bytes: int
     incoming: Path  # uploads in the making
     idempotency_seconds: float = 86400.0
+    name: str = LOCAL_WORKER  # of this process and of its executors, in the rows of runs that they ended
 
     def require_room(self, size_bytes: int = 0) -> None:
         """Raise `DiskFullError` when the disk is so full that nothing, or nothing so large, may be accepted."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -14,15 +13,15 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from stemwright import failpoints
 from stemwright.audio.sniff import sniff
-from stemwright.engine import choice
 from stemwright.errors import ConflictError, InputError, JobNotFoundError, OptionError, UnknownModelError
-from stemwright.separators import catalogue
 from stemwright.strategies.find import is_strategy
 from stemwright.strategies.plan import digest_of
 from stemwright.studio.options import JobOptions, RunOptions
 from stemwright.studio.snapshot import snapshot_of
+from stemwright.studio.store.database import now_of
 from stemwright.studio.store.tables import LIVE, Job, Run, Separation, Song, new_id
-from stemwright.studio.work.runs import hold_song, is_measured, lock_run, show, title_of
+from stemwright.studio.work.holding import hold_song
+from stemwright.studio.work.runs import is_measured, lock_run, show, title_of
 from stemwright.studio.work.worker import separation_key
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ def _check(studio: Studio, options: JobOptions) -> None:
         raise UnknownModelError(f"{options.model} is a strategy: give it as `strategy`")
     if not (options.separate or options.model or options.strategy):
         return  # nothing is asked of the model that others get
-    choice.check(named, settings=options.settings, transcribe=options.transcribe, repo=studio.config.repo)
+    studio.workers.check(named, settings=options.settings, transcribe=options.transcribe)
 
 
 def check_kind(upload: Upload) -> None:
@@ -152,7 +151,7 @@ def _submit(
         try:
             with studio.db.session() as session:
                 job = _job(session, studio, request, what, song=song(session), owner=owner)
-                snapshot = snapshot_of(session, job, slots=studio.config.slots)
+                snapshot = snapshot_of(session, job, slots=studio.workers.slots())
                 failpoints.reached("row")
                 return snapshot, True
         except (IntegrityError, StaleDataError) as error:
@@ -181,7 +180,7 @@ def _song(session: Session, upload: Upload, key: str, *, track: int | None, owne
         )
         session.add(song)
         session.flush()
-    song.upload_key, song.used_at = song.upload_key or key, time.time()
+    song.upload_key, song.used_at = song.upload_key or key, now_of(session)
     return song
 
 
@@ -209,7 +208,7 @@ def _job(session: Session, studio: Studio, request: JobRequest, what: str, *, so
 def run_options(options: JobOptions, *, studio: Studio) -> RunOptions:
     """What a run needs to know of a job's options."""
     named = options.named(studio.config.model)
-    return RunOptions.of(options, model=named, resolved=catalogue.resolve(named, repo=studio.config.repo))
+    return RunOptions.of(options, model=named, resolved=studio.workers.resolve(named))
 
 
 def _run(
@@ -227,7 +226,7 @@ def _run(
         there = session.scalar(select(Separation).where(Separation.owner == owner, Separation.key == made))
         charted = not options.transcribe or (there and there.receipt.drums)
         if there and charted and (not options.analysis or song.analysis):
-            there.used_at = time.time()
+            there.used_at = now_of(session)
             old = session.get(Separation, song.separation_id) if song.separation_id else None
             show(song, there, old=old)
             return _new_run(session, studio, request, options, song=song, key=key, ready=True, found=there), True
@@ -258,14 +257,14 @@ def _new_run(
     ready: bool = False,
     found: Separation | None = None,
 ) -> Run:
-    priority, now = request.options.priority.value, time.time()
+    priority, now = request.options.priority.value, now_of(session)
     run = Run(
         id=new_id(),
         owner=song.owner,
         song_id=song.id,
         key=key,
         options=options,
-        queue=studio.config.queue,
+        queue=studio.workers.queue_for(options.resolved),
         priority=priority,
         rank=studio.queue.rank(priority),
     )
@@ -306,7 +305,7 @@ def resubmit(studio: Studio, job_id: str, *, owner: str) -> JobSnapshot:
         session.flush()
         if cached:
             studio.queue.deliver(session, job, "job.succeeded")
-        return snapshot_of(session, job, slots=studio.config.slots)
+        return snapshot_of(session, job, slots=studio.workers.slots())
 
 
 @contextlib.contextmanager
@@ -331,9 +330,9 @@ def _repeated(studio: Studio, request: JobRequest, what: str, *, owner: str) -> 
         job = session.scalar(select(Job).where(*mine))
         if job is None:
             return None
-        if job.created_at < time.time() - studio.idempotency_seconds:
+        if job.created_at < studio.db.now() - studio.idempotency_seconds:
             job.idempotency_key = None
             return None
         if job.request_digest != _request_digest(request, what):
             raise ConflictError("this Idempotency-Key was used for another request")
-        return snapshot_of(session, job, slots=studio.config.slots)
+        return snapshot_of(session, job, slots=studio.workers.slots())

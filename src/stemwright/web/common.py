@@ -29,6 +29,7 @@ class WebConfig:
     root_path: str = ""  # the sub-path that the studio is served below, such as `/stemwright`
     rate_per_minute: int = 600  # requests of one client; 0 is no limit
     uploads_per_minute: int = 60
+    link_seconds: int | None = None  # that a link to the bucket is good for, where stems are read there
     executor: Any = field(default=None)  # who is asked whether the executor lives
 
 

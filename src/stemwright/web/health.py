@@ -9,6 +9,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
+from stemwright.errors import StorageUnavailableError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,15 +19,19 @@ if TYPE_CHECKING:
 _FRESH: Final = 1.0  # seconds for which nobody looks again
 _KEPT: Final = 3.0  # seconds for which a state may be told while somebody looks
 _TIMEOUT: Final = 5.0  # seconds, after which whatever does not answer is not well
-_ASIDE: Final = ThreadPoolExecutor(2, thread_name_prefix="health")  # so that it does not stand behind work
+_ASIDE: Final = ThreadPoolExecutor(3, thread_name_prefix="health")  # so that it does not stand behind work
 
 
 class Health:
-    """The state of database and disk, at most three seconds old, so that frequent probes wait for neither."""
+    """The state of database, object store and disk, at most three seconds old; frequent probes wait for none."""
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
-        self._looks = {"database": _Look(self._database), "disk": _Look(self._disk)}
+        self._looks = {
+            "database": _Look(self._database),
+            "storage": _Look(self._storage),
+            "disk": _Look(self._disk),
+        }
 
     async def states(self) -> dict[str, str]:
         """`ok`, or what is wrong, for each."""
@@ -37,6 +43,13 @@ class Health:
             self._studio.db.ping()
         except Exception as error:  # noqa: BLE001  (whatever the driver raises, it is not well)
             return type(error).__name__
+        return "ok"
+
+    def _storage(self) -> str:
+        try:
+            self._studio.store.ping()
+        except StorageUnavailableError:
+            return "is away"
         return "ok"
 
     def _disk(self) -> str:

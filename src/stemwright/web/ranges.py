@@ -14,6 +14,7 @@ from stemwright.web.problems import problem
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
+    from typing import TypeAlias
 
     from fastapi import Request
     from starlette.types import Receive, Scope, Send
@@ -21,13 +22,18 @@ if TYPE_CHECKING:
     from stemwright.studio.files import Served
     from stemwright.studio.store.objects import ObjectStore
 
+    _Piece: TypeAlias = str | bytes | memoryview[int]
+
 _PIECE: Final = 1 << 20
 _PICTURE: Final = "default-src 'none'; style-src 'unsafe-inline'"  # its styles are within it, and nothing else is
 _RANGE: Final = re.compile(r"\s*bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.ASCII)
 
 
-def serve(request: Request, store: ObjectStore, file: Served) -> Response:
-    """A file, or the part that was asked for, or that it has not changed."""
+def serve(request: Request, store: ObjectStore, file: Served, *, link_seconds: int | None = None) -> Response:
+    """A file, or the part that was asked for, or that it has not changed.
+
+    With `link_seconds` the client is sent to the bucket, where there is one, by a link that is good for so long.
+    """
     tag = f'"{file.digest}"'
     headers = {
         "ETag": tag,
@@ -39,6 +45,15 @@ def serve(request: Request, store: ObjectStore, file: Served) -> Response:
         headers["Content-Security-Policy"] = _PICTURE
     if _matches(request.headers.get("if-none-match"), tag):
         return Response(status_code=304, headers=headers)
+    if link_seconds is not None and request.method == "GET":
+        link = store.link(
+            file.object_key,
+            seconds=link_seconds,
+            disposition=headers["Content-Disposition"],
+            media_type=file.media_type,
+        )
+        if link is not None:
+            return Response(status_code=307, headers={"Location": link, "Cache-Control": "no-store"})
     start, end, status = 0, file.size_bytes, 200
     asked = request.headers.get("range")
     if asked and request.method == "GET" and request.headers.get("if-range", tag) == tag:
@@ -54,7 +69,24 @@ def serve(request: Request, store: ObjectStore, file: Served) -> Response:
     if request.method == "HEAD":
         return Response(status_code=200, headers=headers, media_type=file.media_type)
     pieces = store.read(file.object_key, start=start, end=end)
-    return StreamingResponse(pieces, status_code=status, headers=headers, media_type=file.media_type)
+    return _Begun(pieces, status_code=status, headers=headers, media_type=file.media_type)
+
+
+class _Begun(StreamingResponse):
+    """Pieces of which the first is there before the status is sent: a store that is away is an error, no cut answer."""
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the status, and the pieces as they come."""
+        pieces = aiter(self.body_iterator)
+        first = await anext(pieces, b"")
+        self.body_iterator = _after(first, pieces)
+        await super().stream_response(send)
+
+
+async def _after(first: _Piece, others: AsyncIterator[_Piece]) -> AsyncIterator[_Piece]:
+    yield first
+    async for piece in others:
+        yield piece
 
 
 class Passing(StreamingResponse):

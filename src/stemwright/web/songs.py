@@ -14,7 +14,7 @@ from stemwright.studio import files, imports
 from stemwright.studio import songs as use
 from stemwright.web import schemas, uploads
 from stemwright.web.bodies import read_json, while_there
-from stemwright.web.common import Id, Limit, Offset, Owner, Responses, Root, Separation, TheStudio, problems
+from stemwright.web.common import Id, Limit, Offset, Owner, Responses, Root, Separation, TheStudio, problems, state_of
 from stemwright.web.links import song_out
 from stemwright.web.problems import FieldProblem, InvalidFieldsError
 from stemwright.web.ranges import disposition, serve
@@ -204,7 +204,7 @@ async def get_stem(
         raise InvalidFieldsError([FieldProblem(field="path.file", message=message)])
     making = files.stem_file(studio, song_id, stem, token, owner=owner, separation=separation)
     found = await while_there(request, making)
-    return serve(request, studio.store, found)
+    return serve(request, studio.store, found, link_seconds=state_of(request).config.link_seconds)
 
 
 @router.head("/{song_id}/original.{token}", include_in_schema=False)
@@ -224,7 +224,7 @@ async def get_original(
     """The recording beside its stems: at their rate and level, and as long; made when it is first asked for."""
     making = files.original_file(studio, song_id, token, owner=owner, separation=separation)
     found = await while_there(request, making)
-    return serve(request, studio.store, found)
+    return serve(request, studio.store, found, link_seconds=state_of(request).config.link_seconds)
 
 
 @router.head("/{song_id}/peaks/{file}", include_in_schema=False)
@@ -335,4 +335,4 @@ async def get_stem_mp4(
 ) -> Response:
     """Mix and four stems in Native Instruments' Stems format, for Traktor and its like."""
     found = await while_there(request, files.stem_mp4_file(studio, song_id, owner=owner, separation=separation))
-    return serve(request, studio.store, found)
+    return serve(request, studio.store, found, link_seconds=state_of(request).config.link_seconds)

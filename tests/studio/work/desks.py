@@ -16,14 +16,16 @@ from stemwright.audio.decode import DecodeLimits
 from stemwright.studio.config import JobsConfig
 from stemwright.studio.options import JobOptions, RunOptions
 from stemwright.studio.store.database import Database
-from stemwright.studio.store.objects import ObjectStore
+from stemwright.studio.store.objects import ObjectStore, Storage
 from stemwright.studio.store.tables import File, Job, Run, Separation, Song, new_id
 from stemwright.studio.work.queue import Queue, prepare_jobs
 from stemwright.studio.work.runs import Runs
+from stemwright.studio.work.steps import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+WORKER = "a-worker"
 CHILD = (sys.executable, "-S", str(Path(__file__).parents[2] / "engine" / "process" / "child_for_tests.py"))
 
 
@@ -95,6 +97,14 @@ class Desk:
                 )
         return run.id
 
+    def lease(self, run_id: str) -> Lease:
+        """The lease of a run as it is; one that is queued is running from here on."""
+        with self.db.session() as session:
+            run = session.get_one(Run, run_id)
+            run.worker = run.worker or WORKER
+            run.status = "running" if run.status == "queued" else run.status
+            return Lease(run_id=run.id, worker=run.worker, number=run.lease)
+
     def put(self, key: str, content: bytes = b"z", *, age: float = 0.0) -> None:
         """An object that was stored so many seconds ago."""
         self.store.put(key, content)
@@ -129,6 +139,6 @@ def opened(folder: Path, url: str | None = None, **changes: Any) -> Iterator[Des
     plain: dict[str, Any] = {"work": work, "engine_command": CHILD, "limits": DecodeLimits(), "model": "sketch"}
     config = JobsConfig(**(plain | {"timeout_min": 60.0} | changes))
     queue = Queue(db, config)
-    yield Desk(db, ObjectStore(f"file://{folder}/objects"), queue, Runs(db, queue), config)
+    yield Desk(db, ObjectStore(Storage(url=f"file://{folder}/objects")), queue, Runs(db, queue), config)
     queue.close()
     db.close()

@@ -18,7 +18,7 @@ from stemwright.engine.song_facts import AnalysisRecord, SongFacts
 from stemwright.studio.options import JobOptions
 from stemwright.studio.store.tables import Song
 from stemwright.studio.work.runs import is_measured
-from studio.work.desks import Desk, opened, options
+from studio.work.desks import WORKER, Desk, opened, options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,7 @@ def test_scan_of_silence_and_of_six_channels_measures_what_there_is(tmp_path: Pa
 def test_run_without_stems_ends_as_soon_as_it_has_listened(desk: Desk) -> None:
     song = desk.song()
     run = desk.run(song, options=options(separate=False))
-    begun = desk.runs.begin(run, attempts=3)
+    begun = desk.runs.begin(run, attempts=3, worker=WORKER)
     assert begun is not None
     assert not begun.options.separate
     assert (begun.analysed, begun.measured) == (False, False)
@@ -78,7 +78,7 @@ def test_run_without_stems_ends_as_soon_as_it_has_listened(desk: Desk) -> None:
         analysis=AnalysisRecord(tempo=None, key=None, loudness=silence),
     )
     desk.runs.describe_song(song, facts)
-    desk.runs.finish(run)
+    desk.runs.finish(desk.lease(run))
     found = desk.get(run)
     assert (found.status, found.progress, found.separation_id) == ("succeeded", 100.0, None)
     assert is_measured(desk.rows(Song)[0])
@@ -86,7 +86,7 @@ def test_run_without_stems_ends_as_soon_as_it_has_listened(desk: Desk) -> None:
 
 def test_run_that_was_cancelled_is_not_finished(desk: Desk) -> None:
     run = desk.run(desk.song(), status="cancelled")
-    desk.runs.finish(run)
+    desk.runs.finish(desk.lease(run))
     assert desk.get(run).status == "cancelled"
 
 

@@ -64,7 +64,7 @@ def test_draft_of_a_run_that_works_stays(desk: Desk) -> None:
         session.get_one(Separation, draft).used_at -= 8 * DAY
         session.get_one(Song, song).separation_id = None
     assert swept(desk) == {}
-    desk.runs.fail(run, code="timeout", message="m", forget_upload=False)
+    desk.runs.fail(desk.lease(run), code="timeout", message="m", forget_upload=False)
     assert swept(desk) == {"expired": 1}
 
 
@@ -78,7 +78,7 @@ def test_song_that_a_run_works_on_stays(desk: Desk) -> None:
     run = desk.run(song)
     assert swept(desk, disk_budget=1) == {}
     assert not delete_song(desk.db, desk.store, song_id=song, owner="local")
-    desk.runs.fail(run, code="timeout", message="m", forget_upload=False)
+    desk.runs.fail(desk.lease(run), code="timeout", message="m", forget_upload=False)
     assert swept(desk) == {"expired": 1}
 
 
@@ -127,7 +127,7 @@ def test_stems_in_the_making_stay_however_old(desk: Desk) -> None:
     run = desk.run(desk.song())
     desk.put(f"local/separations/{run}/made/vocals.flac", age=DAY)
     assert swept(desk) == {}
-    desk.runs.fail(run, code="timeout", message="m", forget_upload=False)
+    desk.runs.fail(desk.lease(run), code="timeout", message="m", forget_upload=False)
     assert swept(desk) == {"objects": 1}
 
 
@@ -157,11 +157,11 @@ def test_quick_sweep_does_not_look_for_orphans(desk: Desk) -> None:
 
 def test_private_folders_go_unless_they_are_in_use(desk: Desk) -> None:
     run = desk.run(desk.song())
-    for name in (run, f"{run}-draft", "dead", "fresh"):
+    for name in (f"{run}~1", f"{run}~2-draft", "dead~1", "fresh~1"):
         (desk.config.work / name).mkdir()
     assert swept(desk) == {}
     assert swept(desk, sweep_grace=-60) == {"folders": 2}
-    assert sorted(path.name for path in desk.config.work.iterdir()) == [run, f"{run}-draft"]
+    assert sorted(path.name for path in desk.config.work.iterdir()) == [f"{run}~1", f"{run}~2-draft"]
 
 
 def test_jobs_that_ended_long_ago_are_forgotten_with_their_runs_and_callbacks(desk: Desk) -> None:

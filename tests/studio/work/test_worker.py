@@ -74,8 +74,8 @@ def work(desk: Desk, doing: Doing, *, options: dict[str, Any] | None = None, tim
     return asyncio.run(run())
 
 
-async def make(worker: JobWorker, run_id: str, task: Task) -> tuple[str, Made]:
-    return run_id, await worker.make(run_id, task, await worker.hash(run_id, task))
+async def make(worker: JobWorker, _run_id: str, task: Task) -> tuple[str, Made]:
+    return task.lease.run_id, await worker.make(task, await worker.hash(task))
 
 
 def test_stems_are_stored_below_their_run_with_their_digests(desk: Desk) -> None:
@@ -83,7 +83,7 @@ def test_stems_are_stored_below_their_run_with_their_digests(desk: Desk) -> None
     assert [file.name for file in made.files] == ["receipt.json", "vocals.flac", "vocals.peaks.dat"]
     assert {file.object_key for file in made.files} == desk.keys() - {"local/uploads/a"}
     assert all(file.object_key.startswith(f"local/separations/{run_id}/") for file in made.files)
-    assert desk.runs.save(run_id, made) is Saved.published
+    assert desk.runs.save(desk.lease(run_id), made) is Saved.published
     assert work(desk, make)[1] == Made(found=made.id)
 
 
@@ -91,12 +91,12 @@ def test_equal_work_done_twice_never_shares_an_object(desk: Desk) -> None:
     """A process that was believed dead must not overwrite, nor delete, what its successor has published."""
 
     async def twice(worker: JobWorker, run_id: str, task: Task) -> tuple[str, Any, Any]:
-        song = await worker.hash(run_id, task)
-        first = await worker.make(run_id, task, song)
-        second = await worker.make(run_id, task, song)
-        assert worker.runs.save(run_id, second) is Saved.published
-        assert worker.runs.save(run_id, first) is Saved.ended
-        worker.tidy(run_id, "local")
+        song = await worker.hash(task)
+        first = await worker.make(task, song)
+        second = await worker.make(task, song)
+        assert worker.runs.save(task.lease, second) is Saved.published
+        assert worker.runs.save(task.lease, first) is Saved.ended
+        worker.files.tidy(task)
         return run_id, first, second
 
     _, first, second = work(desk, twice)
@@ -107,11 +107,11 @@ def test_equal_work_done_twice_never_shares_an_object(desk: Desk) -> None:
 
 def test_nothing_is_tidied_up_while_the_run_lives(desk: Desk) -> None:
     async def tidy(worker: JobWorker, run_id: str, task: Task) -> None:
-        made = await worker.make(run_id, task, await worker.hash(run_id, task))
-        worker.tidy(run_id, "local")
+        made = await worker.make(task, await worker.hash(task))
+        worker.files.tidy(task)
         assert len(desk.keys()) == 1 + len(made.files)
-        worker.runs.fail(run_id, code="timeout", message="m", forget_upload=False)
-        worker.tidy(run_id, "local")
+        worker.runs.fail(task.lease, code="timeout", message="m", forget_upload=False)
+        worker.files.tidy(task)
         assert desk.keys() == {"local/uploads/a"}
 
     work(desk, tidy)
@@ -121,10 +121,10 @@ def test_draft_has_a_key_of_its_own_whatever_stems_are_wanted(desk: Desk, monkey
     async def both(worker: JobWorker, run_id: str, task: Task) -> tuple[Any, Any]:
         monkeypatch.setattr("stemwright.studio.work.worker.identity", lambda name, **_: [name])
         task = task.model_copy(update={"options": task.options.model_copy(update={"model": "fine"})})
-        song = await worker.hash(run_id, task)
-        draft = await worker.make(run_id, task, song, preview=True)
-        assert worker.runs.save(run_id, draft, preview=True) is Saved.published
-        return draft, await worker.make(run_id, task, song)
+        song = await worker.hash(task)
+        draft = await worker.make(task, song, preview=True)
+        assert worker.runs.save(task.lease, draft, preview=True) is Saved.published
+        return draft, await worker.make(task, song)
 
     draft, fine = work(desk, both, options={"stems": ["vocals"]})
     assert (draft.receipt.model.name, fine.receipt.model.name) == ("sketch", "fine")
@@ -144,7 +144,7 @@ CHARTED = {"drums.json", "drums.mid"}
 def test_chart_that_is_wanted_is_stored_with_the_stems(desk: Desk) -> None:
     run_id, made = work(desk, make, options={"transcribe": True}, stem="drums")
     assert {file.name for file in made.files} == CHARTED | {"drums.flac", "drums.peaks.dat", "receipt.json"}
-    assert desk.runs.save(run_id, made) is Saved.published
+    assert desk.runs.save(desk.lease(run_id), made) is Saved.published
     assert {file.name for file in desk.rows(File)} == {file.name for file in made.files}
     [separation] = desk.rows(Separation)
     assert (separation.receipt.drums.onsets, len(separation.receipt.warnings)) == (3, 1)
@@ -153,13 +153,13 @@ def test_chart_that_is_wanted_is_stored_with_the_stems(desk: Desk) -> None:
 
 def test_stems_that_are_there_get_their_chart_once_whoever_is_first(desk: Desk) -> None:
     run_id, plain = work(desk, make, stem="drums")
-    assert desk.runs.save(run_id, plain) is Saved.published
+    assert desk.runs.save(desk.lease(run_id), plain) is Saved.published
     stems = {file.object_key for file in desk.rows(File)}
     first, second = (work(desk, make, options={"transcribe": True}, stem="drums") for _ in range(2))
     for run, made in (first, second):
         assert made.found == plain.id
         assert {file.name for file in made.files} == CHARTED
-        assert desk.runs.save(run, made) is Saved.published
+        assert desk.runs.save(desk.lease(run), made) is Saved.published
     [separation] = desk.rows(Separation)
     assert len(separation.receipt.warnings) == 1
     assert {file.object_key for file in desk.rows(File)} == stems | {file.object_key for file in first[1].files}
@@ -168,8 +168,8 @@ def test_stems_that_are_there_get_their_chart_once_whoever_is_first(desk: Desk) 
 def test_equal_stems_that_somebody_published_meanwhile_get_the_chart_of_the_later_run(desk: Desk) -> None:
     later, charted = work(desk, make, options={"transcribe": True}, stem="drums")
     earlier, plain = work(desk, make, stem="drums")
-    assert desk.runs.save(earlier, plain) is Saved.published
-    assert desk.runs.save(later, charted) is Saved.published
+    assert desk.runs.save(desk.lease(earlier), plain) is Saved.published
+    assert desk.runs.save(desk.lease(later), charted) is Saved.published
     [separation] = desk.rows(Separation)
     assert separation.receipt.drums.onsets == 3
     kept = {file.name: file.object_key for file in desk.rows(File)}
@@ -219,7 +219,7 @@ def test_recording_that_is_gone_is_no_fault_of_the_recording(desk: Desk) -> None
 @pytest.mark.parametrize("how", ["task", "row"])
 def test_work_that_is_cancelled_stops_its_engine_and_leaves_nothing(how: str, desk: Desk) -> None:
     async def cancel(worker: JobWorker, run_id: str, task: Task) -> None:
-        making = asyncio.create_task(worker.make(run_id, task, await worker.hash(run_id, task)))
+        making = asyncio.create_task(worker.make(task, await worker.hash(task)))
         while (await asyncio.to_thread(desk.get, run_id)).stage != "separating":
             await asyncio.sleep(0.05)
         with desk.db.session() as session:
@@ -230,7 +230,7 @@ def test_work_that_is_cancelled_stops_its_engine_and_leaves_nothing(how: str, de
         with pytest.raises(asyncio.CancelledError if how == "task" else CancelledError):
             await making
         assert time.monotonic() - began < 20
-        worker.tidy(run_id, "local")
+        worker.files.tidy(task)
 
     work(desk, cancel, parts=1000, pause=0.1)
     assert desk.keys() == {"local/uploads/a"}

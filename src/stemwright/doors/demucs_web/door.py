@@ -24,11 +24,9 @@ from stemwright.doors.demucs_web.words import (
     whole,
 )
 from stemwright.doors.door import Door
-from stemwright.engine import choice
 from stemwright.engine.settings import SeparationSettings
 from stemwright.errors import ConflictError, JobNotFoundError, ModelUnavailableError, UnsupportedInputError
 from stemwright.records import Record
-from stemwright.separators import catalogue
 from stemwright.studio import files, jobs
 from stemwright.studio.options import JobOptions
 from stemwright.studio.submit import JobRequest, check_kind, submit_upload
@@ -150,7 +148,7 @@ def _options(studio: Studio, fields: Mapping[str, str], *, config: Settings) -> 
 def _default(studio: Studio, model: str) -> str | None:
     """The model for who names none; None, which is the studio's, where it cannot be had."""
     try:
-        choice.check(model, repo=studio.config.repo)
+        studio.workers.check(model)
     except ModelUnavailableError:
         return None
     return model
@@ -160,7 +158,7 @@ def _model_of(job: JobSnapshot, studio: Studio) -> str:
     """The model that made a job's stems, or that is going to."""
     if job.result:
         return job.result.model
-    return catalogue.resolve(job.options.named(studio.config.model), repo=studio.config.repo)
+    return studio.workers.resolve(job.options.named(studio.config.model))
 
 
 def _job(studio: Studio, uuid: str, *, owner: str) -> JobSnapshot:

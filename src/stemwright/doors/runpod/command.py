@@ -31,6 +31,7 @@ def _prepared() -> tuple[Any, Any]:
     """What starts the SDK, and our handler. Raises `SetupError`, `OptionError`."""
     from stemwright.app.settings import load_settings
     from stemwright.app.weights import use_weights
+    from stemwright.app.wiring import open_store
     from stemwright.errors import SetupError
 
     settings = load_settings()
@@ -40,12 +41,12 @@ def _prepared() -> tuple[Any, Any]:
         raise SetupError(f"a worker needs {error.name}: pip install 'stemwright[server,runpod]'") from error
     from stemwright.doors.runpod.config import WorkerConfig, config_of
     from stemwright.doors.runpod.handler import make_handler
+    from stemwright.doors.runpod.results import ResultStore
 
     use_weights(settings)
     config = WorkerConfig(
         door=config_of(
             settings.door("runpod"),
-            home=settings.data / "runpod",
             keep_seconds=settings.retention.results_days * 86_400,
             allow=settings.callbacks.allow,
         ),
@@ -54,4 +55,5 @@ def _prepared() -> tuple[Any, Any]:
         limits=settings.limits(),
         max_bytes=settings.upload_max_bytes,
     )
-    return runpod.serverless.start, make_handler(config)
+    store = ResultStore(open_store(settings), config.door, home=settings.data / "runpod")
+    return runpod.serverless.start, make_handler(config, store)

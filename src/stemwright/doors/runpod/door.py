@@ -1,10 +1,9 @@
-"""Routes of the web app's job API: submit, poll, cancel; and the results of a local folder by links that run out."""
+"""Routes of the web app's job API: submit, poll, cancel; and results by links that run out."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -18,11 +17,9 @@ from stemwright.doors.runpod.config import config_of
 from stemwright.doors.runpod.contract import SeparationConfig, SeparationJob, model_of, stems_of
 from stemwright.doors.runpod.jobs import Jobs
 from stemwright.doors.runpod.results import ResultStore
-from stemwright.errors import JobNotFoundError
+from stemwright.errors import JobNotFoundError, NotFoundError, StemwrightError
 from stemwright.studio.fetch import fetch_upload
-from stemwright.studio.files import Served
 from stemwright.studio.pool import run_in_pool
-from stemwright.studio.store.objects import ObjectStore
 from stemwright.web import ops, problems, uploads
 from stemwright.web.bodies import kind_of, read_json
 from stemwright.web.common import Owner, TheStudio, add_routes, new_app
@@ -30,13 +27,15 @@ from stemwright.web.problems import FieldProblem, InvalidFieldsError
 from stemwright.web.ranges import serve
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from stemwright.doors.runpod.config import Config
     from stemwright.doors.runpod.settings import Settings
     from stemwright.web.common import State
 
 router = APIRouter()
-_MEDIA: Final = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 _SWEEP: Final = 3600.0  # seconds between two looks for results that have expired
+_AGAIN: Final = 60.0  # seconds after a look that failed
 _STATUSES: Final = {415: 400, 422: 400}  # such clients know one status for what they did wrong
 log = structlog.get_logger("stemwright.doors.runpod")
 
@@ -53,24 +52,28 @@ class _Wanted(BaseModel):
 def create(state: State, settings: Settings, home: Path) -> Door:
     """Open the door."""
     jobs = state.studio.config
-    config = config_of(settings, home=home, keep_seconds=jobs.results_seconds, allow=jobs.callback_allow)
+    config = config_of(settings, keep_seconds=jobs.results_seconds, allow=jobs.callback_allow)
     app = new_app(openapi_url=None)
-    store = ResultStore(config.storage)
+    store = ResultStore(state.studio.store, config, home=home)
     app.state.stemwright, app.state.runpod, app.state.store = state, config, store
     app.state.jobs = Jobs(state.studio, store, config)
-    app.state.objects = ObjectStore(f"file://{store.folder}") if store.folder else None
     problems.install(app, answer=_error)
     add_routes(app, router)
     app.add_api_route("/health", ops.health, methods=["GET", "HEAD"])
 
     async def run() -> None:
-        """Delete results that have expired."""
-        await run_in_pool(app.state.jobs.adopt)
+        """Take over what earlier editions kept elsewhere; delete results that have expired."""
         while True:
-            if config.keep_seconds:
-                gone = await run_in_pool(app.state.jobs.sweep, older_than=time.time() - config.keep_seconds)
-                log.debug("swept", objects=gone)
-            await asyncio.sleep(_SWEEP)
+            pause = _SWEEP
+            try:
+                await run_in_pool(app.state.jobs.adopt)
+                if config.keep_seconds:
+                    gone = await run_in_pool(app.state.jobs.sweep, older_than=time.time() - config.keep_seconds)
+                    log.debug("swept", objects=gone)
+            except StemwrightError as error:  # the store or the database is away: next time
+                log.warning("results could not be swept", code=error.code, reason=error.message)
+                pause = _AGAIN
+            await asyncio.sleep(pause)
 
     return Door(app=app, run=run)
 
@@ -137,18 +140,12 @@ async def cancel(request: Request, job_id: str, owner: Owner) -> SeparationJob:
 
 @router.api_route("/files/{key:path}", methods=["GET", "HEAD"])
 def result(request: Request, key: str, expires: str = "", signature: str = "") -> Response:
-    """A result of a local folder, by a link of ours."""
+    """A result, by a link of ours."""
     store: ResultStore = request.app.state.store
-    place = store.object_of(key, expires=expires, signature=signature)
-    path = Path(store.folder or "", place or "missing")
-    if place is None or not path.is_file():
+    try:
+        file = store.find(key, expires=expires, signature=signature)
+    except NotFoundError:
+        file = None
+    if file is None:
         raise JobNotFoundError("there is no such file, or its link has run out")
-    status = path.stat()
-    file = Served(
-        object_key=place,
-        size_bytes=status.st_size,
-        digest=f"{status.st_mtime_ns:x}-{status.st_size:x}",
-        media_type=_MEDIA.get(path.suffix[1:], "application/octet-stream"),
-        file_name=path.name,
-    )
-    return serve(request, request.app.state.objects, file)
+    return serve(request, store.objects, file)

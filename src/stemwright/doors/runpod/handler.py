@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from stemwright.doors.runpod.contract import Results, SeparationConfig, SeparationJob, model_of, stems_of
-from stemwright.doors.runpod.results import ResultStore
 from stemwright.engine.naming import NameTemplate, safe_name
 from stemwright.engine.warm import WarmEngines
 from stemwright.errors import CancelledError, OptionError, StemwrightError, resource_error, too_large
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from stemwright.doors.runpod.config import WorkerConfig
+    from stemwright.doors.runpod.results import ResultStore
     from stemwright.engine.options import SeparateOptions
     from stemwright.engine.song_result import SongResult
     from stemwright.records import JsonObject
@@ -82,9 +82,9 @@ class _Progress:
         return round((time.monotonic() - self.began) * (100 - self.percent) / self.percent, 1)
 
 
-def make_handler(config: WorkerConfig) -> Handler:
+def make_handler(config: WorkerConfig, store: ResultStore) -> Handler:
     """The handler for `runpod.serverless.start({"handler": …, "return_aggregate_stream": True})`."""
-    worker = _Worker(config)
+    worker = _Worker(config, store)
 
     async def handler(job: JsonObject) -> AsyncIterator[JsonObject]:
         """Take a song apart; each word is a `StemSeparationJob`. What goes wrong is the last word, with `error`."""
@@ -133,9 +133,8 @@ def _place(job_id: str) -> str:
 class _Worker:
     """Separates one song at a time; the models of the last ones stay loaded."""
 
-    def __init__(self, config: WorkerConfig) -> None:
-        self._config = config
-        self._store = ResultStore(config.door.storage)
+    def __init__(self, config: WorkerConfig, store: ResultStore) -> None:
+        self._config, self._store = config, store
         self._engines = WarmEngines()
         self._turn = threading.Lock()
 

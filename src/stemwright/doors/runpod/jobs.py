@@ -41,7 +41,7 @@ class Note(Record):
 
     config: SeparationConfig
     stems: dict[str, str]  # what the model calls each stem that is wanted
-    files: dict[str, str] | None = None  # once the results are in the object storage
+    files: dict[str, str] | None = None  # once the results are in the object store
     model: str | None = None
     draft: bool | None = None
     error: Fault | None = None
@@ -81,7 +81,7 @@ class Jobs:
         return await self.look(job.id, owner=owner, base=base)
 
     async def look(self, job_id: str, *, owner: str, base: str) -> SeparationJob:
-        """A job as the web app knows it. Raises `JobNotFoundError`, `OutputError`."""
+        """A job as the web app knows it. Raises `JobNotFoundError`, `StorageUnavailableError`."""
         note = await self._note(job_id, owner=owner)
         if note.open:
             note = await self._further(job_id, note, owner=owner)
@@ -113,7 +113,10 @@ class Jobs:
         return self._store.sweep(older_than=older_than)
 
     def adopt(self) -> None:
-        """Move the notes that lie beside the results, as they once did, into the outbox. Raises `OutputError`."""
+        """Move the notes and results of earlier editions to where they are now: the outbox and the store.
+
+        Raises `OutputError`, `DiskFullError`, `StorageUnavailableError`.
+        """
         for job_id, content, written_at in self._store.old_notes():
             try:
                 found = _OldNote.model_validate_json(content)
@@ -124,6 +127,8 @@ class Jobs:
             note = Note(**found.model_dump(exclude={"owner", "error"}), error=error)
             self._write(job_id, note, owner=found.owner, at=written_at)
             self._store.forget_note(job_id)
+        if moved := self._store.adopt():
+            log.info("results of an earlier edition were moved into the store", files=moved)
 
     def _write(self, job_id: str, note: Note, *, owner: str, at: float | None = None) -> None:
         """Keep a note until it is swept; it is not open, for nobody is told anything before he asks."""
@@ -149,7 +154,7 @@ class Jobs:
         return await self._note(job_id, owner=owner)
 
     async def _publish(self, job_id: str, note: Note, snapshot: JobSnapshot, *, owner: str) -> None:
-        """Put the stems into the object storage, then write that down."""
+        """Put the stems into the object store, then write that down."""
         try:
             with writing():
                 made = await self._put(job_id, note, snapshot, owner=owner)

@@ -1,166 +1,149 @@
-"""Results in object storage, and links to them that run out: signed by S3, or by us for a local folder."""
+"""Results in the object store, and links to them that run out: signed by S3, or by us for a local folder."""
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import hmac
 import os
 import secrets
 import time
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from stemwright.disk import make_private
-from stemwright.studio.store.objects import as_store_error
+from stemwright.disk import is_regular, make_private, read_small
+from stemwright.errors import writing
+from stemwright.studio.files import Served
+from stemwright.web.ranges import disposition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from obstore.store import LocalStore, S3Config, S3Store
+    from stemwright.doors.runpod.config import Config
+    from stemwright.studio.store.objects import ObjectStore
 
-    from stemwright.doors.runpod.config import Storage
-
-_KEY_FILE: Final = "signing.key"  # in a local folder; its name is no object's
-_JOBS: Final = "jobs"
-_NOTE: Final = "/job.json"
-_NAME: Final = "the object storage"
+_HOME: Final = "doors/runpod"
+_JOBS: Final = f"{_HOME}/jobs"
+_KEY_FILE: Final = "signing.key"  # in a local folder
+_NOTE: Final = "job.json"
+_MEDIA: Final = {".wav": "audio/wav", ".mp3": "audio/mpeg"}
 
 
 class ResultStore:
-    """Objects of jobs: `jobs/ID/…`."""
+    """Results of jobs, as the objects `doors/runpod/jobs/ID/…`.
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
-        self.folder: Path | None = None
-        self._s3: S3Store | None = None
-        self._secret = b""
-        if storage.url.startswith("file://"):
-            self.folder = Path(storage.url.removeprefix("file://"))
-            make_private(self.folder)
-            self._secret = _secret(self.folder / _KEY_FILE)
-            self._store: LocalStore | S3Store = _local(self.folder)
-        else:
-            self._store = self._s3 = _bucket(storage)
+    `home` is the door's own folder, where earlier editions kept them.
+    """
+
+    def __init__(self, objects: ObjectStore, config: Config, *, home: Path) -> None:
+        self.objects, self._config, self._home = objects, config, home
+        before = home / _KEY_FILE
+        if objects.folder is not None:
+            make_private(objects.folder / _HOME)
+            self._secret = _secret(objects.folder / _HOME / _KEY_FILE, before=before)
+        else:  # S3 signs; links that we signed before are good until they run out
+            self._secret = before.read_bytes() if is_regular(before) else b""
 
     def put_file(self, path: Path, key: str) -> None:
-        """Store a file. Raises `OutputError`, `DiskFullError`."""
-        import obstore
-
-        try:
-            obstore.put(self._store, f"{_JOBS}/{key}", path)
-        except Exception as error:
-            raise as_store_error(error, place=_NAME) from error
+        """Store a file. Raises `OutputError`, `DiskFullError`, `StorageUnavailableError`."""
+        self.objects.put_file(path, f"{_JOBS}/{key}")
 
     def old_notes(self) -> Iterator[tuple[str, bytes, float]]:
         """Yield the notes about jobs that once lay beside the results: job, note, when it was written.
 
         Times are in seconds since the epoch. Raises `OutputError`.
         """
-        import obstore
-
-        try:
-            for chunk in obstore.list(self._store, _JOBS):
-                for meta in chunk:
-                    if not meta["path"].endswith(_NOTE):
-                        continue
-                    try:
-                        content = bytes(obstore.get(self._store, meta["path"]).bytes())
-                    except FileNotFoundError:  # another process has moved it this moment
-                        continue
-                    job_id = meta["path"].removeprefix(f"{_JOBS}/").removesuffix(_NOTE)
-                    yield job_id, content, meta["last_modified"].timestamp()
-        except Exception as error:
-            raise as_store_error(error, place=_NAME) from error
+        with writing():
+            for path in sorted(self._home.glob(f"jobs/*/{_NOTE}")):
+                yield path.parent.name, read_small(path), path.stat().st_mtime
 
     def forget_note(self, job_id: str) -> None:
         """Delete such a note. Raises `OutputError`."""
-        import obstore
+        with writing():
+            (self._home / "jobs" / job_id / _NOTE).unlink(missing_ok=True)
 
-        try:
-            obstore.delete(self._store, f"{_JOBS}/{job_id}{_NOTE}")
-        except Exception as error:
-            raise as_store_error(error, place=_NAME) from error
+    def adopt(self) -> int:
+        """Move the results that earlier editions kept in the door's folder into the store; how many.
+
+        Raises `OutputError`, `DiskFullError`, `StorageUnavailableError`; the rest is moved the next time.
+        """
+        count = 0
+        with writing():
+            for path in sorted(self._home.glob("jobs/*/*")):
+                if path.name == _NOTE or not is_regular(path):
+                    continue
+                self.put_file(path, f"{path.parent.name}/{path.name}")
+                path.unlink()
+                count += 1
+            for folder in (*self._home.glob("jobs/*"), self._home / "jobs"):
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
+        return count
 
     def link(self, key: str, *, base: str | None = None) -> str:
-        """A URL of an object that is good for a while; `base` is where the door is, else its public URL.
+        """A URL of a result that is good for a while; `base` is where the door is, else its public URL.
 
-        Of a local folder without either it is a `file://` URL, for clients that share the disk. Raises `OutputError`.
+        Of a local folder without either it is a `file://` URL, for clients that share the disk.
+        Raises `StorageUnavailableError`.
         """
-        seconds, place = self._storage.link_seconds, f"{_JOBS}/{key}"
-        if self._s3 is not None:
-            import obstore
-
-            try:
-                return str(obstore.sign(self._s3, "GET", place, dt.timedelta(seconds=seconds)))
-            except Exception as error:
-                raise as_store_error(error, place=_NAME) from error
-        base = self._storage.public_url or base
-        if base is None:
-            return f"{(self.folder or Path()).joinpath(place).as_uri()}"
+        seconds, place = self._config.link_seconds, f"{_JOBS}/{key}"
+        name, media = _name_and_type(key)
+        signed = self.objects.link(place, seconds=int(seconds), disposition=disposition(name), media_type=media)
+        if signed is not None:
+            return signed
+        base = self._config.public_url or base
+        if base is None and self.objects.folder is not None:
+            return (self.objects.folder / place).as_uri()
         expires = int(time.time() + seconds)
         return f"{base}/files/{quote(key)}?expires={expires}&signature={self._signature(key, expires)}"
 
-    def object_of(self, key: str, *, expires: str, signature: str) -> str | None:
-        """The object that a link of ours to the local folder names; None for any other link, and when it ran out."""
-        if self.folder is None or not expires.isdecimal() or len(expires) > 12:
+    def find(self, key: str, *, expires: str, signature: str) -> Served | None:
+        """The result that a link of ours names; None for any other link, and when it ran out.
+
+        Raises `NotFoundError`, `StorageUnavailableError`.
+        """
+        if not self._secret or not expires.isdecimal() or len(expires) > 12:
             return None
         good = hmac.compare_digest(self._signature(key, int(expires)).encode(), signature.encode("utf-8", "replace"))
-        return f"{_JOBS}/{key}" if good and int(expires) >= time.time() else None
+        if not good or int(expires) < time.time():
+            return None
+        there = self.objects.head(f"{_JOBS}/{key}")
+        name, media = _name_and_type(key)
+        return Served(
+            object_key=there.key,
+            size_bytes=there.size_bytes,
+            digest=f"{int(there.modified * 1e6):x}-{there.size_bytes:x}",
+            media_type=media,
+            file_name=name,
+        )
 
     def _signature(self, key: str, expires: int) -> str:
         return hmac.new(self._secret, f"{expires}\n{key}".encode(), hashlib.sha256).hexdigest()
 
     def sweep(self, *, older_than: float) -> int:
-        """Delete the objects that were stored before a time, in seconds since the epoch; how many."""
-        import obstore
+        """Delete the results that were stored before a time, in seconds since the epoch; how many.
 
-        old: list[str] = []
-        for chunk in obstore.list(self._store, _JOBS):
-            old += [meta["path"] for meta in chunk if meta["last_modified"].timestamp() < older_than]
-        if old:
-            obstore.delete(self._store, old)
-        if self.folder is not None:
-            for path in {(self.folder / key).parent for key in old}:
-                if not any(path.iterdir()):
-                    path.rmdir()
+        Raises `OutputError`, `StorageUnavailableError`.
+        """
+        old = [one.key for one in self.objects.list(_JOBS) if one.modified < older_than]
+        self.objects.delete(old)
         return len(old)
 
 
-def _local(folder: Path) -> LocalStore:
-    from obstore.store import LocalStore
-
-    return LocalStore(folder)
-
-
-def _bucket(storage: Storage) -> S3Store:
-    from obstore.store import S3Store
-
-    parts = urlsplit(storage.url)
-    config: S3Config = {"region": storage.region}
-    if storage.endpoint:
-        config["endpoint"] = storage.endpoint
-    if storage.access_key_id:
-        config["access_key_id"] = storage.access_key_id
-    if storage.secret_access_key:
-        config["secret_access_key"] = storage.secret_access_key
-    allow_http = bool(storage.endpoint and storage.endpoint.startswith("http://"))
-    return S3Store(
-        parts.netloc,
-        prefix=parts.path.strip("/") or None,
-        config=config,
-        client_options={"allow_http": allow_http},
-    )
+def _name_and_type(key: str) -> tuple[str, str]:
+    """What the file of a result is called, and its media type."""
+    name = PurePosixPath(key).name
+    return name, _MEDIA.get(PurePosixPath(name).suffix, "application/octet-stream")
 
 
-def _secret(path: Path) -> bytes:
-    """The key that signs links to this folder: made once, even when two processes try."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+def _secret(path: Path, *, before: Path) -> bytes:
+    """The key that signs links to a folder: that of `before`, else made once, even when two processes try."""
     if not path.exists():
+        draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(32))
+            file.write(before.read_bytes() if is_regular(before) else secrets.token_bytes(32))
         try:
             os.link(draft, path)
         except FileExistsError:

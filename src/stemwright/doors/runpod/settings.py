@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pydantic import Field
 
-from pydantic import Field, SecretStr
-
-from stemwright.setting_values import Address, Alias, Group, InSeconds, Objects, OptionalWord, Word
+from stemwright.setting_values import Address, Group, InSeconds, Word
 
 
 class Settings(Group):
     """The door of the serverless pipeline, and workers on RunPod."""
 
-    storage: Objects = Field(
-        default=None,
-        description="Where the results of the door runpod, and of a worker on RunPod, are put: `s3://bucket/prefix` or "
-        "`file:///folder`; none: the folder `runpod` in `data`.",
-    )
-    endpoint: Annotated[Address, Alias("BUCKET_ENDPOINT_URL")] = Field(
-        default=None, description="The address of its S3 API where that is not Amazon's, as of R2."
-    )
-    region: Word = Field(default="auto", description="The region of the bucket.")
-    access_key_id: Annotated[OptionalWord, Alias("R2_ACCESS_KEY_ID"), Alias("BUCKET_ACCESS_KEY_ID")] = Field(
-        default=None, description="The key of the bucket; none: what Amazon's own variables say."
-    )
-    secret_access_key: Annotated[SecretStr | None, Alias("R2_SECRET_ACCESS_KEY"), Alias("BUCKET_SECRET_ACCESS_KEY")] = (
-        Field(default=None, description="The secret of that key.")
-    )
     link_seconds: InSeconds = Field(
         default=86_400.0, ge=1, le=604_800, description="Seconds that a link to a result is good for; S3 knows 7 days."
     )

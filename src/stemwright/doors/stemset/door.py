@@ -17,7 +17,7 @@ from stemwright.doors.stemset.media import METADATA, Media, recording_id
 from stemwright.errors import NotFoundError, StemwrightError
 from stemwright.records import Record, iso
 from stemwright.studio.files import Served
-from stemwright.studio.store.objects import ObjectStore
+from stemwright.studio.store.objects import ObjectStore, Storage
 from stemwright.studio.studio import LOCAL
 from stemwright.web import ops, problems, uploads
 from stemwright.web.bodies import pieces
@@ -120,7 +120,7 @@ def create(state: State, settings: Settings, home: Path) -> Door:
     if config.stemset:
         app.state.uploads = Uploads(state.studio, config, config.stemset, owner=LOCAL)
         app.state.media = Media(config.stemset.media)
-        app.state.objects = ObjectStore(f"file://{config.stemset.media}")
+        app.state.objects = ObjectStore(Storage(url=f"file://{config.stemset.media}"))
     problems.install(app, answer=_error)
     add_routes(app, router)
     app.add_api_route("/health", ops.health, methods=["GET", "HEAD"])

@@ -1,4 +1,4 @@
-"""The tables. Times are seconds since the epoch; `owner` is in every row, and in every query.
+"""The tables. Times are seconds since the epoch by the database's clock; `owner` is in every row that belongs to one.
 
 A song is a recording that an owner has (or stems that were imported). A separation is a set of stems made of some
 samples; songs of equal samples share it. A run makes a separation. A job is one client's request for it; jobs that want
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, MetaData, String, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -21,6 +21,11 @@ from stemwright.records import Fault, JsonObject
 from stemwright.studio.options import JobOptions, RunOptions
 from stemwright.studio.store.columns import RecordColumn, SentColumn
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.engine.default import DefaultExecutionContext
+
 LIVE: Final = ("queued", "running")
 FINAL: Final = ("succeeded", "failed", "cancelled")
 _LIVE_SQL: Final = text("status IN ('queued', 'running')")
@@ -29,6 +34,12 @@ _LIVE_SQL: Final = text("status IN ('queued', 'running')")
 def new_id() -> str:
     """A fresh identifier; later ones sort behind earlier ones."""
     return f"{int(time.time() * 1000):012x}{secrets.token_hex(8)}"
+
+
+def _now(context: DefaultExecutionContext) -> float:
+    """The time by the clock of the database that a row goes to."""
+    now: Callable[[], float] = context.connection.get_execution_options()["now"]
+    return now()
 
 
 class Base(DeclarativeBase):
@@ -72,8 +83,8 @@ class Song(Base):
     channels: Mapped[int | None]
     analysis: Mapped[AnalysisRecord | None] = mapped_column(RecordColumn(AnalysisRecord))
     separation_id: Mapped[str | None] = mapped_column(ForeignKey("separations.id", ondelete="SET NULL"))
-    created_at: Mapped[float] = mapped_column(default=time.time)
-    used_at: Mapped[float] = mapped_column(default=time.time)
+    created_at: Mapped[float] = mapped_column(default=_now)
+    used_at: Mapped[float] = mapped_column(default=_now)
 
 
 class Separation(Base):
@@ -95,8 +106,9 @@ class Separation(Base):
     receipt: Mapped[Receipt] = mapped_column(RecordColumn(Receipt))
     duration: Mapped[float]  # seconds of song
     elapsed: Mapped[float]  # seconds of work; 0 for imported stems
-    created_at: Mapped[float] = mapped_column(default=time.time)
-    used_at: Mapped[float] = mapped_column(default=time.time)
+    device: Mapped[str | None] = mapped_column(String(16))  # that made them: `cpu`, `cuda`, `mps`
+    created_at: Mapped[float] = mapped_column(default=_now)
+    used_at: Mapped[float] = mapped_column(default=_now)
 
 
 class File(Base):
@@ -113,7 +125,7 @@ class File(Base):
     object_key: Mapped[str] = mapped_column(index=True)
     size_bytes: Mapped[int]
     digest: Mapped[str] = mapped_column(String(64))  # SHA-256 of its bytes
-    created_at: Mapped[float] = mapped_column(default=time.time)
+    created_at: Mapped[float] = mapped_column(default=_now)
 
 
 class Run(Base):
@@ -139,14 +151,16 @@ class Run(Base):
     progress: Mapped[float] = mapped_column(default=0.0)  # 0–100
     eta: Mapped[float | None]  # when it will be ready, by what is known while it runs
     attempts: Mapped[int] = mapped_column(default=0)
+    worker: Mapped[str | None] = mapped_column(String(96), index=True)  # the process that works on it, or ended it
+    lease: Mapped[int] = mapped_column(default=0)  # raised whenever it is begun: what has an older one writes nothing
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
     separation_id: Mapped[str | None] = mapped_column(ForeignKey("separations.id", ondelete="SET NULL"))
     preview_id: Mapped[str | None] = mapped_column(ForeignKey("separations.id", ondelete="SET NULL"))
-    created_at: Mapped[float] = mapped_column(default=time.time)
+    created_at: Mapped[float] = mapped_column(default=_now)
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None]
-    updated_at: Mapped[float] = mapped_column(default=time.time)
+    updated_at: Mapped[float] = mapped_column(default=_now)
 
 
 class Job(Base):
@@ -167,7 +181,7 @@ class Job(Base):
     idempotency_key: Mapped[str | None] = mapped_column(String(255))
     request_digest: Mapped[str] = mapped_column(String(64))
     cached: Mapped[bool] = mapped_column(default=False)
-    created_at: Mapped[float] = mapped_column(default=time.time)
+    created_at: Mapped[float] = mapped_column(default=_now)
     cancelled_at: Mapped[float | None]
 
 
@@ -182,7 +196,7 @@ class Delivery(Base):
     message_id: Mapped[str] = mapped_column(String(64))
     event: Mapped[str] = mapped_column(String(32))
     attempt: Mapped[int]
-    at: Mapped[float] = mapped_column(default=time.time)
+    at: Mapped[float] = mapped_column(default=_now)
     delivered: Mapped[bool]
     status: Mapped[int | None]
     error: Mapped[str | None]
@@ -206,7 +220,7 @@ class Track(Base):
     modified_ns: Mapped[int]
     source_digest: Mapped[str | None] = mapped_column(String(64))  # SHA-256 of its bytes, once they were read
     found: Mapped[KnownFacts | None] = mapped_column(RecordColumn(KnownFacts))  # they outlive the song's files
-    created_at: Mapped[float] = mapped_column(default=time.time)
+    created_at: Mapped[float] = mapped_column(default=_now)
 
 
 class OutboxEntry(Base):
@@ -226,4 +240,32 @@ class OutboxEntry(Base):
     facts: Mapped[JsonObject] = mapped_column(JSON)  # what the door needs to know; it alone understands them
     sent: Mapped[dict[str, Fault | None]] = mapped_column(SentColumn, default=dict)  # stages, with what went wrong
     open: Mapped[bool] = mapped_column(default=True)  # something is still to be sent
-    created_at: Mapped[float] = mapped_column(default=time.time)
+    created_at: Mapped[float] = mapped_column(default=_now)
+
+
+class Worker(Base):
+    """A process of the fleet that takes runs, or keeps house; those that left or died stay for a while."""
+
+    __tablename__ = "workers"
+    __table_args__ = (Index("ix_workers_state_seen_at", "state", "seen_at"),)
+
+    id: Mapped[str] = mapped_column(String(96), primary_key=True)  # host, process and a random part
+    host: Mapped[str]
+    queue: Mapped[str] = mapped_column(String(16))  # that it takes runs from; `keeper` takes none
+    device: Mapped[str] = mapped_column(String(32))
+    models: Mapped[list[str]] = mapped_column(JSON)  # that it can run
+    release: Mapped[str] = mapped_column(String(32))
+    version: Mapped[str] = mapped_column(String(16))  # of the workflows that it takes
+    state: Mapped[str] = mapped_column(String(8), default="live")  # `left`: it ended, or was found dead
+    started_at: Mapped[float] = mapped_column(default=_now)
+    seen_at: Mapped[float] = mapped_column(default=_now)
+
+
+class Lock(Base):
+    """Work that one process at a time does for all; held until a time, and renewed before it."""
+
+    __tablename__ = "locks"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(96))
+    until: Mapped[float]

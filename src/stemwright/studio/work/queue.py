@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
-import time
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
 
 from sqlalchemy import inspect, select
 
 from stemwright.strategies.plan import digest_of
+from stemwright.studio.store.database import NeedsMigrationError, translated
 from stemwright.studio.store.tables import Job, Run
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from dbos import DBOSClient, EnqueueOptions
     from sqlalchemy.orm import Session
 
@@ -26,6 +28,14 @@ CALLBACKS: Final = "callbacks"
 _EPOCH: Final = 1_767_225_600  # 2026-01-01; ranks are seconds since, and have 31 bits
 _FORGOTTEN: Final = 500  # workflows at once
 _CLASSES: Final = {"high": 0, "normal": 1, "low": 2}
+
+
+class Work(NamedTuple):
+    """Something that DBOS holds as under way."""
+
+    id: str
+    queue: str
+    owner: str  # the process that took it
 
 
 class Message(TypedDict):
@@ -71,10 +81,19 @@ class Queue:
         from dbos import DBOSClient
         from dbos._error import DBOSInitializationError
 
-        client = DBOSClient(system_database_engine=self._db.engine, application_name=APPLICATION)
+        with translated():
+            client = DBOSClient(
+                system_database_engine=self._db.engine,
+                application_name=APPLICATION,
+                retry_connection_errors=not self._db.shared,  # whoever asks is told, and asks again
+            )
         try:
             client._sys_db.verify_migrations()
-        except DBOSInitializationError:
+        except DBOSInitializationError as error:
+            if self._db.shared:
+                raise NeedsMigrationError(
+                    "the tables of the queue are of another edition: stemwright migrate"
+                ) from error
             prepare_jobs(self._db)
         return client
 
@@ -168,18 +187,22 @@ class Queue:
             "application_name": APPLICATION,
         }
 
-    def restart_older(self) -> None:
-        """Let work of earlier versions begin again from its start, as this version; to be called by a lone executor."""
+    def restart_older(self, *, beside: Collection[str] = ()) -> None:
+        """Let work of earlier versions begin again from its start, as this version.
+
+        That of versions which live processes `beside` this one have is theirs.
+        """
         from dbos._schemas.system_database import SystemSchema
 
         table, steps = SystemSchema.workflow_status, SystemSchema.operation_outputs
         schema = "dbos" if self._db.engine.dialect.name == "postgresql" else None
         live = table.c.status.in_(["ENQUEUED", "PENDING", "DELAYED"])
-        older = select(table.c.workflow_uuid).where(live, table.c.application_version != VERSION)
+        left = table.c.application_version.not_in([VERSION, *beside])
+        older = select(table.c.workflow_uuid, table.c.application_version).where(live, left)
         _ = self._client
         with self._db.session() as session:
             session.connection(execution_options={"schema_translate_map": {table.schema: schema}})
-            ids = list(session.scalars(older))
+            ids = [row[0] for row in session.execute(older) if _number(row[1]) < int(VERSION)]
             if ids:
                 session.execute(steps.delete().where(steps.c.workflow_uuid.in_(ids)))
                 session.execute(
@@ -187,16 +210,35 @@ class Queue:
                 )
 
     def cancel(self, run_id: str) -> None:
-        """Cancel a run that is queued or running; what has ended stays so."""
-        self._client.cancel_workflow(run_id)
+        """Cancel a run that is queued or running; what has ended stays so. Raises `DatabaseUnavailableError`."""
+        with translated():
+            self._client.cancel_workflow(run_id)
+
+    def work_of_others(self, *, than: Collection[str]) -> list[Work]:
+        """Work that is under way, by its rows, in processes other than these."""
+        with translated():
+            found = self._client.list_workflows(
+                status="PENDING", application_name=APPLICATION, load_input=False, load_output=False
+            )
+        return [
+            Work(id=one.workflow_id, queue=one.queue_name, owner=one.executor_id)
+            for one in found
+            if one.queue_name and one.executor_id and one.executor_id not in than
+        ]
+
+    def requeue(self, ids: list[str], *, queue: str) -> None:
+        """Let work of processes that are gone be taken again from its queue."""
+        with translated():
+            self._client.resume_workflows(ids, queue_name=queue)
 
     def rank(self, priority: str) -> int:
         """The rank of a job that comes now."""
-        return rank_of(priority, at=time.time(), ageing=self._config.ageing)
+        return rank_of(priority, at=self._db.now(), ageing=self._config.ageing)
 
     def statuses(self, run_ids: list[str]) -> dict[str, str]:
         """What DBOS holds of runs: the status of each that it knows."""
-        found = self._client.list_workflows(workflow_ids=run_ids, load_input=False, load_output=False)
+        with translated():
+            found = self._client.list_workflows(workflow_ids=run_ids, load_input=False, load_output=False)
         return {one.workflow_id: one.status for one in found}
 
     def forget(self, *, before: float) -> int:
@@ -217,6 +259,10 @@ class Queue:
         """Let go of the database."""
         if "_made" in vars(self):
             self._made.destroy()
+
+
+def _number(version: str | None) -> int:
+    return int(version) if version and version.isdecimal() else 0
 
 
 def message_id(job: Job, event: str) -> str:

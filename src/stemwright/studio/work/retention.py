@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import time
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Select, delete, func, select, update
 
+from stemwright.errors import NotFoundError
 from stemwright.studio.store.tables import LIVE, File, Job, Run, Separation, Song
 from stemwright.studio.work.runs import count_of
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _SONGS: Final = 500  # at once
 _ROWS: Final = 5000  # read at once
 _MASTERS: Final = (".flac", ".dat", ".json", ".mid", ".svg")  # files without which a separation is of no use
+_OURS: Final = {"uploads", "separations", "notes"}  # of an owner
 _MADE_AGAIN: Final = "song.original.flac"  # when it is asked for
 
 
@@ -32,7 +33,7 @@ def sweep(db: Database, store: ObjectStore, config: JobsConfig, *, thorough: boo
 
     `thorough` looks for orphans too, which lists all objects.
     """
-    now = time.time()
+    now = db.now()
     gone = {
         "expired": _expire(db, store, config, now=now),
         "jobs": _forget_jobs(db, before=now - config.forget_jobs_seconds),
@@ -183,7 +184,7 @@ def _orphans(db: Database, store: ObjectStore, *, before: float) -> dict[str, in
     keys, old = set[str](), set[str]()
     for stored in store.list():
         keys.add(stored.key)
-        if stored.modified <= before:
+        if stored.modified <= before and _is_ours(stored.key):
             old.add(stored.key)
     with db.session() as session:
         live = {*session.scalars(select(Run.id).where(Run.status.in_(LIVE)))}
@@ -215,7 +216,11 @@ def _named(db: Database, table: type[File | Song]) -> Iterator[tuple[str, str]]:
 
 def _is_there(store: ObjectStore, key: str) -> bool:
     """Whether an object is there now; it may have been stored after all were listed."""
-    return any(stored.key == key for stored in store.list(key.rsplit("/", 1)[0]))
+    try:
+        store.head(key)
+    except NotFoundError:
+        return False
+    return True
 
 
 def _forget_lost(db: Database, store: ObjectStore, file_id: str, key: str) -> int:
@@ -245,6 +250,12 @@ def _forget_upload(db: Database, store: ObjectStore, song_id: str, key: str) -> 
         return count_of(session.execute(mine))
 
 
+def _is_ours(key: str) -> bool:
+    """Whether rows name objects of such keys; doors keep others, and other systems may share the bucket."""
+    parts = key.split("/")
+    return len(parts) > 2 and parts[1] in _OURS
+
+
 def _of_live_run(key: str, live: set[str]) -> bool:
     """Whether an object belongs to stems in the making."""
     parts = key.split("/")
@@ -259,7 +270,7 @@ def _old_folders(db: Database, config: JobsConfig, *, before: float) -> int:
     count = 0
     for path in left:
         with contextlib.suppress(FileNotFoundError):
-            if path.name.removesuffix("-draft") not in live and path.stat().st_mtime <= before:
+            if path.name.partition("~")[0] not in live and path.stat().st_mtime <= before:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
                 count += 1
     return count

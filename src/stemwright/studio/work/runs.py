@@ -14,12 +14,12 @@ from sqlalchemy.exc import IntegrityError
 from stemwright.engine.drum_names import STEM, no_stem
 from stemwright.errors import DatabaseUnavailableError, NoDrumStemError, TooLongError
 from stemwright.studio.store.tables import LIVE, File, Job, Run, Separation, Song, new_id
-from stemwright.studio.work.steps import Task
+from stemwright.studio.work.holding import hold_song, song_of
+from stemwright.studio.work.steps import Lease, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from sqlalchemy import ScalarSelect
     from sqlalchemy.orm import Session
 
     from stemwright.engine.song_facts import SongFacts
@@ -30,10 +30,9 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_PAUSES: Final = (0.2, 1.0, 3.0, 10.0, 30.0)  # seconds between tries while the database is away
+_PAUSES: Final = (0.2, 1.0, 3.0, 10.0)  # seconds between tries while the database is away; the last one again and again
 _CONFLICTS: Final = 2  # with others who write the same
 _BATCH: Final = 500  # names in one query
-_PLAIN: Final = {"synchronize_session": False}  # of statements that change nothing
 log = logging.getLogger("stemwright.jobs")
 
 
@@ -46,12 +45,12 @@ class Saved(StrEnum):
 
 
 def retry_on_db_error(what: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call something that may be called twice, again while the database is locked or away.
+    """Call something that may be called twice, again for as long as the database is locked or away.
 
     Where others were quicker to write the same it is called again at once, twice: a conflict that stays is a fault.
     """
-    conflicts = 0
-    for pause in _PAUSES:
+    conflicts = failures = 0
+    while True:
         try:
             return what(*args, **kwargs)
         except IntegrityError:
@@ -60,34 +59,28 @@ def retry_on_db_error(what: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
                 raise
         except DatabaseUnavailableError as error:
             log.warning("the database could not do that, trying again", extra={"error": error.message})
+            pause = _PAUSES[min(failures, len(_PAUSES) - 1)]
+            failures += 1
             time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # nosec B311  (no secret: so that not all try at once)
-    return what(*args, **kwargs)
 
 
-def lock_run(session: Session, run_id: str, *, statuses: Sequence[str] = LIVE) -> Run | None:
+def lock_run(
+    session: Session, run_id: str, *, statuses: Sequence[str] = LIVE, lease: Lease | None = None
+) -> Run | None:
     """A run, if it is in one of these states, which stays so until the transaction ends: all others wait.
+
+    With a `lease` only if that is the run's.
 
     SQLite knows no `FOR UPDATE`, and begins a transaction only with its first write: hence a write that changes
     nothing, before anything is read.
     """
     mine = update(Run).where(Run.id == run_id, Run.status.in_(statuses)).values(rank=Run.rank)
-    if not count_of(session.execute(mine, execution_options=_PLAIN)):
+    if lease is not None:
+        mine = mine.where(Run.worker == lease.worker, Run.lease == lease.number)
+    held = session.execute(mine, execution_options={"synchronize_session": False})
+    if not count_of(held):
         return None
     return session.get(Run, run_id, populate_existing=True)
-
-
-def hold_song(session: Session, song: str | ScalarSelect[str | None], *, used: bool = False) -> None:
-    """Let all others wait for a song until the transaction ends; if `used`, that counts as its use.
-
-    Whoever writes about a song takes it first, then its run, then the rest: PostgreSQL ends transactions that wait
-    for each other.
-    """
-    at = time.time() if used else Song.used_at
-    session.execute(update(Song).where(Song.id == song).values(used_at=at), execution_options=_PLAIN)
-
-
-def _song_of(run_id: str) -> ScalarSelect[str | None]:
-    return select(Run.song_id).where(Run.id == run_id).scalar_subquery()
 
 
 def count_of(result: object) -> int:
@@ -111,14 +104,19 @@ def title_of(file_name: str) -> str:
     return file_name.rsplit(".", 1)[0].strip() or "untitled"
 
 
+def _requeued(now: float) -> Mapping[str, object]:
+    """What a run that nobody works on any more has in its row."""
+    return {"status": "queued", "stage": "queued", "progress": 0.0, "eta": None, "worker": None, "updated_at": now}
+
+
 class Runs:
     """The transactions of an executor. Each may be repeated."""
 
     def __init__(self, db: Database, queue: Queue) -> None:
         self._db, self.queue = db, queue
 
-    def begin(self, run_id: str, *, attempts: int) -> Task | None:
-        """Start one more attempt: the run and its song, or None when there is nothing left to do."""
+    def begin(self, run_id: str, *, attempts: int, worker: str) -> Task | None:
+        """Start one more attempt by a process: the run and its song, or None when there is nothing left to do."""
         with self._db.session() as session:
             run = lock_run(session, run_id)
             if run is None:
@@ -132,11 +130,13 @@ class Runs:
                 self._end(session, run, "failed", error=("engine_crashed", text))
                 return None
             first = run.started_at is None
-            run.attempts += 1
-            run.status, run.started_at, run.updated_at = "running", run.started_at or time.time(), time.time()
+            run.attempts, run.lease, run.worker = run.attempts + 1, run.lease + 1, worker
+            now = self._db.now()
+            run.status, run.started_at, run.updated_at = "running", run.started_at or now, now
             if first:
                 self.queue.tell(session, run, "job.started")
             return Task(
+                lease=Lease(run_id=run.id, worker=worker, number=run.lease),
                 owner=run.owner,
                 options=run.options,
                 song_id=song.id,
@@ -150,35 +150,50 @@ class Runs:
                 measured=is_measured(song),
             )
 
-    def hand_back(self, run_ids: Iterable[str]) -> None:
-        """Put runs that this process must leave back into the queue: that was no attempt of theirs."""
-        values = {"attempts": Run.attempts - 1, "status": "queued", "stage": "queued", "progress": 0.0, "eta": None}
-        mine = update(Run).where(Run.id.in_([*run_ids]), Run.status == "running", Run.attempts > 0)
+    def hand_back(self, worker: str) -> None:
+        """Put the runs of a process that ends back into the queue: that was no attempt of theirs."""
+        mine = update(Run).where(Run.worker == worker, Run.status == "running")
         with self._db.session() as session:
-            session.execute(mine.values(**values, updated_at=time.time()))
+            session.execute(mine.values(attempts=Run.attempts - 1, **_requeued(self._db.now())))
 
-    def count_attempt(self, run_id: str, *, most: int) -> bool:
-        """Count one attempt more, if there may be one."""
-        more = update(Run).where(Run.id == run_id, Run.attempts < most).values(attempts=Run.attempts + 1)
+    def take_from(self, workers: Iterable[str]) -> list[str]:
+        """Put the runs of processes that died back into the queue, and end their leases; which runs."""
         with self._db.session() as session:
-            return count_of(session.execute(more)) > 0
+            mine = select(Run.id).where(Run.worker.in_([*workers]), Run.status == "running").with_for_update()
+            ids = list(session.scalars(mine))
+            session.execute(update(Run).where(Run.id.in_(ids)).values(**_requeued(self._db.now())))
+            return ids
 
-    def progress(self, run_id: str, *, stage: str, percent: float, remaining: float | None) -> bool:
-        """Note how far a run is, `remaining` in seconds; False when it has ended otherwise and the work is in vain."""
-        now = time.time()
+    def count_attempt(self, lease: Lease, *, most: int) -> bool:
+        """Count one attempt more, if there may be one and the lease still holds."""
+        with self._db.session() as session:
+            run = lock_run(session, lease.run_id, statuses=("running",), lease=lease)
+            if run is None or run.attempts >= most:
+                return False
+            run.attempts += 1
+            return True
+
+    def progress(self, lease: Lease, *, stage: str, percent: float, remaining: float | None) -> bool:
+        """Note how far a run is, `remaining` in seconds; False when the work is in vain."""
+        now = self._db.now()
         eta = None if remaining is None else now + remaining
-        values = {"stage": stage, "progress": round(percent, 1), "eta": eta, "updated_at": now}
+        mine = update(Run).where(
+            Run.id == lease.run_id, Run.status == "running", Run.worker == lease.worker, Run.lease == lease.number
+        )
         with self._db.session() as session:
-            there = session.execute(update(Run).where(Run.id == run_id, Run.status == "running").values(**values))
-            return count_of(there) > 0 or self._status(session, run_id) in LIVE
+            noted = mine.values(stage=stage, progress=round(percent, 1), eta=eta, updated_at=now)
+            return count_of(session.execute(noted)) > 0
+
+    def holds(self, lease: Lease) -> bool:
+        """Whether a lease still holds."""
+        with self._db.session() as session:
+            mine = Run.id == lease.run_id, Run.status == "running", Run.worker == lease.worker
+            return session.scalar(select(Run.id).where(*mine, Run.lease == lease.number)) is not None
 
     def is_live(self, run_id: str) -> bool:
         """Whether a run is queued or running."""
         with self._db.session() as session:
-            return self._status(session, run_id) in LIVE
-
-    def _status(self, session: Session, run_id: str) -> str | None:
-        return session.scalar(select(Run.status).where(Run.id == run_id))
+            return session.scalar(select(Run.status).where(Run.id == run_id)) in LIVE
 
     def unknown(self, keys: Sequence[str]) -> list[str]:
         """Those of some objects that no row names."""
@@ -226,43 +241,43 @@ class Runs:
         with self._db.session() as session:
             return speed_of(session, model)
 
-    def save(self, run_id: str, made: Made, *, preview: bool = False) -> Saved:
+    def save(self, lease: Lease, made: Made, *, preview: bool = False) -> Saved:
         """Publish stems and, unless they are a preview, end the run.
 
         `made` is what `JobWorker.make` stored; it has `found` where the separation has been there before.
         """
         with self._db.session() as session:
-            hold_song(session, _song_of(run_id))
-            run = lock_run(session, run_id, statuses=("running",))
+            hold_song(session, song_of(lease.run_id))
+            run = lock_run(session, lease.run_id, statuses=("running",), lease=lease)
             if run is None:
                 return Saved.ended
-            separation = _separation(session, run.owner, made)
+            separation = _separation(session, run.owner, made, now=self._db.now())
             if separation is None:
                 return Saved.gone
             song = session.get(Song, run.song_id) if run.song_id else None
             old = session.get(Separation, song.separation_id) if song and song.separation_id else None
             if song:
                 show(song, separation, old=old)
-                song.used_at = time.time()
+                song.used_at = self._db.now()
             if preview:
-                run.preview_id, run.updated_at = separation.id, time.time()
+                run.preview_id, run.updated_at = separation.id, self._db.now()
                 self.queue.tell(session, run, "job.preview_ready")
             else:
                 run.separation_id = separation.id
                 self._end(session, run, "succeeded")
             return Saved.published
 
-    def finish(self, run_id: str) -> None:
+    def finish(self, lease: Lease) -> None:
         """End a run that was to make no stems."""
         with self._db.session() as session:
-            if run := lock_run(session, run_id, statuses=("running",)):
+            if run := lock_run(session, lease.run_id, statuses=("running",), lease=lease):
                 self._end(session, run, "succeeded")
 
-    def fail(self, run_id: str, *, code: str, message: str, forget_upload: bool) -> str | None:
+    def fail(self, lease: Lease, *, code: str, message: str, forget_upload: bool) -> str | None:
         """End a run as failed; the key of the upload that nobody needs any more, where there is one."""
         with self._db.session() as session:
-            hold_song(session, _song_of(run_id))
-            run = lock_run(session, run_id)
+            hold_song(session, song_of(lease.run_id))
+            run = lock_run(session, lease.run_id, statuses=("running",), lease=lease)
             if run is None:
                 return None
             song = session.get(Song, run.song_id) if run.song_id else None
@@ -288,7 +303,8 @@ class Runs:
             return True
 
     def _end(self, session: Session, run: Run, status: str, *, error: tuple[str, str] | None = None) -> None:
-        run.status, run.finished_at, run.updated_at, run.eta = status, time.time(), time.time(), None
+        now = self._db.now()
+        run.status, run.finished_at, run.updated_at, run.eta = status, now, now, None
         run.stage = "done" if status == "succeeded" else run.stage
         run.progress = 100.0 if status == "succeeded" else run.progress
         if error:
@@ -296,10 +312,10 @@ class Runs:
         self.queue.tell(session, run, f"job.{status}")
 
 
-def _separation(session: Session, owner: str, made: Made) -> Separation | None:
+def _separation(session: Session, owner: str, made: Made, *, now: float) -> Separation | None:
     """The separation that was found or made; that of equal ones that somebody made meanwhile; None if it is gone."""
     wanted = Separation.id == made.found if made.found else Separation.key == made.key
-    touch = update(Separation).where(Separation.owner == owner, wanted).values(used_at=time.time())
+    touch = update(Separation).where(Separation.owner == owner, wanted).values(used_at=now)
     session.execute(touch, execution_options={"synchronize_session": False})  # from here on it stays
     there = session.scalar(select(Separation).where(Separation.owner == owner, wanted))
     if there:

@@ -13,9 +13,18 @@ from stemwright.types import Digest, Seconds
 T = TypeVar("T", bound=Record)
 
 
+class Lease(Record):
+    """The right to work on a run: what has an older one, or that of another process, writes nothing."""
+
+    run_id: str
+    worker: str
+    number: int
+
+
 class Task(Record):
     """A run that was begun, and what is known of its song."""
 
+    lease: Lease
     owner: str
     options: RunOptions
     song_id: str

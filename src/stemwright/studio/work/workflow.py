@@ -12,19 +12,23 @@ from sqlalchemy import func, select
 
 from stemwright import failpoints
 from stemwright.engine.choice import QUICK
-from stemwright.errors import StemwrightError, resource_error
+from stemwright.errors import CancelledError, StemwrightError, StorageUnavailableError, resource_error
 from stemwright.records import Record
 from stemwright.separators.catalogue import DRAFT
 from stemwright.studio.snapshot import snapshot_of
 from stemwright.studio.store.tables import Delivery, Job
 from stemwright.studio.work.queue import APPLICATION, CALLBACKS, VERSION
+from stemwright.studio.work.run_files import LOCAL_NAME
 from stemwright.studio.work.runs import Saved, retry_on_db_error
 from stemwright.studio.work.steps import Hashed, Made, Outcome, StepFault, Task
 from stemwright.studio.work.webhooks import Sender, backoff
-from stemwright.studio.work.worker import LOCAL_NAME, JobWorker, is_final
+from stemwright.studio.work.worker import JobWorker, is_final
+from stemwright.studio.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+
+    from dbos import DBOSConfig
 
     from stemwright.records import JsonObject
     from stemwright.studio.config import JobsConfig
@@ -42,25 +46,34 @@ _RECOVERIES: Final = 50  # DBOS's own limit, above ours, which leaves rows that 
 _FINDS: Final = 3  # times that stems which were found may be deleted before they are published
 
 
-def start_executor(worker: JobWorker, db: Database, config: JobsConfig, *, executor_id: str, body_of: BodyOf) -> None:
-    """Register the workflows and begin to take work from the queues; `body_of` is what callbacks say of a job."""
+def start_executor(
+    worker: JobWorker, db: Database, jobs: JobsConfig, *, slots: Mapping[str, int], callbacks: bool, body_of: BodyOf
+) -> None:
+    """Register the workflows and begin to take work: runs from the queues of `slots`, so many of each at once.
+
+    `callbacks`: it sends them too; `body_of` is what they say of a job.
+    """
     from dbos import DBOS
 
-    DBOS(
-        config={
-            "name": APPLICATION,
-            "system_database_url": db.url,
-            "executor_id": executor_id,
-            "application_version": VERSION,
-            "log_level": "ERROR",
-            "use_listen_notify": False,
-        }
-    )
-    worker.runs.queue.restart_older()
+    config: DBOSConfig = {
+        "name": APPLICATION,
+        "executor_id": worker.name,
+        "application_version": VERSION,
+        "log_level": "ERROR",
+        "use_listen_notify": False,
+        "run_migrations": not db.shared,
+    }
+    if db.shared:
+        config["system_database_engine"] = db.engine
+    else:  # connections of its own: ours hold SQLite's write lock from their first statement on
+        config["system_database_url"] = db.url
+    DBOS(config=config)
+    if not db.shared:  # in a fleet whoever takes over from the dead sees to it
+        worker.runs.queue.restart_older()
     _register_separate(worker)
-    _register_deliver(db, worker.runs.queue, config, body_of)
-    slots = {name: count for name, count in config.slots.items() if count}
-    DBOS.listen_queues([*slots, CALLBACKS])
+    _register_deliver(db, worker.runs.queue, jobs, body_of)
+    slots = {name: count for name, count in slots.items() if count}
+    DBOS.listen_queues([*slots, *([CALLBACKS] if callbacks else [])])
     DBOS.launch()
     logger = logging.getLogger("dbos")
     logger.handlers.clear()  # ours will do
@@ -68,7 +81,8 @@ def start_executor(worker: JobWorker, db: Database, config: JobsConfig, *, execu
     logger.addFilter(_is_news)
     for name, count in slots.items():
         DBOS.register_queue(name, worker_concurrency=count, polling_interval_sec=0.3, on_conflict="always_update")
-    DBOS.register_queue(CALLBACKS, worker_concurrency=32, polling_interval_sec=0.5, on_conflict="always_update")
+    if callbacks:
+        DBOS.register_queue(CALLBACKS, worker_concurrency=32, polling_interval_sec=0.5, on_conflict="always_update")
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -85,19 +99,19 @@ def _register_separate(worker: JobWorker) -> None:
     from dbos import DBOS
 
     @DBOS.step(name="hash", preemptible=True)
-    async def hash_(run_id: str, task: str) -> str:
+    async def hash_(task: str) -> str:
         wanted = Task.model_validate_json(task)
-        return await _outcome(worker.hash(run_id, wanted), wanted)
+        return await _outcome(worker.hash(wanted), wanted)
 
     @DBOS.step(name="preview", preemptible=True)
-    async def preview(run_id: str, task: str, song: str) -> str:
+    async def preview(task: str, song: str) -> str:
         wanted = Task.model_validate_json(task)
-        return await _outcome(worker.make(run_id, wanted, Hashed.model_validate_json(song), preview=True), wanted)
+        return await _outcome(worker.make(wanted, Hashed.model_validate_json(song), preview=True), wanted)
 
     @DBOS.step(name="make", preemptible=True)
-    async def make(run_id: str, task: str, song: str) -> str:
+    async def make(task: str, song: str) -> str:
         wanted = Task.model_validate_json(task)
-        return await _outcome(worker.make(run_id, wanted, Hashed.model_validate_json(song)), wanted)
+        return await _outcome(worker.make(wanted, Hashed.model_validate_json(song)), wanted)
 
     @DBOS.workflow(name="separate", max_recovery_attempts=_RECOVERIES)
     async def separate(run_id: str) -> None:
@@ -105,48 +119,48 @@ def _register_separate(worker: JobWorker) -> None:
         if task is None:
             return
         try:
-            await _carry_out(worker, run_id, task, hash_=hash_, preview=preview, make=make)
+            await _carry_out(worker, task, hash_=hash_, preview=preview, make=make)
         finally:
-            worker.active.discard(run_id)
-            await asyncio.to_thread(_tidy, worker, run_id, task.owner)
+            worker.ended(task)
+            await asyncio.to_thread(_tidy, worker, task)
 
 
-async def _carry_out(worker: JobWorker, run_id: str, task: Task, *, hash_: Step, preview: Step, make: Step) -> None:
+async def _carry_out(worker: JobWorker, task: Task, *, hash_: Step, preview: Step, make: Step) -> None:
     """All the steps of a run, up to its end."""
-    given = task.model_dump_json()
-    song, fault = _read(await hash_(run_id, given), Outcome[Hashed])
+    given, run_id = task.model_dump_json(), task.lease.run_id
+    song, fault = _read(await hash_(given), Outcome[Hashed])
     if song is None:
-        await _fail(worker, run_id, fault)
+        await _fail(worker, task, fault)
         return
     if not task.options.separate:
-        await asyncio.to_thread(retry_on_db_error, worker.runs.finish, run_id)
+        await asyncio.to_thread(retry_on_db_error, worker.runs.finish, task.lease)
         return
     hashed = song.model_dump_json()
     if task.options.preview and song.model not in {DRAFT, QUICK}:
-        draft, fault = _read(await preview(run_id, given, hashed), Outcome[Made])
+        draft, fault = _read(await preview(given, hashed), Outcome[Made])
         if draft is None:  # a draft that fails does not hold the fine ones up
             log.warning("preview failed", extra={"run_id": run_id, "error": fault.code})
         else:
-            await asyncio.to_thread(retry_on_db_error, worker.runs.save, run_id, draft, preview=True)
+            await asyncio.to_thread(retry_on_db_error, worker.runs.save, task.lease, draft, preview=True)
     for _ in range(_FINDS):
-        made, fault = _read(await make(run_id, given, hashed), Outcome[Made])
+        made, fault = _read(await make(given, hashed), Outcome[Made])
         if made is None:
-            await _fail(worker, run_id, fault)
+            await _fail(worker, task, fault)
             return
         failpoints.reached("saving")
-        saved = await asyncio.to_thread(retry_on_db_error, worker.runs.save, run_id, made)
+        saved = await asyncio.to_thread(retry_on_db_error, worker.runs.save, task.lease, made)
         failpoints.reached("saved")
         if saved is not Saved.gone:
             return
-    await _fail(worker, run_id, StepFault(code="internal", message="the stems went away each time", final=False))
+    await _fail(worker, task, StepFault(code="internal", message="the stems went away each time", final=False))
 
 
-def _tidy(worker: JobWorker, run_id: str, owner: str) -> None:
+def _tidy(worker: JobWorker, task: Task) -> None:
     """What is left over is of no importance to the run, and the next sweep finds it too."""
     try:
-        worker.tidy(run_id, owner)
+        worker.files.tidy(task)
     except Exception:
-        log.exception("could not tidy up", extra={"run_id": run_id})
+        log.exception("could not tidy up", extra={"run_id": task.lease.run_id})
 
 
 async def _outcome(work: Awaitable[Record], task: Task) -> str:
@@ -171,17 +185,22 @@ def _read(given: str, kind: type[Outcome[T]]) -> tuple[T | None, StepFault]:
     return outcome.value, outcome.fault or StepFault(code="internal", message="", final=False)
 
 
-async def _fail(worker: JobWorker, run_id: str, fault: StepFault) -> None:
-    log.warning("a run failed", extra={"run_id": run_id, "error": fault.code, "reason": fault.message})
+async def _fail(worker: JobWorker, task: Task, fault: StepFault) -> None:
+    if fault.code == CancelledError.code:  # it ended otherwise, or another process has it: no failure of its own
+        return
+    log.warning("a run failed", extra={"run_id": task.lease.run_id, "error": fault.code, "reason": fault.message})
     key = await asyncio.to_thread(
         retry_on_db_error,
         worker.runs.fail,
-        run_id,
+        task.lease,
         code=fault.code,
         message=fault.message,
         forget_upload=fault.final,
     )
-    await asyncio.to_thread(worker.forget, key)
+    try:
+        await asyncio.to_thread(worker.files.forget, key)
+    except StorageUnavailableError as error:  # a sweep finds it
+        log.warning("an upload stays for now", extra={"error": error.message})
 
 
 class Try(TypedDict):
@@ -195,7 +214,7 @@ def _register_deliver(db: Database, queue: Queue, config: JobsConfig, body_of: B
     from dbos import DBOS
 
     sender = Sender(config.callback_secret, allow=config.callback_allow, timeout=config.callback_timeout)
-    deliveries = Deliveries(db, sender, slots=config.slots, body_of=body_of)
+    deliveries = Deliveries(db, sender, workers=Workers(db, config), body_of=body_of)
 
     @DBOS.step(name="send")
     async def send(job_id: str, event: str, message_id: str, message: Message | None) -> Try:
@@ -225,8 +244,8 @@ def _register_deliver(db: Database, queue: Queue, config: JobsConfig, body_of: B
 class Deliveries:
     """Sends messages about jobs, once each, and writes each try down."""
 
-    def __init__(self, db: Database, sender: Sender, *, slots: Mapping[str, int], body_of: BodyOf) -> None:
-        self._db, self._sender, self._slots, self._body_of = db, sender, slots, body_of
+    def __init__(self, db: Database, sender: Sender, *, workers: Workers, body_of: BodyOf) -> None:
+        self._db, self._sender, self._workers, self._body_of = db, sender, workers, body_of
 
     async def send(self, job_id: str, *, event: str, message_id: str, message: Message | None) -> Try:
         """One try, written down."""
@@ -249,7 +268,7 @@ class Deliveries:
             job = session.get(Job, job_id)
             if job is None or not (message or job.callback_url):
                 return None
-            return job.callback_url or "", snapshot_of(session, job, slots=self._slots)
+            return job.callback_url or "", snapshot_of(session, job, slots=self._workers.slots())
 
     def _note(self, job_id: str, event: str, message_id: str, outcome: Sent) -> None:
         with self._db.session() as session:

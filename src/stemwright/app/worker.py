@@ -1,0 +1,44 @@
+"""A worker of a fleet, on its own: `stemwright worker`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stemwright.app.executor import run
+from stemwright.app.process import keep_private, prepare_failpoints
+from stemwright.app.wiring import database, jobs_config, role_of
+from stemwright.disk import make_private
+from stemwright.errors import OptionError
+from stemwright.studio.work.liveness import fresh_id
+
+if TYPE_CHECKING:
+    from stemwright.app.settings import Settings
+
+
+class NoSharedDatabaseError(OptionError):
+    """A worker on its own needs a database that it shares with the studio."""
+
+    code = "no_shared_database"
+
+
+def work(settings: Settings) -> None:
+    """Take runs from the queue `worker.queue` until SIGTERM, Ctrl-C, or `worker.idle` seconds without any.
+
+    Raises `NoSharedDatabaseError`, `NeedsMigrationError`, `DatabaseUnavailableError`, and `SetupError` where a GPU is
+    wanted and there is none.
+    """
+    if settings.database.url is None:
+        raise NoSharedDatabaseError(
+            "a worker shares a PostgreSQL with the studio: set database.url (DATABASE_URL); on one machine "
+            "`stemwright serve` works alone, with jobs.cpu_slots"
+        )
+    keep_private()
+    prepare_failpoints("worker")
+    make_private(settings.data)
+    db = database(settings)
+    try:
+        db.verify()
+    finally:
+        db.close()
+    config = jobs_config(settings)
+    run(settings, config, role_of(settings, config, queue=settings.worker.queue, name=fresh_id(), child=False))
