@@ -149,7 +149,8 @@ def mismo(made: Made, folder: Path) -> Fault | None:
     config = MismoConfig(roots=(), jobs_dir=folder, stem_format="mp3")
 
     async def run() -> Fault | None:
-        working = asyncio.create_task(Dispatcher(made.studio, config, Engines()).run())
+        dispatcher = Dispatcher(made.studio, config, Engines(made.studio.name))
+        working = asyncio.gather(dispatcher.run(), dispatcher.lead())
         try:
             async with asyncio.timeout(20):
                 while not (sent := outbox.latest(made.studio, door="mismo", name="n", owner=ME).sent):

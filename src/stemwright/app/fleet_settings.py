@@ -48,6 +48,9 @@ class FleetSettings(Group):
         description="Is sent a POST, at most once in ten seconds, while more runs wait in the queue `gpu` than it has "
         "workers: something that starts one.",
     )
+    wake_token: SecretStr | None = Field(
+        default=None, description="Is sent along as `Authorization: Bearer`, as RunPod wants its API key."
+    )
 
 
 class WorkerSettings(Group):

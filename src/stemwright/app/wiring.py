@@ -140,6 +140,8 @@ def jobs_config(settings: Settings) -> JobsConfig:
         beat=settings.fleet.beat,
         dead=settings.fleet.dead,
         gpu_models=settings.fleet.gpu,
+        wake_url=settings.fleet.wake_url,
+        wake_token=token.get_secret_value() if (token := settings.fleet.wake_token) else None,
     )
 
 

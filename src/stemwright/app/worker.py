@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from stemwright.app.executor import run
@@ -12,7 +14,10 @@ from stemwright.errors import OptionError
 from stemwright.studio.work.liveness import fresh_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stemwright.app.settings import Settings
+    from stemwright.studio.store.database import Database
 
 
 class NoSharedDatabaseError(OptionError):
@@ -41,4 +46,15 @@ def work(settings: Settings) -> None:
     finally:
         db.close()
     config = jobs_config(settings)
-    run(settings, config, role_of(settings, config, queue=settings.worker.queue, name=fresh_id(), child=False))
+    role = role_of(settings, config, queue=settings.worker.queue, name=fresh_id(), child=False)
+    if settings.worker.port:
+        watched = partial(_watch, settings.host, settings.worker.port, db, role.id)
+        role = replace(role, watched=watched)
+    run(settings, config, role)
+
+
+def _watch(host: str, port: int, db: Database, name: str, is_well: Callable[[], bool]) -> None:
+    """Answer at the worker's port. Raises `SetupError` when it cannot be had."""
+    from stemwright.app.worker_port import open_port
+
+    open_port(host, port, db, name=name, is_well=is_well)

@@ -29,6 +29,8 @@ class JobsConfig:
     beat: Seconds = 5.0  # between two signs of life of a process of a fleet
     dead: Seconds = 30.0  # of silence, after which others take over what it worked on
     gpu_models: tuple[str, ...] = ()  # that a GPU worker can run which is not there yet
+    wake_url: str | None = None  # asked to start one
+    wake_token: str | None = field(default=None, repr=False)
     slots: dict[str, int] = field(default_factory=lambda: {"cpu": 1, "gpu": 0})
     attempts: int = 3
     timeout_factor: float = 30.0  # times the song's duration

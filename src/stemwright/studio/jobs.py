@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, or_, select
 
 from stemwright.errors import ConflictError, JobNotFoundError
 from stemwright.records import Moment, Record
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from stemwright.studio.snapshot import JobSnapshot
+    from stemwright.studio.store.database import Database
     from stemwright.studio.studio import Studio
     from stemwright.types import Seconds
 
@@ -83,6 +84,7 @@ def cancel_job(studio: Studio, job_id: str, *, owner: str) -> JobSnapshot:
             alone = waiting_jobs(session, run.id) == 0
             if alone:
                 run.status, run.finished_at, run.updated_at = "cancelled", now, now
+                run.worker = run.worker or studio.name
         snapshot = snapshot_of(session, job, slots=studio.workers.slots())
     if alone:
         studio.queue.cancel(run.id)
@@ -142,14 +144,18 @@ class Figures:
     songs: int  # of the library, now
 
 
-def figures(studio: Studio, *, since: float, until: float) -> Figures:
-    """What happened from one time to another, in seconds since the epoch."""
-    with studio.db.session() as session:
-        runs = session.scalars(select(Run).where(Run.finished_at > since, Run.finished_at <= until)).all()
-        cached = select(func.count()).where(Job.cached, Job.created_at > since, Job.created_at <= until)
+def figures(db: Database, name: str, *, since: float, until: float) -> Figures:
+    """What a process and its executors ended from one time to another, in seconds since the epoch.
+
+    Each run is of one process, so that the figures of a fleet can be added up.
+    """
+    mine = or_(Run.worker == name, Run.worker.startswith(f"{name}.", autoescape=True))
+    with db.session() as session:
+        runs = session.scalars(select(Run).where(Run.finished_at > since, Run.finished_at <= until, mine)).all()
+        cached = select(func.count()).select_from(Job).join(Run, Run.id == Job.run_id).where(Job.cached, mine)
         return Figures(
             ended=tuple(map(_ended, runs)),
-            cached=session.scalar(cached) or 0,
+            cached=session.scalar(cached.where(Job.created_at > since, Job.created_at <= until)) or 0,
             songs=session.scalar(select(func.count(Song.id))) or 0,
         )
 

@@ -37,6 +37,11 @@ class Studio:
     idempotency_seconds: float = 86400.0
     name: str = LOCAL_WORKER  # of this process and of its executors, in the rows of runs that they ended
 
+    @property
+    def shared(self) -> bool:
+        """Whether processes on other machines have the same studio."""
+        return self.db.shared
+
     def require_room(self, size_bytes: int = 0) -> None:
         """Raise `DiskFullError` when the disk is so full that nothing, or nothing so large, may be accepted."""
         free = shutil.disk_usage(self.incoming).free - size_bytes

@@ -272,6 +272,7 @@ def _new_run(
         run.status, run.stage, run.progress = "succeeded", "done", 100.0
         run.separation_id = found.id if found else None
         run.started_at = run.finished_at = now
+        run.worker = studio.name
     session.add(run)
     session.flush()
     if not ready:

@@ -111,6 +111,13 @@ class Workers:
         offers = self.offers() if self._db.shared else None
         return offers.can_run(model) if offers and offers.models else None
 
+    def is_alive(self, process: str) -> bool:
+        """Whether a replica of the API lives, by the keeper that it has. Raises `DatabaseUnavailableError`."""
+        mine = Worker.id.startswith(f"{process}.", autoescape=True), Worker.state == "live"
+        fresh = Worker.seen_at > self._db.now() - self._config.dead
+        with self._db.session() as session:
+            return session.scalar(select(Worker.id).where(*mine, fresh).limit(1)) is not None
+
     def check(self, name: str, *, settings: SeparationSettings | None = None, transcribe: bool = False) -> None:
         """Refuse what cannot work. Raises as `choice.check`."""
         choice.check(

@@ -48,7 +48,7 @@ def create_app(studio: Studio, config: WebConfig) -> FastAPI:
         license_info={"name": "MIT"},
     )
     app.state.stemwright = State(studio=studio, feed=Feed(studio), health=Health(studio), config=config)
-    app.state.metrics = ops.Metrics()
+    app.state.metrics = ops.Metrics(since=studio.db.now())
     problems.install(app)
     add_routes(app, jobs.router, songs.router, mixes.router, push.router, ops.router)
     page.install(app)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import threading
-import time
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -18,6 +17,7 @@ from stemwright.web.common import problems, state_of
 from stemwright.web.problems import NotReadyError
 
 if TYPE_CHECKING:
+    from stemwright.studio.store.database import Database
     from stemwright.studio.studio import Studio
 
 router = APIRouter(tags=["operations"])
@@ -25,10 +25,38 @@ _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _JOB_SECONDS: Final = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)
 
 
+class RunMetrics:
+    """What one process and its executors did: in a fleet each run is counted once, by whoever ended it."""
+
+    def __init__(self, registry: CollectorRegistry, *, since: float) -> None:
+        """`since` in seconds since the epoch, by the database's clock."""
+        self._jobs = Histogram(
+            "stemwright_job_seconds",
+            "Runs that ended, by model and stage (waiting, working).",
+            ["model", "stage", "status"],
+            buckets=_JOB_SECONDS,
+            registry=registry,
+        )
+        self._cached = Counter("stemwright_cache_hits", "Jobs whose stems were there.", registry=registry)
+        self._since = since
+
+    def look(self, db: Database, name: str) -> jobs.Figures:
+        """Count what ended since the last look."""
+        now = db.now()
+        found = jobs.figures(db, name, since=self._since, until=now)
+        self._since = now
+        self._cached.inc(found.cached)
+        for run in found.ended:
+            self._jobs.labels(run.model, "waiting", run.status).observe(run.waited)
+            self._jobs.labels(run.model, "working", run.status).observe(run.worked)
+        return found
+
+
 class Metrics:
     """What Prometheus is told; labels are bounded: routes, never paths or ids."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, since: float) -> None:
+        """`since` as `RunMetrics` has it."""
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "stemwright_http_requests", "Requests.", ["method", "route", "status"], registry=self.registry
@@ -42,17 +70,10 @@ class Metrics:
         )
         self._queued = Gauge("stemwright_queue_length", "Waiting.", ["queue", "priority"], registry=self.registry)
         self._running = Gauge("stemwright_running", "Running.", ["queue"], registry=self.registry)
-        self._jobs = Histogram(
-            "stemwright_job_seconds",
-            "Runs that ended, by model and stage (waiting, working).",
-            ["model", "stage", "status"],
-            buckets=_JOB_SECONDS,
-            registry=self.registry,
-        )
-        self._cached = Counter("stemwright_cache_hits", "Jobs whose stems were there.", registry=self.registry)
+        self._workers = Gauge("stemwright_workers", "Workers that are alive.", ["queue"], registry=self.registry)
+        self._runs = RunMetrics(self.registry, since=since)
         self._songs = Gauge("stemwright_songs", "Songs in the library.", registry=self.registry)
         self._disk = Gauge("stemwright_disk_bytes", "Of the data folder's disk.", ["kind"], registry=self.registry)
-        self._since = time.time()
         self._looking = threading.Lock()
 
     def text(self, studio: Studio) -> bytes:
@@ -64,18 +85,13 @@ class Metrics:
     def _look(self, studio: Studio) -> None:
         self._queued.clear()
         self._running.clear()
+        self._workers.clear()
         for name, queue in jobs.queue_state(studio).queues.items():
             self._running.labels(name).set(queue.running)
+            self._workers.labels(name).set(queue.slots)
             for priority, count in queue.queued.items():
                 self._queued.labels(name, priority.value).set(count)
-        now = time.time()
-        found = jobs.figures(studio, since=self._since, until=now)
-        self._since = now
-        self._cached.inc(found.cached)
-        self._songs.set(found.songs)
-        for run in found.ended:
-            self._jobs.labels(run.model, "waiting", run.status).observe(run.waited)
-            self._jobs.labels(run.model, "working", run.status).observe(run.worked)
+        self._songs.set(self._runs.look(studio.db, studio.name).songs)
         usage = shutil.disk_usage(studio.incoming)
         for kind in ("total", "used", "free"):
             self._disk.labels(kind).set(getattr(usage, kind))

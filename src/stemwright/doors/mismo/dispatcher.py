@@ -40,6 +40,7 @@ class Dispatcher:
         self._studio, self._config, self._engines = studio, config, engines
         self._news = asyncio.Event()
         self._all = True  # look at all that is open
+        self._leads = False  # of all processes that share the studio, this one sends what no engine here asked for
 
     def wake(self, *, everything: bool = False) -> None:
         """Look now: at what moved, or at all that is open."""
@@ -53,6 +54,24 @@ class Dispatcher:
         )
         self.wake()
         return entry
+
+    async def lead(self) -> None:
+        """Send what no audio engine that is connected elsewhere waits for, until cancelled."""
+        self._leads = True
+        self.wake(everything=True)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._leads = False
+
+    async def _is_ours(self, promise: Promise) -> bool:
+        """Whether it is for this process to send: it leads, and the engine that asked is not at another that lives."""
+        if promise.kind != "engine":
+            return self._leads
+        there = self._engines.process_of(promise.asker or "")
+        if there is None:
+            return True
+        return self._leads and not await asyncio.to_thread(self._studio.workers.is_alive, there)
 
     async def run(self) -> None:
         """Go on until cancelled."""
@@ -80,8 +99,9 @@ class Dispatcher:
         snapshots = await asyncio.to_thread(jobs.get_jobs, self._studio, wanted)
         for entry in found:
             try:
-                if snapshot := snapshots.get(entry.job_id or ""):
-                    await self._serve(entry, Promise.of(entry), snapshot)
+                snapshot, promise = snapshots.get(entry.job_id or ""), Promise.of(entry)
+                if snapshot and await self._is_ours(promise):
+                    await self._serve(entry, promise, snapshot)
             except Exception:
                 log.exception("an entry of the outbox could not be seen to", entry=entry.id)
 

@@ -14,10 +14,11 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from stemwright.doors.door import Door
 from stemwright.doors.mismo import folder, routes
-from stemwright.doors.mismo.config import config_of
+from stemwright.doors.mismo.config import DOOR, config_of
 from stemwright.doors.mismo.dispatcher import Dispatcher
 from stemwright.doors.mismo.engines import Engines
 from stemwright.doors.mismo.requests import Requests
+from stemwright.studio.alone import run_alone
 from stemwright.studio.pool import run_in_pool
 from stemwright.studio.studio import LOCAL
 from stemwright.web import problems
@@ -43,7 +44,7 @@ log = structlog.get_logger("stemwright.doors.mismo")
 def create(state: State, settings: Settings, home: Path) -> Door:
     """Open the door."""
     config = config_of(settings, state.studio.config, home=home)
-    engines = Engines()
+    engines = Engines(state.studio.name)
     dispatcher = Dispatcher(state.studio, config, engines)
     requests = Requests(state.studio, config, dispatcher)
     engines.look, engines.promise = requests.look, requests.for_engine
@@ -59,12 +60,17 @@ def create(state: State, settings: Settings, home: Path) -> Door:
     for path in ("/ws", "/"):
         app.add_api_websocket_route(path, socket)
 
-    async def run() -> None:
+    async def alone() -> None:
         async with asyncio.TaskGroup() as beside:
-            beside.create_task(dispatcher.run())
+            beside.create_task(dispatcher.lead())
             beside.create_task(_look_round(requests))
             if config.engine_url:
                 beside.create_task(_call(config.engine_url, engines, config))
+
+    async def run() -> None:
+        async with asyncio.TaskGroup() as beside:
+            beside.create_task(dispatcher.run())
+            beside.create_task(run_alone(state.studio, DOOR, alone))
 
     return Door(app=app, run=run)
 

@@ -33,9 +33,10 @@ log = structlog.get_logger("stemwright.doors.mismo")
 class ConnectedEngine:
     """One connection."""
 
-    def __init__(self, send: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(self, send: Callable[[str], Awaitable[None]], *, process: str) -> None:
+        """`process` is the name of ours that it is connected to."""
         self._send, self._alone = send, asyncio.Lock()
-        self.name = secrets.token_hex(8)
+        self.name = f"{process}/{secrets.token_hex(8)}"
         self.opened, self.closed = time.monotonic(), 0.0
         self.placing: set[asyncio.Task[None]] = set()
 
@@ -59,7 +60,9 @@ class Engines:
     has come, for whom news may wait.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, process: str) -> None:
+        """`process` is this process's name among all that share the studio."""
+        self._process = process
         self._open: dict[str, ConnectedEngine] = {}
         self._left: OrderedDict[str, float] = OrderedDict()  # when engines left
         self.look: Callable[[str], Awaitable[TrackView]]
@@ -69,7 +72,7 @@ class Engines:
     @contextlib.asynccontextmanager
     async def connected(self, send: Callable[[str], Awaitable[None]]) -> AsyncIterator[ConnectedEngine]:
         """An engine, for as long as it is connected."""
-        engine = ConnectedEngine(send)
+        engine = ConnectedEngine(send, process=self._process)
         self._open[engine.name] = engine
         self.joined()
         try:
@@ -80,6 +83,11 @@ class Engines:
             self._left[engine.name] = engine.closed
             while len(self._left) > _REMEMBERED:
                 self._left.popitem(last=False)
+
+    def process_of(self, asker: str) -> str | None:
+        """The process that an engine was connected to, if it was another one than this."""
+        process = asker.rpartition("/")[0]
+        return process if process != self._process else None
 
     async def push(self, asker: str, message: StemsNews) -> bool:
         """Tell the engine that asked; one that has come since that one left; whether anybody took it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ from stemwright.doors.stemset.load import door_config
 from stemwright.doors.stemset.media import METADATA, Media, recording_id
 from stemwright.errors import NotFoundError, StemwrightError
 from stemwright.records import Record, iso
+from stemwright.studio.alone import run_alone
 from stemwright.studio.files import Served
 from stemwright.studio.store.objects import ObjectStore, Storage
 from stemwright.studio.studio import LOCAL
@@ -124,7 +126,8 @@ def create(state: State, settings: Settings, home: Path) -> Door:
     problems.install(app, answer=_error)
     add_routes(app, router)
     app.add_api_route("/health", ops.health, methods=["GET", "HEAD"])
-    return Door(app=app, run=app.state.uploads.run if config.stemset else None)
+    uploads: Uploads | None = app.state.uploads
+    return Door(app=app, run=partial(run_alone, state.studio, "stemset", uploads.run) if uploads else None)
 
 
 def _error(_request: Request, status: int, *, code: str, detail: str, **more: Any) -> JSONResponse:

@@ -24,11 +24,13 @@ from stemwright.studio.work.locks import Locks
 from stemwright.studio.work.queue import Queue
 from stemwright.studio.work.retention import sweep
 from stemwright.studio.work.runs import Runs
+from stemwright.studio.work.waker import Waker
 from stemwright.studio.work.worker import LOCAL_WORKER, JobWorker
 from stemwright.studio.work.workflow import start_executor
+from stemwright.studio.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from stemwright.studio.config import JobsConfig
@@ -54,6 +56,7 @@ class Role:
     keeps: bool = True  # it sends callbacks and sweeps
     member: Member | None = None  # what it says of itself to others; none where it has its database to itself
     idle: Seconds | None = None  # after so long without work it ends
+    watched: Callable[[Callable[[], bool]], None] | None = None  # is given what says whether it is well, once it works
     child: bool = True  # its parent's end of standard input is closed when it is to end
 
 
@@ -82,9 +85,12 @@ def run_executor(db: Database, store: ObjectStore, config: JobsConfig, role: Rol
         liveness = Liveness(db, runs, role.member, beat=config.beat, dead=config.dead, fence=worker.fence)
         liveness.join()
     start_executor(worker, db, config, slots=role.slots, callbacks=role.keeps, body_of=body_of)
+    if role.watched:
+        role.watched(lambda: not worker.fenced)
     log.info("executor ready", extra={"id": role.id})
     if role.keeps:
         threading.Thread(target=_clean, args=(db, store, config, queue, role.id), daemon=True).start()
+        Waker(db, config, Workers(db, config), name=role.id).start()
     while not stopping.wait(1.0):
         if role.idle is not None and worker.idle_seconds > role.idle:
             log.info("there was nothing to do", extra={"seconds": role.idle})
@@ -179,7 +185,7 @@ def _clean(db: Database, store: ObjectStore, config: JobsConfig, queue: Queue, n
         try:
             if not locks.take("sweep", seconds=_SWEEPING):
                 continue
-            reconcile(db, runs, queue)
+            reconcile(db, runs, queue, by=name)
             gone = sweep(db, store, config, thorough=count % _THOROUGH == 0)
             forgotten = queue.forget(before=db.now() - config.forget_jobs_seconds)
             locks.release("sweep")
@@ -191,8 +197,8 @@ def _clean(db: Database, store: ObjectStore, config: JobsConfig, queue: Queue, n
             log.info("swept", extra={**gone, "workflows": forgotten})
 
 
-def reconcile(db: Database, runs: Runs, queue: Queue) -> int:
-    """End the rows of runs that DBOS has given up without our code being asked; how many.
+def reconcile(db: Database, runs: Runs, queue: Queue, *, by: str) -> int:
+    """End the rows of runs that DBOS has given up without our code being asked; how many. `by` names this process.
 
     The other way round, work of DBOS whose row has ended: it ends by itself, at its first look at the row.
     """
@@ -201,4 +207,4 @@ def reconcile(db: Database, runs: Runs, queue: Queue) -> int:
         silent = list(session.scalars(select(Run.id).where(Run.status.in_(LIVE), Run.updated_at < old).limit(500)))
     statuses = queue.statuses(silent) if silent else {}
     lost = [run_id for run_id in silent if statuses.get(run_id) not in {"ENQUEUED", "PENDING", "DELAYED"}]
-    return sum(runs.give_up(run_id, unchanged_since=old) for run_id in lost)
+    return sum(runs.give_up(run_id, unchanged_since=old, by=by) for run_id in lost)

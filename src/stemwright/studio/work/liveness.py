@@ -118,8 +118,9 @@ class Liveness:
             try:
                 self._once()
             except DatabaseUnavailableError as error:
+                if self._since is not None:  # once for each time that it is away
+                    log.warning("the database does not answer", extra={"error": error.message})
                 self._since = None
-                log.warning("the database does not answer", extra={"error": error.message})
             except Exception:
                 log.exception("a beat failed")
 

@@ -22,10 +22,13 @@ class Locks:
         """`holder` names this process among all that ever use the database."""
         self._db, self._holder = db, holder
 
-    def take(self, name: str, *, seconds: Seconds) -> bool:
-        """Take a lock for so many seconds, or keep it for as many more; False while another process has it."""
+    def take(self, name: str, *, seconds: Seconds, again: bool = True) -> bool:
+        """Take a lock for so many seconds, or keep it for as many more; False while another process has it.
+
+        If not `again`, also False while this process has it: so nobody does something twice in that time.
+        """
         now = self._db.now()
-        free = or_(Lock.holder == self._holder, Lock.until < now)
+        free = or_(Lock.holder == self._holder, Lock.until < now) if again else Lock.until < now
         mine = update(Lock).where(Lock.name == name, free).values(holder=self._holder, until=now + seconds)
         with self._db.session() as session:
             if count_of(session.execute(mine, execution_options={"synchronize_session": False})):

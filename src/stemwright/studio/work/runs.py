@@ -122,6 +122,7 @@ class Runs:
             if run is None:
                 return None
             song = session.get(Song, run.song_id) if run.song_id else None
+            run.worker = worker
             if song is None:
                 self._end(session, run, "failed", error=("not_found", "the song was deleted"))
                 return None
@@ -130,7 +131,7 @@ class Runs:
                 self._end(session, run, "failed", error=("engine_crashed", text))
                 return None
             first = run.started_at is None
-            run.attempts, run.lease, run.worker = run.attempts + 1, run.lease + 1, worker
+            run.attempts, run.lease = run.attempts + 1, run.lease + 1
             now = self._db.now()
             run.status, run.started_at, run.updated_at = "running", run.started_at or now, now
             if first:
@@ -293,12 +294,13 @@ class Runs:
             session.delete(song)
             return key
 
-    def give_up(self, run_id: str, *, unchanged_since: float) -> bool:
-        """End a run that nobody works on, unless it moved after that time; whether it did."""
+    def give_up(self, run_id: str, *, unchanged_since: float, by: str) -> bool:
+        """End a run that nobody works on, unless it moved after that time; whether it did. `by` names this process."""
         with self._db.session() as session:
             run = lock_run(session, run_id)
             if run is None or run.updated_at >= unchanged_since:
                 return False
+            run.worker = run.worker or by
             self._end(session, run, "failed", error=("engine_crashed", "the work was given up"))
             return True
 

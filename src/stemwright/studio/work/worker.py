@@ -70,7 +70,7 @@ class JobWorker:
         self.files, self._pool = RunFiles(runs, store), pool
         self._active: set[Lease] = set()
         self._door, self._leaving = threading.Lock(), False
-        self._fenced = False
+        self.fenced = False  # whether the database has not heard of us for too long
         self._loop: asyncio.AbstractEventLoop | None = None  # that engines are talked to in
         self._idle_since = time.monotonic()
 
@@ -103,7 +103,7 @@ class JobWorker:
 
     def fence(self, closed: bool) -> None:  # noqa: FBT001  (it is closed or not)
         """While closed, no engine works: the database has not heard of us for so long that others may take our runs."""
-        self._fenced = closed
+        self.fenced = closed
         if closed:
             self.stop_engines()
 
@@ -240,7 +240,7 @@ class JobWorker:
                     limit = self.config.timeout(duration)
                     return await engine.call(request, timeout=limit, on_progress=on_progress)
             except EngineCrashedError as error:
-                if self._fenced:
+                if self.fenced:
                     continue
                 more = await asyncio.to_thread(
                     retry_on_db_error, self.runs.count_attempt, task.lease, most=self.config.attempts
@@ -255,10 +255,10 @@ class JobWorker:
 
     async def _unfenced(self, task: Task) -> None:
         """Wait while the fence is closed. Raises `CancelledError` when others have the run afterwards."""
-        if not self._fenced:
+        if not self.fenced:
             return
         log.warning("the database is away: the work waits", extra={"run_id": task.lease.run_id})
-        while self._fenced:
+        while self.fenced:
             await asyncio.sleep(_LOOK)
         if not await asyncio.to_thread(retry_on_db_error, self.runs.holds, task.lease):
             raise CancelledError("another process has this job now")
