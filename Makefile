@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PAGE := src/stemwright/web/page/index.html
 NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
 # Debian packages that the tests use (tests/needs.py): a second ffmpeg beside the one of imageio-ffmpeg; what renders the
-# demo song; the browser that the player is tested in; a few sounds and voices of training; small programs.
+# demo song; the browser that the player is tested in; a few sounds and voices of training; PostgreSQL; small programs.
 DEBIAN := ffmpeg fluidsynth fluid-soundfont-gm fonts-dejavu-core chromium fonts-inter sonic-pi-samples timgm6mb-soundfont \
   espeak-ng curl git openssl procps nginx-light caddy postgresql iproute2 util-linux
 # What the songs and voices that sketch learns from are made with; timgm6mb is for evaluation only.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -59,25 +58,18 @@ def known_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a fresh database. The test that uses it runs twice: on SQLite and on PostgreSQL."""
-    with _fresh_url(request.param, tmp_path / "studio.db", tables=True) as url:
+    from databases import fresh_url  # not above: most tests need none of what that loads
+
+    with fresh_url(request.param, tmp_path / "studio.db") as url:
         yield url
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a database without tables, else as `database_url`."""
-    with _fresh_url(request.param, tmp_path / "empty.db", tables=False) as url:
-        yield url
+    from databases import fresh_url
 
-
-@contextlib.contextmanager
-def _fresh_url(kind: str, path: Path, *, tables: bool) -> Iterator[str]:
-    if kind == "sqlite":
-        yield f"sqlite:///{path}"
-        return
-    from postgres import fresh_url  # not above: most tests need none of what that loads
-
-    with fresh_url(tables=tables) as url:
+    with fresh_url(request.param, tmp_path / "empty.db", tables=False) as url:
         yield url
 
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own, and fresh databases of it."""
+"""A PostgreSQL server of the tests' own."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 import needs
-from stemwright.studio.store.database import Database
-from stemwright.studio.work.queue import prepare_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,10 +43,9 @@ class Postgres:
         self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir=_place()))
         self.port = _free_port() if tcp else 5432
         self._tcp, self._conf = tcp, (*_CONF, *conf)
-        self._who = {}
-        if os.geteuid() == 0:  # it refuses to run as root
-            self._who = {"user": "postgres", "group": "postgres", "extra_groups": ()}
-            shutil.chown(self.folder, "postgres", "postgres")
+        self._user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
+        if self._user:
+            shutil.chown(self.folder, self._user, self._user)
         self._env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(self.folder)}
         self._clearer = subprocess.Popen(
             ["bash", "-c", _CLEAR], cwd=self.folder, stdin=subprocess.PIPE, start_new_session=True
@@ -88,9 +85,15 @@ class Postgres:
 
     def _run(self, program: str, *arguments: str) -> None:
         with (self.folder / "said").open("ab") as said:
-            command = [needs.INITDB.with_name(program), *arguments]
             done = subprocess.run(
-                command, check=False, stdout=said, stderr=said, cwd=self.folder, env=self._env, **self._who
+                [needs.INITDB.with_name(program), *arguments],
+                check=False,
+                stdout=said,
+                stderr=said,
+                cwd=self.folder,
+                env=self._env,
+                user=self._user,
+                group=self._user,
             )
         if done.returncode:
             log = self.folder / "log"
@@ -103,30 +106,19 @@ def require() -> None:
     pytest.importorskip("psycopg", reason="needs the extra `fleet`")
 
 
-@contextlib.contextmanager
-def fresh_url(*, tables: bool = True) -> Iterator[str]:
-    """The URL of a fresh database of this process's server, for the time of a block; with all tables, or none."""
-    require()
-    server, name = _server(), f"t{uuid.uuid4().hex}"
-    server.execute(f"CREATE DATABASE {name} TEMPLATE {_template() if tables else 'template0'} STRATEGY FILE_COPY")
-    yield server.url(name)
-    server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
 @functools.cache
-def _server() -> Postgres:
+def shared() -> Postgres:
+    """The server that all tests of this process share; it begins when it is first asked for."""
     return Postgres()
 
 
-@functools.cache
-def _template() -> str:
-    """A database with all tables, which others are copied from."""
-    _server().execute("CREATE DATABASE prepared")
-    db = Database(_server().url("prepared"))
-    db.migrate()
-    prepare_jobs(db)
-    db.close()
-    return "prepared"
+@contextlib.contextmanager
+def fresh_url(template: str) -> Iterator[str]:
+    """The URL of a fresh database of the shared server, a copy of another one, for the time of a block."""
+    server, name = shared(), f"t{uuid.uuid4().hex}"
+    server.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    yield server.url(name)
+    server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _place() -> str:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import pytest
 
+import databases
 import postgres
 from stemwright.errors import DatabaseUnavailableError
 from stemwright.studio.store.database import Database
@@ -67,9 +68,9 @@ def test_server_goes_with_the_process_that_has_it_however_that_ends(number: sign
     assert not state.exists() or state.read_text().rsplit(")", 1)[1].split()[0] == "Z"
 
 
-def test_fresh_databases_have_tables_or_none_and_go() -> None:
+def test_fresh_databases_have_tables_or_none_and_go(tmp_path: Path) -> None:
     for tables in (True, False):
-        with postgres.fresh_url(tables=tables) as url:
+        with databases.fresh_url("postgres", tmp_path, tables=tables) as url:
             db = Database(url)
             assert (db.revision() is not None) is tables
             db.close()

@@ -29,14 +29,16 @@ for number in range(int(many)):
 """
 
 
-def test_entries_of_two_processes_that_write_at_once_are_all_there_for_a_third(tmp_path: Path) -> None:
-    with idle(tmp_path) as studio:
+def test_entries_of_two_processes_that_write_at_once_are_all_there_for_a_third(
+    tmp_path: Path, database_url: str
+) -> None:
+    with idle(tmp_path, database_url) as studio:
         url = studio.db.url
     command = [sys.executable, "-c", WRITER, url]
     writers = [subprocess.Popen([*command, who, str(MANY)]) for who in ("one", "two")]
     assert [writer.wait(120) for writer in writers] == [0, 0]
     (tmp_path / "incoming").rmdir()
-    with idle(tmp_path) as studio:
+    with idle(tmp_path, database_url) as studio:
         found = {one.name: one for one in outbox.all_entries(studio, door="test", owner="local")}
         still_open = {one.name for one in outbox.open_entries(studio, door="test")}
     assert found.keys() == {f"{who}-{number}" for who in ("one", "two") for number in range(MANY)}

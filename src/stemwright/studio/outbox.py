@@ -91,8 +91,6 @@ def note(
 
 def latest(studio: Studio, *, door: str, name: str, owner: str) -> Entry:
     """The newest entry of that name. Raises `JobNotFoundError`."""
-    if "\0" in name:  # PostgreSQL takes no such text
-        raise JobNotFoundError("there is no such job")
     query = select(OutboxEntry).where(OutboxEntry.owner == owner, OutboxEntry.door == door, OutboxEntry.name == name)
     with studio.db.session() as session:
         entry = session.scalar(query.order_by(OutboxEntry.created_at.desc(), OutboxEntry.id.desc()).limit(1))

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 from pydantic import Field
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
 from stemwright.engine.receipt import DrumsRecord, Loudness, NoticeRecord
 from stemwright.engine.song_facts import AnalysisRecord
 from stemwright.errors import ConflictError, JobNotFoundError
 from stemwright.records import Moment, Record
 from stemwright.studio.store.tables import LIVE, File, Job, Run, Separation, Song
+from stemwright.studio.store.texts import by_code_point
 from stemwright.studio.work import retention
+from stemwright.studio.work.runs import hold_song
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
@@ -90,11 +92,11 @@ _CAMELOT: Final = Song.analysis["key"]["camelot"].as_string()  # 1A to 12B: neig
 _SORTS: Final[dict[str, tuple[ColumnElement[Any] | InstrumentedAttribute[Any], ...]]] = {
     "created_at": (Song.created_at,),
     "used_at": (Song.used_at,),
-    "title": (func.lower(Song.title),),
-    "artist": (func.lower(Song.artist),),
+    "title": (func.lower(by_code_point(Song.title)),),
+    "artist": (func.lower(by_code_point(Song.artist)),),
     "duration": (Song.duration,),
     "bpm": (Song.analysis["tempo"]["bpm"].as_float(),),
-    "key": (func.length(_CAMELOT), _CAMELOT),
+    "key": (func.length(_CAMELOT), by_code_point(_CAMELOT)),
 }
 
 
@@ -169,7 +171,7 @@ def _detail(session: Session, song: Song) -> SongDetail:
     if song.pcm_digest:
         same = select(Separation).where(Separation.owner == song.owner, Separation.pcm_digest == song.pcm_digest)
         made = list(session.scalars(same.order_by(Separation.created_at)))
-    notes = session.scalars(select(File).where(File.song_id == song.id).order_by(File.name))
+    notes = session.scalars(select(File).where(File.song_id == song.id).order_by(by_code_point(File.name)))
     jobs = session.scalars(select(Job.id).where(Job.song_id == song.id).order_by(Job.created_at.desc()).limit(20))
     current = next((one for one in made if one.id == song.separation_id), None)
     brief = _brief(song, _states(session, [song.id]).get(song.id), (current.model, current.draft) if current else None)
@@ -202,8 +204,7 @@ def update_song(
 ) -> SongDetail:
     """Change title or artist. Raises `JobNotFoundError`."""
     with studio.db.session() as session:
-        first = update(Song).where(Song.id == song_id, Song.owner == owner).values(used_at=Song.used_at)
-        session.execute(first, execution_options={"synchronize_session": False})  # holds it, in SQLite too
+        hold_song(session, song_id)
         song = find_song(session, song_id, owner=owner)
         song.title = song.title if title is None else title
         song.artist = song.artist if artist is None else artist

@@ -20,7 +20,7 @@ from stemwright.studio.options import JobOptions, RunOptions
 from stemwright.studio.snapshot import snapshot_of
 from stemwright.studio.store.database import now_of
 from stemwright.studio.store.tables import LIVE, Job, Run, Separation, Song, new_id
-from stemwright.studio.work.runs import is_measured, lock_run, show, title_of
+from stemwright.studio.work.runs import hold_song, is_measured, lock_run, show, title_of
 from stemwright.studio.work.worker import separation_key
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ def submit_song(studio: Studio, song_id: str, request: JobRequest, *, owner: str
     """
 
     def find(session: Session) -> Song:
+        hold_song(session, song_id, used=True)
         song = session.get(Song, song_id)
         if song is None or song.owner != owner:
             raise JobNotFoundError("there is no such song")
@@ -285,6 +286,7 @@ def resubmit(studio: Studio, job_id: str, *, owner: str) -> JobSnapshot:
     """
     studio.queue.warm()
     with _alone(), studio.db.session() as session:
+        hold_song(session, select(Job.song_id).where(Job.id == job_id).scalar_subquery())
         job = session.get(Job, job_id, with_for_update=True)
         if job is None or job.owner != owner:
             raise JobNotFoundError("there is no such job")

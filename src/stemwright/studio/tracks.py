@@ -14,6 +14,7 @@ from stemwright.audio.sniff import SUFFIXES
 from stemwright.engine.song_facts import KnownFacts
 from stemwright.errors import JobNotFoundError
 from stemwright.studio.store.tables import Separation, Song, Track
+from stemwright.studio.store.texts import by_code_point
 from stemwright.studio.work.runs import retry_on_db_error  # others may be quicker to note the same file
 from stemwright.words import has_controls
 
@@ -250,7 +251,7 @@ def list_tracks(
         query = query.where(Track.relative_path.icontains(word, autoescape=True))
     with studio.db.session() as session:
         total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
-        page = query.order_by(Track.root, Track.relative_path).limit(limit).offset(offset)
+        page = query.order_by(by_code_point(Track.root), by_code_point(Track.relative_path)).limit(limit).offset(offset)
         return [_view(track, track.found) for track in session.scalars(page)], total
 
 

@@ -26,8 +26,8 @@ def promised(studio: Studio, name: str, job_id: str) -> str:
     return outbox.promise(studio, door=DOOR, name=name, job_id=job_id, facts=facts, owner="local").id
 
 
-def test_job_of_which_a_stage_has_failed_is_not_in_the_queue(tmp_path: Path) -> None:
-    for desk in opened(tmp_path):
+def test_job_of_which_a_stage_has_failed_is_not_in_the_queue(tmp_path: Path, database_url: str) -> None:
+    for desk in opened(tmp_path, database_url):
         studio = over(desk, tmp_path)
         for name, status in (("waits", "queued"), ("works", "running"), ("failed", "running"), ("done", "succeeded")):
             run = desk.run(desk.song(name), status=status)

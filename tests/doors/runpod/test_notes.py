@@ -26,8 +26,8 @@ FILES = {"vocals": "vocals.wav"}
 
 
 @pytest.fixture
-def jobs(tmp_path: Path) -> Iterator[Jobs]:
-    with idle(tmp_path) as studio:
+def jobs(tmp_path: Path, database_url: str) -> Iterator[Jobs]:
+    with idle(tmp_path, database_url) as studio:
         storage = Storage(url=f"file://{tmp_path}/results")
         yield Jobs(studio, ResultStore(storage), Config(storage=storage))
 

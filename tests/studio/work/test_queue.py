@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -110,7 +111,8 @@ def test_what_dbos_keeps_of_old_work_is_deleted_and_live_work_is_not(desk: Desk)
 def test_tables_of_dbos_are_looked_for_without_it(empty_database_url: str) -> None:
     db = Database(empty_database_url)
     assert not has_jobs(db)
-    prepare_jobs(db)
+    with ThreadPoolExecutor(3) as pool:  # replicas that start together
+        list(pool.map(prepare_jobs, [db] * 3))
     assert has_jobs(db)
     db.close()
 

@@ -11,6 +11,7 @@ import pytest
 from receipts import receipt
 from stemwright.studio.options import JobOptions
 from stemwright.studio.store.tables import Delivery, File, Job, Run, Separation, Song, new_id
+from stemwright.studio.work import retention
 from stemwright.studio.work.retention import delete_song, sweep
 from studio.work.desks import Desk, opened
 
@@ -184,7 +185,19 @@ def test_jobs_that_ended_long_ago_are_forgotten_with_their_runs_and_callbacks(de
     assert desk.rows(Delivery) == []
 
 
+def test_rows_are_read_page_by_page(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "_ROWS", 2)
+    for name in "abcde":
+        desk.separation(desk.song(name), key=name, pcm=name * 64)
+    kept = desk.keys()
+    assert swept(desk, sweep_grace=-60) == {}
+    assert desk.keys() == kept
+    desk.store.delete([f"local/uploads/{name}" for name in "abcde"])
+    assert swept(desk) == {"rows": 5}
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # 50,000 files twice are too many
 def test_five_thousand_songs_are_swept_in_seconds(desk: Desk) -> None:
     with desk.db.session() as session:
         for number in range(5000):

@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from stemwright.errors import DatabaseUnavailableError, SetupError
+from stemwright.studio.store.texts import allow_nul
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -64,6 +65,7 @@ class Database:
             event.listen(self.engine, "connect", _prepare_sqlite)
         else:
             event.listen(self.engine, "connect", _prepare_postgres)
+            event.listen(self.engine, "connect", allow_nul)
 
     def _how(self, pool: int) -> Mapping[str, object]:
         """What the engine is made with."""

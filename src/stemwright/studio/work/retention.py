@@ -89,7 +89,7 @@ def delete_song(
     None is the house itself.
     """
     with db.session() as session:
-        mine = update(Song).where(Song.id == song_id, Song.id.not_in(_busy()))
+        mine = update(Song).where(Song.id == song_id)
         if owner is not None:
             mine = mine.where(Song.owner == owner)
         if unused_since is not None:
@@ -97,22 +97,30 @@ def delete_song(
         # First a write that changes nothing: from here on all others wait for the song, in SQLite too.
         held = session.execute(mine.values(used_at=Song.used_at), execution_options={"synchronize_session": False})
         song = session.get(Song, song_id) if count_of(held) else None
-        if song is None:
+        if song is None or session.scalar(_busy().where(Run.song_id == song_id)):  # asked once we have the song
             return False
         keys = [song.upload_key] if song.upload_key else []
         keys += _forget_files(session, select(File).where(File.song_id == song.id))
-        same = select(func.count()).where(
-            Song.owner == song.owner, Song.pcm_digest == song.pcm_digest, Song.id != song.id
-        )
-        if song.pcm_digest and not session.scalar(same):
-            made = select(Separation).where(Separation.owner == song.owner, Separation.pcm_digest == song.pcm_digest)
-            for separation in session.scalars(made).all():
-                keys += _forget_separation(session, separation)
+        keys += _forget_stems(session, song)
         session.delete(song)
     with db.session() as session:  # the same bytes may have been sent again meanwhile
         back = {*session.scalars(select(Song.upload_key).where(Song.upload_key.in_(keys)))}
     store.delete([key for key in keys if key not in back])
     return True
+
+
+def _forget_stems(session: Session, song: Song) -> list[str]:
+    """Delete the rows of a song's separations, unless another song has the same samples; the keys of their objects."""
+    if not song.pcm_digest:
+        return []
+    stems = Separation.owner == song.owner, Separation.pcm_digest == song.pcm_digest
+    hold = update(Separation).where(*stems).values(used_at=Separation.used_at)  # both songs may be deleted at once
+    session.execute(hold, execution_options={"synchronize_session": False})
+    same = select(func.count()).where(Song.owner == song.owner, Song.pcm_digest == song.pcm_digest, Song.id != song.id)
+    if session.scalar(same):
+        return []
+    made = session.scalars(select(Separation).where(*stems)).all()
+    return [key for separation in made for key in _forget_separation(session, separation)]
 
 
 def _forget_separation(session: Session, separation: Separation) -> list[str]:
@@ -135,6 +143,7 @@ def _forget_jobs(db: Database, *, before: float) -> int:
     """Delete the rows of jobs that ended long ago."""
     with db.session() as session:
         ended = select(Run.id).where(Run.status.not_in(LIVE), Run.finished_at < before)
+        ended = ended.with_for_update(skip_locked=True)  # those whose song is deleted this moment have time
         old = delete(Job).where(Job.run_id.in_(ended), Job.created_at < before)
         unsynchronized = {"synchronize_session": False}
         count = count_of(session.execute(old, execution_options=unsynchronized))

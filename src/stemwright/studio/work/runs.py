@@ -13,12 +13,14 @@ from sqlalchemy.exc import IntegrityError
 
 from stemwright.engine.drum_names import STEM, no_stem
 from stemwright.errors import DatabaseUnavailableError, NoDrumStemError, TooLongError
+from stemwright.studio.store.database import now_of
 from stemwright.studio.store.tables import LIVE, File, Job, Run, Separation, Song, new_id
 from stemwright.studio.work.steps import Lease, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from sqlalchemy import ScalarSelect
     from sqlalchemy.orm import Session
 
     from stemwright.engine.song_facts import SongFacts
@@ -32,6 +34,7 @@ T = TypeVar("T")
 _PAUSES: Final = (0.2, 1.0, 3.0, 10.0)  # seconds between tries while the database is away; the last one again and again
 _CONFLICTS: Final = 2  # with others who write the same
 _BATCH: Final = 500  # names in one query
+_PLAIN: Final = {"synchronize_session": False}  # of statements that change nothing
 log = logging.getLogger("stemwright.jobs")
 
 
@@ -76,10 +79,23 @@ def lock_run(
     mine = update(Run).where(Run.id == run_id, Run.status.in_(statuses)).values(rank=Run.rank)
     if lease is not None:
         mine = mine.where(Run.worker == lease.worker, Run.lease == lease.number)
-    held = session.execute(mine, execution_options={"synchronize_session": False})
-    if not count_of(held):
+    if not count_of(session.execute(mine, execution_options=_PLAIN)):
         return None
     return session.get(Run, run_id, populate_existing=True)
+
+
+def hold_song(session: Session, song: str | ScalarSelect[str | None], *, used: bool = False) -> None:
+    """Let all others wait for a song until the transaction ends; if `used`, that counts as its use.
+
+    Whoever writes about a song takes it first, then its run, then the rest: PostgreSQL ends transactions that wait
+    for each other.
+    """
+    at = now_of(session) if used else Song.used_at
+    session.execute(update(Song).where(Song.id == song).values(used_at=at), execution_options=_PLAIN)
+
+
+def _song_of(run_id: str) -> ScalarSelect[str | None]:
+    return select(Run.song_id).where(Run.id == run_id).scalar_subquery()
 
 
 def count_of(result: object) -> int:
@@ -208,8 +224,7 @@ class Runs:
     def describe_song(self, song_id: str, facts: SongFacts) -> None:
         """Write down what the first reading of a song found; what somebody called it meanwhile stays."""
         with self._db.session() as session:
-            first = update(Song).where(Song.id == song_id).values(used_at=self._db.now())
-            session.execute(first, execution_options={"synchronize_session": False})  # holds it, in SQLite too
+            hold_song(session, song_id, used=True)
             song = session.get(Song, song_id)
             if song is None:
                 return
@@ -248,6 +263,7 @@ class Runs:
         `made` is what `JobWorker.make` stored; it has `found` where the separation has been there before.
         """
         with self._db.session() as session:
+            hold_song(session, _song_of(lease.run_id))
             run = lock_run(session, lease.run_id, statuses=("running",), lease=lease)
             if run is None:
                 return Saved.ended
@@ -276,10 +292,11 @@ class Runs:
     def fail(self, lease: Lease, *, code: str, message: str, forget_upload: bool) -> str | None:
         """End a run as failed; the key of the upload that nobody needs any more, where there is one."""
         with self._db.session() as session:
+            hold_song(session, _song_of(lease.run_id))
             run = lock_run(session, lease.run_id, statuses=("running",), lease=lease)
             if run is None:
                 return None
-            song = session.get(Song, run.song_id, with_for_update=True) if run.song_id else None
+            song = session.get(Song, run.song_id) if run.song_id else None
             self._end(session, run, "failed", error=(code, message))
             if song is None or not forget_upload or song.separation_id:
                 return None
