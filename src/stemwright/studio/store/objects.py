@@ -88,6 +88,14 @@ class ObjectStore:
         else:
             self._quick, self._bulk = _bucket(storage, _QUICK), _bucket(storage, _PATIENT)
 
+    @property
+    def origin(self) -> str | None:
+        """The origin of links to objects, such as `https://s3.example.org`; None for a folder."""
+        if self.folder is not None:
+            return None
+        parts = urlsplit(self._storage.public_url or self._address(""))
+        return f"{parts.scheme}://{parts.netloc}"
+
     def ping(self) -> None:
         """See whether the store can be read. Raises `StorageUnavailableError`."""
         import obstore
