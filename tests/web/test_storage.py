@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from s3 import S3
     from stemwright.studio.store.objects import Storage
 
+DOOR = {"STEMWRIGHT_DOORS": "runpod=0", "STEMWRIGHT_RUNPOD_MODEL_4STEMS": "sketch"}
 SOON = 8.0  # seconds within which a request is answered though the bucket is away
 
 
@@ -38,7 +39,7 @@ def prepared(s3: S3, storage: Storage, tmp_path_factory: pytest.TempPathFactory)
     """A studio over a bucket, with a song that `sketch` has taken apart."""
     folder, samples = tmp_path_factory.mktemp("bucket"), sound("song", seconds=SECONDS, rate=RATE)
     path = write_wav(folder / "Grüße.wav", samples, RATE, bits=16)
-    with running(folder / "data", STEMWRIGHT_DOORS="runpod=0", **s3.variables(storage)) as server:
+    with running(folder / "data", **s3.variables(storage), **DOOR) as server:
         job = server.wait(server.submit(path, model="sketch", analysis="false")["id"])
         assert job["status"] == "succeeded", job
         yield Prepared(server, path, samples, job)
@@ -145,7 +146,9 @@ def test_whatever_needs_the_bucket_is_503_soon_while_it_is_away_and_nothing_stay
     assert (health.status_code, health.json()["checks"]["storage"]) == (200, "is away")
     assert http.get("/livez").status_code == 200
     assert http.get(prepared.url).status_code == 200  # rows are in the database
-    assert at_door().json()["code"] in {"storage_unavailable", "model_unavailable"}
+    refused = at_door()
+    assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
+    assert refused.headers["retry-after"] == "5"
     assert rows(prepared) == before
     assert not list((server.data / "incoming").iterdir())
 
