@@ -203,9 +203,9 @@ def test_what_an_earlier_edition_kept_in_its_folder_is_found_after_the_start_and
     job = polled(url, submit(url, song, WHOLE).json())[-1]
     ended = polled(url, submit(url, song, {"modelVariant": "2stems"}).json())[-1]
     server.stop(9)
-    jobs, now = server.data / "runpod" / "jobs", server.data / "objects" / "doors" / "runpod"
+    jobs, kept = server.data / "runpod" / "jobs", server.data / "objects" / "doors" / "runpod"
     shutil.rmtree(server.data / "runpod", ignore_errors=True)
-    now.rename(server.data / "runpod")  # results and the key that signs links
+    kept.rename(server.data / "runpod")  # results and the key that signs links
     known, fresh = (taken_out(server, one["id"]) for one in (job, ended))
     old = {"owner": "local", "files": None, "error": None}
     done = {name: known[name] for name in ("stems", "files", "model", "draft")}
