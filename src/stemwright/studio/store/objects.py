@@ -71,8 +71,8 @@ class ObjectStore:
     """Objects in a local folder or in a bucket.
 
     Keys are ours, never names from outside: lower-case letters, digits, and `._-/`.
-    A bucket that is refused, hangs, fails or is not there raises `StorageUnavailableError`, within 8 s unless bytes are
-    on their way already.
+    A bucket that refuses, hangs, fails or is not there raises `StorageUnavailableError`, within 8 s unless bytes are on
+    their way already. What was asked of one that hung may still be done when it goes on.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -165,7 +165,7 @@ class ObjectStore:
             if isinstance(ours, NotFoundError):
                 self.ping()  # or is it the bucket that is not there?
             raise ours from error
-        return Stored(meta["path"], meta["size"], meta["last_modified"].timestamp())
+        return Stored(key, meta["size"], meta["last_modified"].timestamp())
 
     def get(self, key: str) -> bytes:
         """All bytes of a small object. Raises `NotFoundError`, `StorageUnavailableError`."""
