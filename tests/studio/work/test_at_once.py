@@ -22,7 +22,7 @@ from stemwright.studio.store.tables import Job, Run, Separation, Song, new_id
 from stemwright.studio.submit import JobRequest, Upload, resubmit, submit_song, submit_upload
 from stemwright.studio.work import retention
 from studio.shelves import over
-from studio.work.desks import Desk, opened
+from studio.work.desks import WORKER, Desk, opened
 from studio.work.test_runs import made
 
 if TYPE_CHECKING:
@@ -82,11 +82,11 @@ def test_who_asks_for_a_song_while_its_run_ends(desk: Desk, studio: Studio) -> N
     for number in range(ROUNDS):
         ask = partial(asked, studio, f"{number}")
         _, run = ask()
-        desk.runs.begin(run, attempts=3)
+        desk.runs.begin(run, attempts=3, worker=WORKER)
         stems = made(f"s{number}", key=f"{number}")
-        end: Callable[[], object] = partial(desk.runs.save, run, stems)
+        end: Callable[[], object] = partial(desk.runs.save, desk.lease(run), stems)
         if number % 2:
-            end = partial(desk.runs.fail, run, code="corrupt", message="m", forget_upload=True)
+            end = partial(desk.runs.fail, desk.lease(run), code="corrupt", message="m", forget_upload=True)
         at_once(end, ask, ask, ask)
         assert desk.get(run).status == ("failed" if number % 2 else "succeeded")
 
