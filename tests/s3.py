@@ -66,6 +66,17 @@ class S3:
             secret_access_key=secret,
         )
 
+    @staticmethod
+    def variables(storage: Storage) -> dict[str, str]:
+        """The settings of a place, as a process reads them from its environment."""
+        return {
+            "STEMWRIGHT_STORAGE_URL": storage.url,
+            "STEMWRIGHT_STORAGE_ENDPOINT": storage.endpoint or "",
+            "STEMWRIGHT_STORAGE_REGION": storage.region,
+            "STEMWRIGHT_STORAGE_ACCESS_KEY_ID": storage.access_key_id or "",
+            "STEMWRIGHT_STORAGE_SECRET_ACCESS_KEY": storage.secret_access_key or "",
+        }
+
     def start(self) -> S3:
         """Start it, or start it again, and wait until it takes objects."""
         actions = ["Admin", "Read", "Write", "List", "Tagging"]

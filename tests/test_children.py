@@ -12,6 +12,7 @@ import pytest
 
 from cli import command
 from doors.stemset.hostile import answering, honest
+from s3 import SECRET
 from server import running
 from sounds import sound, write_wav
 from stemwright import children
@@ -19,10 +20,14 @@ from stemwright import children
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from s3 import S3
+
 SECRETS = {
     "STEMWRIGHT_CALLBACKS_SECRET": "whsec_" + "c3RlbXdyaWdodCB0YWtlcyBhIHNvbmcgYXBhcnQ=",
-    "STEMWRIGHT_RUNPOD_SECRET_ACCESS_KEY": "storage-key-1",
-    "STEMWRIGHT_RUNPOD_ACCESS_KEY_ID": "storage-id-1",
+    "STEMWRIGHT_STORAGE_URL": "s3://private-bucket",
+    "STEMWRIGHT_STORAGE_ENDPOINT": "https://storage.example.org",
+    "STEMWRIGHT_STORAGE_SECRET_ACCESS_KEY": "storage-key-1",
+    "STEMWRIGHT_STORAGE_ACCESS_KEY_ID": "storage-id-1",
     "STEMWRIGHT_STEMSET_WORKER_SECRET": "whsec_" + "b3RoZXIgc2VjcmV0IG9mIHRoZSB3b3JrZXIgaGVyZSA=",
     "AWS_SECRET_ACCESS_KEY": "aws-key-1",
     "DATABASE_PASSWORD": "hunter2",
@@ -51,13 +56,14 @@ def below(pid: int) -> dict[int, list[str]]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_engines_of_a_server_know_no_secret_and_the_executor_only_its_own(tmp_path: Path) -> None:
+def test_engines_of_a_server_know_no_secret_and_the_executor_only_its_own(tmp_path: Path, s3: S3) -> None:
     """As found: the callbacks' secret and the keys of storage were in the engine's environment."""
     song = write_wav(tmp_path / "song.wav", sound("song", seconds=2))
     config = tmp_path / "stemwright.yaml"
     mirror = "https://weights.example.org"
     config.write_text(f"callbacks:\n  secret: ${{STEMWRIGHT_CALLBACKS_SECRET}}\nmodel:\n  mirror: {mirror}\n")
-    given = {**SECRETS, "STEMWRIGHT_CONFIG": str(config), "LC_TIME": "C"}
+    storage = s3.variables(s3.storage())
+    given = {**SECRETS, **storage, "STEMWRIGHT_CONFIG": str(config), "LC_TIME": "C"}
     with running(tmp_path / "data", **given) as server:
         files = {"file": ("song.wav", song.read_bytes())}
         job = server.http.post("/api/v1/jobs", files=files, data={"model": "sketch"}).json()
@@ -72,14 +78,15 @@ def test_engines_of_a_server_know_no_secret_and_the_executor_only_its_own(tmp_pa
     assert len(engines) >= 2
     for pid in engines:
         assert not {*known[pid]} & {*SECRETS}
-        assert not {*known[pid].values()} & {*SECRETS.values()}
+        assert not {*known[pid].values()} & {*SECRETS.values(), *storage.values()}
         assert known[pid]["LC_TIME"] == "C"
         assert known[pid]["STEMWRIGHT_MODEL_CACHE"] == os.environ["STEMWRIGHT_MODEL_CACHE"]
         assert known[pid]["STEMWRIGHT_MODEL_MIRROR"] == mirror
         ours = {name for name in known[pid] if name.startswith("STEMWRIGHT_")}
         assert ours <= {f"STEMWRIGHT_MODEL_{name}" for name in ("CACHE", "OFFLINE", "MIRROR")} | {"STEMWRIGHT_STOP_AT"}
     assert "STEMWRIGHT_CALLBACKS_SECRET" in known[executor]  # it signs what is sent
-    assert not {*known[executor]} & {"STEMWRIGHT_RUNPOD_SECRET_ACCESS_KEY", "STEMWRIGHT_STEMSET_WORKER_SECRET"}
+    assert known[executor]["STEMWRIGHT_STORAGE_SECRET_ACCESS_KEY"] == SECRET  # it stores what is made
+    assert "STEMWRIGHT_STEMSET_WORKER_SECRET" not in known[executor]
 
 
 @pytest.fixture

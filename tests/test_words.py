@@ -14,9 +14,9 @@ from server import Server, running
 from sounds import sound, write_wav
 from stemwright.app.settings import SettingsError, load_settings
 from stemwright.audio.ffmpeg import find_ffmpeg
-from stemwright.errors import NotFoundError, OutputError
+from stemwright.errors import NotFoundError, StorageUnavailableError
 from stemwright.studio.fetch import fetch_upload
-from stemwright.studio.store.objects import ObjectStore
+from stemwright.studio.store.objects import ObjectStore, Storage
 from stemwright.words import has_controls, plain, without_secrets
 from web.answers import problem_of
 
@@ -133,7 +133,7 @@ def test_token_of_the_engine_is_not_logged(server: Server) -> None:
     [
         ("STEMWRIGHT_MISMO_ENGINE_URL", "ws://dj:open-sesame@engine:8080"),
         ("STEMWRIGHT_MODEL_MIRROR", "ftp://me:open-sesame@mirror.example.org"),
-        ("STEMWRIGHT_RUNPOD_STORAGE", "https://key:open-sesame@bucket.example.org"),
+        ("STEMWRIGHT_STORAGE_URL", "https://key:open-sesame@bucket.example.org"),
         ("STEMWRIGHT_DRUMALONG_PUBLIC_URL", "https://drums.example.org/?key=open-sesame"),
     ],
 )
@@ -184,7 +184,7 @@ def test_errors_of_a_store_tell_nothing_of_where_it_is(
         "AWS_MAX_RETRIES": "0",
     }.items():
         monkeypatch.setenv(name, value)
-    store = ObjectStore("s3://private-bucket/prefix")
+    store = ObjectStore(Storage(url="s3://private-bucket/prefix", region="us-east-1"))
     (tmp_path / "a").write_bytes(b"x")
     for work in (
         lambda: store.get("local/uploads/k"),
@@ -193,12 +193,12 @@ def test_errors_of_a_store_tell_nothing_of_where_it_is(
         lambda: store.delete(["local/uploads/k"]),
         lambda: list(store.pieces("local/uploads/k")),
     ):
-        with pytest.raises(OutputError) as caught:
+        with pytest.raises(StorageUnavailableError) as caught:
             work()
         for secret in ("127.0.0.1", "private-bucket", "local/", "AKIA"):
             assert secret not in caught.value.message
     assert caplog.records  # the operator is told
-    folder = ObjectStore(f"file://{tmp_path / 'objects'}")
+    folder = ObjectStore(Storage(url=f"file://{tmp_path / 'objects'}"))
     with pytest.raises(NotFoundError) as missing:
         folder.fetch("local/uploads/k", tmp_path / "b")
     assert "uploads" not in missing.value.message

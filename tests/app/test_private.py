@@ -16,9 +16,10 @@ import pytest
 from cli.command import STEMWRIGHT
 from server import running
 from sounds import sound, write_wav
+from stemwright.app.settings import Settings
+from stemwright.app.storage_settings import ObjectStorage
+from stemwright.app.wiring import open_store
 from stemwright.disk import make_as_open_as, make_private
-from stemwright.doors.runpod.config import Storage
-from stemwright.doors.runpod.results import ResultStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,10 +106,10 @@ def test_open_folder_of_another_user_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("umask_000")
-def test_results_of_a_runpod_worker_are_for_its_user_alone(tmp_path: Path) -> None:
-    """Sibling: a folder of results that is there already."""
+def test_folder_of_objects_elsewhere_is_for_its_user_alone(tmp_path: Path) -> None:
+    """Sibling: a folder that is there already."""
     (tmp_path / "results").mkdir(mode=0o777)
-    ResultStore(Storage(url=f"file://{tmp_path / 'results'}"))
+    open_store(Settings(data=tmp_path, storage=ObjectStorage(url=f"file://{tmp_path / 'results'}")))
     assert not open_to_others(tmp_path / "results")
 
 

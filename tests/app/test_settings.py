@@ -117,18 +117,26 @@ def test_named_file_must_exist_and_be_one(tmp_path: Path) -> None:
         ("STEM_SERVER_URL", "https://drums.example.org/", "drumalong.public_url", "https://drums.example.org"),
         ("BACKEND_URL", "https://api.example.org", "stemset.public_url", "https://api.example.org"),
         ("STEMSET_BYPASS_AUTH", "false", "stemset.bypass_auth", False),
-        ("R2_ACCESS_KEY_ID", "key", "runpod.access_key_id", "key"),
-        ("BUCKET_ENDPOINT_URL", "http://127.0.0.1:9000", "runpod.endpoint", "http://127.0.0.1:9000"),
+        ("R2_BUCKET_NAME", "stemset-media", "storage.url", "s3://stemset-media"),
+        ("R2_ACCOUNT_ID", "abc1", "storage.endpoint", "https://abc1.r2.cloudflarestorage.com"),
+        ("BUCKET_ENDPOINT_URL", "http://127.0.0.1:9000", "storage.endpoint", "http://127.0.0.1:9000"),
+        ("R2_ACCESS_KEY_ID", "key", "storage.access_key_id", "key"),
+        ("BUCKET_ACCESS_KEY_ID", "key", "storage.access_key_id", "key"),
+        ("R2_SECRET_ACCESS_KEY", "secret", "storage.secret_access_key", "********"),
+        ("BUCKET_SECRET_ACCESS_KEY", "secret", "storage.secret_access_key", "********"),
+        ("R2_PUBLIC_URL", "https://pub-1.r2.dev/", "storage.public_url", "https://pub-1.r2.dev"),
     ],
 )
 def test_names_of_other_systems_are_understood_and_ours_goes_before(
     variable: str, value: str, name: str, expected: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if name.startswith("storage."):
+        write("storage: {url: s3://a, endpoint: 'https://b.c', access_key_id: d, secret_access_key: e}")
     monkeypatch.setenv(variable, value)
     [found] = [one for one in load_settings().describe() if one.name == name]
     assert (found.value, found.origin) == (expected, variable)
     monkeypatch.setenv(found.variable, str(Settings().describe()[0].value) if name == "data" else "1")
-    picky = {"model.device", "mismo.stem_format", "mismo.engine_url"}
+    picky = {"model.device", "mismo.stem_format", "mismo.engine_url", "storage.url"}
     if name not in picky and not name.endswith(("public_url", "endpoint")):
         assert origin(load_settings(), name) == found.variable
 
@@ -139,10 +147,11 @@ def test_every_setting_can_be_set_by_its_variable(monkeypatch: pytest.MonkeyPatc
     values |= {
         "doors": "drumalong=8001,mismo=9000",
         "drumalong.public_url": "https://drums.example.org",
-        "runpod.storage": "s3://stems/out",
-        "runpod.endpoint": "https://r2.example.org",
-        "runpod.access_key_id": "key",
-        "runpod.secret_access_key": "secret",
+        "storage.url": "s3://stems/out",
+        "storage.endpoint": "https://r2.example.org",
+        "storage.access_key_id": "key",
+        "storage.secret_access_key": "secret",
+        "storage.public_url": "https://pub-1.r2.dev",
         "runpod.public_url": "https://stems.example.org",
         "stemset.bypass_auth": "true",
         "stemset.config": "/srv/config.yaml",
@@ -216,11 +225,33 @@ def test_folders_of_the_library_say_where_they_are_and_the_engine_has_a_socket(m
 
 def test_objects_are_in_a_bucket_or_in_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     for right in ("s3://bucket", "s3://bucket/some/prefix/", "file:///srv/results"):
-        monkeypatch.setenv("STEMWRIGHT_RUNPOD_STORAGE", right)
-        assert load_settings().door("runpod").storage == right.rstrip("/")
+        monkeypatch.setenv("STEMWRIGHT_STORAGE_URL", right)
+        monkeypatch.setenv("STEMWRIGHT_STORAGE_REGION", "eu-central-1")
+        assert load_settings().storage.url == right.rstrip("/")
     for wrong in ("bucket", "s3://", "file://srv/results", "https://bucket.example.org", "s3://bucket?x=1", "/srv"):
-        monkeypatch.setenv("STEMWRIGHT_RUNPOD_STORAGE", wrong)
-        assert "STEMWRIGHT_RUNPOD_STORAGE" in faults()[0]
+        monkeypatch.setenv("STEMWRIGHT_STORAGE_URL", wrong)
+        assert "STEMWRIGHT_STORAGE_URL" in faults()[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"R2_ACCESS_KEY_ID": "k", "R2_SECRET_ACCESS_KEY": "open-sesame"}, "name it by storage.url, such as"),
+        ({"R2_ACCOUNT_ID": "abc1"}, "name it by storage.url, such as s3://bucket/prefix"),
+        ({"STEMWRIGHT_STORAGE_URL": "file:///srv", "BUCKET_ENDPOINT_URL": "https://b.c"}, "name it by storage.url"),
+        ({"R2_BUCKET_NAME": "a", "R2_ACCOUNT_ID": "b", "R2_ACCESS_KEY_ID": "k"}, "secret_access_key together"),
+        ({"R2_BUCKET_NAME": "a"}, "give storage.region, such as eu-central-1, for a bucket of Amazon's"),
+    ],
+)
+def test_bucket_that_is_half_described_is_refused_with_what_to_do(
+    given: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    [fault] = faults()
+    assert fault.startswith("storage: ")
+    assert words in fault
+    assert "open-sesame" not in fault
 
 
 def test_mirror_is_https_or_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -594,7 +625,11 @@ def test_value_from_a_variable_cannot_become_structure(monkeypatch: pytest.Monke
 def row(leaf: Leaf) -> str:
     default = leaf.typed(leaf.default())
     shown = "" if default in (None, []) else f"`{default}`".replace(str(Path.home()), "~")
-    aliases = ", ".join(f"`{alias.name}`" + " (milliseconds)" * (alias.unit == "ms") for alias in leaf.aliases)
+    notes = {"ms": " (milliseconds)", "": ""}
+    aliases = ", ".join(
+        f"`{alias.name}`" + (notes[alias.unit] if alias.form == "{}" else f" (`{alias.form.format('…')}`)")
+        for alias in leaf.aliases
+    )
     return f"| `{leaf.name}` | `{leaf.variable}` | {aliases} | {shown} | {leaf.info.description} |"
 
 

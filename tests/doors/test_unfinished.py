@@ -14,7 +14,6 @@ from stemwright.doors.mismo.engines import Engines
 from stemwright.doors.mismo.messages import Promise
 from stemwright.doors.runpod import jobs as runpod_jobs
 from stemwright.doors.runpod.config import Config as RunpodConfig
-from stemwright.doors.runpod.config import Storage
 from stemwright.doors.runpod.contract import SeparationConfig
 from stemwright.doors.runpod.jobs import Jobs
 from stemwright.doors.runpod.results import ResultStore
@@ -111,11 +110,11 @@ def test_stemset_job_ends_by_what_nobody_foresaw(made: Made) -> None:
 
 def runpod(studio: Studio, made: Made, *, looks: int = 1, bitrate: int | None = None) -> list[SeparationJob]:
     """What each of some looks at the job of the door says."""
-    store = ResultStore(Storage(url=f"file://{made.folder}/results"))
+    store = ResultStore(studio.store, RunpodConfig(), home=made.folder / "home")
     config = SeparationConfig.model_validate({"quality": {"outputFormat": "mp3", "bitrate": bitrate}})
     note = runpod_jobs.Note(config=config, stems={"vocals": "vocals"})
     outbox.note(made.studio, door="runpod", name=made.job_id, facts=note, owner=ME, open=False)
-    jobs = Jobs(studio, store, RunpodConfig(storage=Storage(url="")))
+    jobs = Jobs(studio, store, RunpodConfig())
 
     async def run() -> list[SeparationJob]:
         return [await jobs.look(made.job_id, owner=ME, base="http://door") for _ in range(looks)]

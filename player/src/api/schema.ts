@@ -3023,6 +3023,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Something that is needed is not here now. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     change_song_api_v1_songs__song_id__patch: {
@@ -3215,6 +3224,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Something that is needed is not here now. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description The disk is full. */
             507: {
                 headers: {
@@ -3309,6 +3327,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Something that is needed is not here now. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     get_stem_api_v1_songs__song_id__stems__file__get: {
@@ -3356,6 +3383,13 @@ export interface operations {
             };
             /** @description It is what the client has. */
             304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Where the file is in the bucket, if the operator wants it so. */
+            307: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3482,6 +3516,13 @@ export interface operations {
             };
             /** @description It is what the client has. */
             304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Where the file is in the bucket, if the operator wants it so. */
+            307: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3666,6 +3707,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Something that is needed is not here now. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     get_chart_api_v1_songs__song_id__drums_json_get: {
@@ -3755,6 +3805,15 @@ export interface operations {
             };
             /** @description Too many requests; `Retry-After` says when to come again. */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that is needed is not here now. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3860,6 +3919,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Something that is needed is not here now. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     get_chart_picture_api_v1_songs__song_id__drums_svg_get: {
@@ -3949,6 +4017,15 @@ export interface operations {
             };
             /** @description Too many requests; `Retry-After` says when to come again. */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that is needed is not here now. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4163,6 +4240,13 @@ export interface operations {
             };
             /** @description It is what the client has. */
             304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Where the file is in the bucket, if the operator wants it so. */
+            307: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ipaddress
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stemwright.app.settings import environment
+from stemwright.disk import make_private
 from stemwright.engine.process.pool import EnginePool
-from stemwright.errors import SetupError
+from stemwright.errors import SetupError, writing
 from stemwright.strategies.find import list_strategies
 from stemwright.studio.config import JobsConfig
 from stemwright.studio.store.database import Database, sqlite_url
@@ -90,11 +92,16 @@ def role_of(settings: Settings, config: JobsConfig, *, queue: str, name: str, ch
 
 
 def open_store(settings: Settings) -> ObjectStore:
-    """Where files are kept."""
+    """Where files are kept; a folder is made its user's alone. Raises `OutputError`, `ObjectsElsewhereError`."""
     given = settings.storage
+    _see_that_nothing_is_left_behind(settings)
+    url = given.url or f"file://{settings.data / 'objects'}"
+    if url.startswith("file://"):
+        with writing():
+            make_private(Path(url.removeprefix("file://")))
     return ObjectStore(
         Storage(
-            url=given.url or f"file://{settings.data / 'objects'}",
+            url=url,
             endpoint=given.endpoint,
             region=given.region,
             access_key_id=given.access_key_id,
@@ -102,6 +109,27 @@ def open_store(settings: Settings) -> ObjectStore:
             public_url=given.public_url,
         )
     )
+
+
+class ObjectsElsewhereError(SetupError):
+    """Songs lie in the data folder, and the settings name another place for objects."""
+
+    code = "objects_elsewhere"
+
+
+def _see_that_nothing_is_left_behind(settings: Settings) -> None:
+    """Refuse another place while songs are in the data folder: the sweep would take them for lost, and forget them.
+
+    Raises `ObjectsElsewhereError`.
+    """
+    before = settings.data / "objects"
+    if settings.storage.url in {None, f"file://{before}"}:
+        return
+    if any(path.parent.name != "doors" for path in before.glob("*/*")):
+        raise ObjectsElsewhereError(
+            f"songs are in {before}, and storage.url names another place: copy what is in that folder there, with the "
+            "same keys, then remove the folder; or take storage.url (R2_BUCKET_NAME) away"
+        )
 
 
 def jobs_config(settings: Settings) -> JobsConfig:

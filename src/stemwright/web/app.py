@@ -51,7 +51,7 @@ def create_app(studio: Studio, config: WebConfig) -> FastAPI:
     app.state.metrics = ops.Metrics(since=studio.db.now())
     problems.install(app)
     add_routes(app, jobs.router, songs.router, mixes.router, push.router, ops.router)
-    page.install(app)
+    page.install(app, bucket=studio.store.origin if config.link_seconds else None)
     _document(app)
     return app
 

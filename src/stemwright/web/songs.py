@@ -55,6 +55,9 @@ def _files(*media: str) -> Responses:
     }
 
 
+_BUCKET: Final[Responses] = {307: {"description": "Where the file is in the bucket, if the operator wants it so."}}
+
+
 @router.get("", response_model=schemas.SongPage, responses=problems())
 def list_songs(
     studio: TheStudio,
@@ -144,7 +147,7 @@ async def change_song(request: Request, song_id: Id, studio: TheStudio, owner: O
     return song_out(changed, root=root)
 
 
-@router.delete("/{song_id}", status_code=204, response_class=Response, responses=problems(404, 409))
+@router.delete("/{song_id}", status_code=204, response_class=Response, responses=problems(404, 409, 503))
 def delete_song(song_id: Id, studio: TheStudio, owner: Owner) -> None:
     """Delete a song and the files that no other song uses."""
     use.delete_song(studio, song_id, owner=owner)
@@ -154,7 +157,7 @@ def delete_song(song_id: Id, studio: TheStudio, owner: Owner) -> None:
     "/{song_id}/notes",
     status_code=201,
     response_model=schemas.SongOut,
-    responses=problems(404, 408, 409, 413, 415, 507),
+    responses=problems(404, 408, 409, 413, 415, 503, 507),
     openapi_extra=_form("MIDI files."),
 )
 async def add_notes(request: Request, song_id: Id, studio: TheStudio, owner: Owner, root: Root) -> Any:
@@ -176,7 +179,7 @@ async def add_notes(request: Request, song_id: Id, studio: TheStudio, owner: Own
 
 @router.head("/{song_id}/notes/{name}", include_in_schema=False)
 @router.get(
-    "/{song_id}/notes/{name}", responses={**problems(404, 416), **_files("audio/midi")}, response_class=Response
+    "/{song_id}/notes/{name}", responses={**problems(404, 416, 503), **_files("audio/midi")}, response_class=Response
 )
 def get_notes(request: Request, song_id: Id, name: str, studio: TheStudio, owner: Owner) -> Response:
     """A MIDI file of a song."""
@@ -187,7 +190,7 @@ def get_notes(request: Request, song_id: Id, name: str, studio: TheStudio, owner
 @router.get(
     "/{song_id}/stems/{file}",
     response_class=Response,
-    responses={**problems(404, 409, 416, 503, 504, 507), **_files(*AUDIO)},
+    responses={**problems(404, 409, 416, 503, 504, 507), **_files(*AUDIO), **_BUCKET},
 )
 async def get_stem(
     request: Request,
@@ -211,7 +214,7 @@ async def get_stem(
 @router.get(
     "/{song_id}/original.{token}",
     response_class=Response,
-    responses={**problems(404, 409, 416, 503, 504, 507), **_files("audio/flac", "audio/wav")},
+    responses={**problems(404, 409, 416, 503, 504, 507), **_files("audio/flac", "audio/wav"), **_BUCKET},
 )
 async def get_original(
     request: Request,
@@ -231,7 +234,7 @@ async def get_original(
 @router.get(
     "/{song_id}/peaks/{file}",
     response_class=Response,
-    responses={**problems(404, 409, 416), **_files("application/octet-stream")},
+    responses={**problems(404, 409, 416, 503), **_files("application/octet-stream")},
 )
 def get_peaks(
     request: Request,
@@ -250,7 +253,7 @@ def get_peaks(
 @router.get(
     "/{song_id}/drums.json",
     response_class=Response,
-    responses={**problems(404, 409, 416), **_files("application/json")},
+    responses={**problems(404, 409, 416, 503), **_files("application/json")},
 )
 def get_chart(
     request: Request, song_id: Id, studio: TheStudio, owner: Owner, separation: Separation = None
@@ -262,7 +265,7 @@ def get_chart(
 
 @router.head("/{song_id}/drums.mid", include_in_schema=False)
 @router.get(
-    "/{song_id}/drums.mid", response_class=Response, responses={**problems(404, 409, 416), **_files("audio/midi")}
+    "/{song_id}/drums.mid", response_class=Response, responses={**problems(404, 409, 416, 503), **_files("audio/midi")}
 )
 def get_chart_midi(
     request: Request,
@@ -282,7 +285,9 @@ def get_chart_midi(
 
 @router.head("/{song_id}/drums.svg", include_in_schema=False)
 @router.get(
-    "/{song_id}/drums.svg", response_class=Response, responses={**problems(404, 409, 416), **_files("image/svg+xml")}
+    "/{song_id}/drums.svg",
+    response_class=Response,
+    responses={**problems(404, 409, 416, 503), **_files("image/svg+xml")},
 )
 def get_chart_picture(
     request: Request, song_id: Id, studio: TheStudio, owner: Owner, separation: Separation = None
@@ -328,7 +333,7 @@ async def get_zip(
 @router.get(
     "/{song_id}/song.stem.mp4",
     response_class=Response,
-    responses={**problems(404, 409, 416, 503, 504, 507), **_files("audio/mp4")},
+    responses={**problems(404, 409, 416, 503, 504, 507), **_files("audio/mp4"), **_BUCKET},
 )
 async def get_stem_mp4(
     request: Request, song_id: Id, studio: TheStudio, owner: Owner, separation: Separation = None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def test_worker_with_wrong_settings_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STEMWRIGHT_RUNPOD_STORAGE", "nowhere")
+    monkeypatch.setenv("STEMWRIGHT_STORAGE_URL", "nowhere")
     assert "[bad_settings]" in run("runpod-worker", "--rp_serve_api", code=2).stderr
 
 

@@ -18,19 +18,25 @@ import httpx
 import numpy as np
 import pytest
 
-from doors.runpod.s3 import bucket, free_port
+from s3 import KEY, SECRET, free_ports
 from sounds import level_db, read, sound, write_wav
-from stemwright.doors.runpod.config import Config, Storage, WorkerConfig
+from stemwright.doors.runpod.config import Config, WorkerConfig
 from stemwright.doors.runpod.handler import make_handler
+from stemwright.doors.runpod.results import ResultStore
+from stemwright.studio.store.objects import ObjectStore, Storage
 from stemwright.weights import config as weights
 from studio.test_fetch import publisher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from s3 import S3
     from stemwright.records import JsonObject
 
+    Given = tuple[WorkerConfig, ResultStore]
+
 WAIT = 240.0
+RESULTS = "results/doors/runpod/jobs"
 SECONDS = 4.0
 FOUR: JsonObject = {"model": "spleeter", "modelVariant": "4stems"}
 
@@ -44,21 +50,21 @@ def text_of(song: Path) -> str:
     return base64.b64encode(song.read_bytes()).decode()
 
 
-def worker(folder: Path, *, max_bytes: int = 5_000_000, max_duration: float = 600.0) -> WorkerConfig:
+def worker(folder: Path, *, max_bytes: int = 5_000_000, max_duration: float = 600.0) -> Given:
     door = Config(
-        storage=Storage(url=f"file://{folder / 'results'}"),
         models={"2stems": "sketch", "4stems": "sketch"},
         max_duration=max_duration,
         allow=("127.0.0.1",),
     )
-    return WorkerConfig(door=door, max_bytes=max_bytes)
+    store = ResultStore(ObjectStore(Storage(url=f"file://{folder / 'results'}")), door, home=folder / "home")
+    return WorkerConfig(door=door, max_bytes=max_bytes), store
 
 
-def run(config: WorkerConfig, /, *, job_id: str = "job-1", **given: Any) -> list[tuple[float, dict[str, Any]]]:
+def run(given_worker: Given, /, *, job_id: str = "job-1", **given: Any) -> list[tuple[float, dict[str, Any]]]:
     """All that the handler says of a job, each with the time when it did."""
 
     async def listen() -> list[tuple[float, dict[str, Any]]]:
-        return [(time.monotonic(), word) async for word in make_handler(config)({"id": job_id, "input": given})]
+        return [(time.monotonic(), word) async for word in make_handler(*given_worker)({"id": job_id, "input": given})]
 
     return asyncio.run(listen())
 
@@ -83,7 +89,7 @@ def test_job_tells_each_second_how_far_it_is_and_at_last_where_the_stems_are(son
     assert results["stems"].keys() == {"vocals", "drums"}
     for link in results["stems"].values():
         path = Path(urlsplit(link).path)
-        assert path.parent == tmp_path / "results" / "jobs" / "job-1"
+        assert path.parent == tmp_path / RESULTS / "job-1"
         assert read(path, channels=2).shape[1] == round(SECONDS * 48_000)
         assert 8 * path.stat().st_size / SECONDS == pytest.approx(96_000, rel=0.2)
 
@@ -126,7 +132,7 @@ def test_what_cannot_be_done_is_the_last_word_without_a_traceback(
     assert last["code"] == code
     assert "Traceback" not in str(last)
     assert str(tmp_path) not in str(last)
-    assert not (tmp_path / "results" / "jobs").exists()
+    assert not (tmp_path / RESULTS).exists()
 
 
 def test_weights_that_are_not_here_are_an_error_and_never_another_model(song: Path, tmp_path: Path) -> None:
@@ -147,56 +153,55 @@ def test_recording_that_is_too_long_is_refused(song: Path, tmp_path: Path) -> No
 
 def test_who_listens_no_more_leaves_nothing_behind(song: Path, tmp_path: Path) -> None:
     async def listen() -> None:
-        words = make_handler(worker(tmp_path))({"id": "job-1", "input": {"audio": text_of(song), "config": FOUR}})
+        words = make_handler(*worker(tmp_path))({"id": "job-1", "input": {"audio": text_of(song), "config": FOUR}})
         assert (await anext(words))["progress"] == 0
         await asyncio.wait_for(words.aclose(), WAIT)  # type: ignore[attr-defined]
 
     asyncio.run(listen())
-    assert not (tmp_path / "results" / "jobs").exists()
+    assert not (tmp_path / RESULTS).exists()
 
 
 @pytest.fixture(scope="module")
-def sdk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def sdk(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A worker behind the SDK's local server, its results in a bucket."""
     pytest.importorskip("runpod", reason="the RunPod SDK, stemwright[runpod], is not installed")
-    folder, port = tmp_path_factory.mktemp("sdk"), free_port()
-    with bucket("stems") as s3:
-        environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("STEMWRIGHT_")},
-            "STEMWRIGHT_DATA": str(folder / "data"),
-            "STEMWRIGHT_RUNPOD_MODEL_4STEMS": "sketch",
-            "STEMWRIGHT_RUNPOD_STORAGE": "s3://stems/out",
-            "BUCKET_ENDPOINT_URL": s3,
-            "BUCKET_ACCESS_KEY_ID": "key",
-            "BUCKET_SECRET_ACCESS_KEY": "secret",
-        }
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "stemwright",
-            "runpod-worker",
-            "--rp_serve_api",
-            "--rp_api_port",
-            str(port),
-        ]
-        with (folder / "log").open("w") as log:
-            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        try:
-            end, url = time.monotonic() + WAIT, f"http://localhost:{port}"
-            while True:
-                try:
-                    httpx.get(f"{url}/openapi.json", timeout=WAIT)
-                except httpx.TransportError:
-                    assert process.poll() is None, (folder / "log").read_text()[-2000:]
-                    assert time.monotonic() < end
-                    time.sleep(0.2)
-                else:
-                    break
-            yield url
-        finally:
-            process.kill()
-            process.wait()
+    folder, [port] = tmp_path_factory.mktemp("sdk"), free_ports(1)
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("STEMWRIGHT_")},
+        "STEMWRIGHT_DATA": str(folder / "data"),
+        "STEMWRIGHT_RUNPOD_MODEL_4STEMS": "sketch",
+        "STEMWRIGHT_STORAGE_URL": s3.storage().url,
+        "BUCKET_ENDPOINT_URL": s3.endpoint,
+        "BUCKET_ACCESS_KEY_ID": KEY,
+        "BUCKET_SECRET_ACCESS_KEY": SECRET,
+    }
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "stemwright",
+        "runpod-worker",
+        "--rp_serve_api",
+        "--rp_api_port",
+        str(port),
+    ]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        end, url = time.monotonic() + WAIT, f"http://localhost:{port}"
+        while True:
+            try:
+                httpx.get(f"{url}/openapi.json", timeout=WAIT)
+            except httpx.TransportError:
+                assert process.poll() is None, (folder / "log").read_text()[-2000:]
+                assert time.monotonic() < end
+                time.sleep(0.2)
+            else:
+                break
+        yield url
+    finally:
+        process.kill()
+        process.wait()
 
 
 def post(url: str, **body: Any) -> dict[str, Any]:
@@ -243,7 +248,7 @@ def test_ids_that_look_alike_do_not_share_results(song: Path, tmp_path: Path) ->
         *_, (_, last) = run(config, job_id=job_id, audio=text_of(song))
         assert last["status"] == "completed", last
         place = Path(urlsplit(last["results"]["stems"]["vocals"]).path).parent
-        assert place.parent == tmp_path / "results" / "jobs"
+        assert place.parent == tmp_path / RESULTS
         folders.add(place)
     assert len(folders) == 7
 
@@ -260,8 +265,8 @@ def test_ids_that_look_alike_do_not_share_results(song: Path, tmp_path: Path) ->
     ],
 )
 def test_worker_fetches_from_no_address_of_its_own_network(tmp_path: Path, url: str) -> None:
-    config = worker(tmp_path)
+    config, store = worker(tmp_path)
     closed = replace(config, door=replace(config.door, allow=()))
-    *_, (_, last) = run(closed, audioUrl=url)
+    *_, (_, last) = run((closed, store), audioUrl=url)
     assert last["code"] == "bad_url", last
     assert "pw" not in last["error"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from stemwright.doors.runpod.config import Config, Storage
+from stemwright.doors.runpod.config import Config
 from stemwright.doors.runpod.contract import SeparationConfig
 from stemwright.doors.runpod.jobs import Jobs, Note
 from stemwright.doors.runpod.results import ResultStore
@@ -28,8 +28,8 @@ FILES = {"vocals": "vocals.wav"}
 @pytest.fixture
 def jobs(tmp_path: Path, database_url: str) -> Iterator[Jobs]:
     with idle(tmp_path, database_url) as studio:
-        storage = Storage(url=f"file://{tmp_path}/results")
-        yield Jobs(studio, ResultStore(storage), Config(storage=storage))
+        config = Config()
+        yield Jobs(studio, ResultStore(studio.store, config, home=tmp_path / "home"), config)
 
 
 def look(jobs: Jobs, job_id: str, *, owner: str = "local") -> str:
@@ -38,7 +38,7 @@ def look(jobs: Jobs, job_id: str, *, owner: str = "local") -> str:
 
 def put_old(folder: Path, job_id: str, *, age: float = 0.0, **changes: Any) -> Path:
     """A note as it once lay beside the results."""
-    path = folder / "results" / "jobs" / job_id / "job.json"
+    path = folder / "home" / "jobs" / job_id / "job.json"
     path.parent.mkdir(parents=True)
     note = {"config": SeparationConfig().plain(), "owner": "local", "stems": {"vocals": "vocals"}, "error": None}
     done = {"files": FILES, "model": "sketch", "draft": True}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -195,14 +196,16 @@ def test_results_are_there_after_a_restart(server: Server, song: Path) -> None:
     assert httpx.get(f"{server.doors['runpod']}/files/{old}").status_code == 200
 
 
-def test_notes_that_lay_beside_the_results_are_in_the_outbox_after_the_start_and_answer_as_before(
+def test_what_an_earlier_edition_kept_in_its_folder_is_found_after_the_start_and_answers_as_before(
     server: Server, song: Path
 ) -> None:
     url = server.doors["runpod"]
     job = polled(url, submit(url, song, WHOLE).json())[-1]
     ended = polled(url, submit(url, song, {"modelVariant": "2stems"}).json())[-1]
     server.stop(9)
-    jobs = server.data / "runpod" / "jobs"
+    jobs, kept = server.data / "runpod" / "jobs", server.data / "objects" / "doors" / "runpod"
+    shutil.rmtree(server.data / "runpod", ignore_errors=True)
+    kept.rename(server.data / "runpod")  # results and the key that signs links
     known, fresh = (taken_out(server, one["id"]) for one in (job, ended))
     old = {"owner": "local", "files": None, "error": None}
     done = {name: known[name] for name in ("stems", "files", "model", "draft")}
@@ -217,7 +220,7 @@ def test_notes_that_lay_beside_the_results_are_in_the_outbox_after_the_start_and
         (jobs / name / "job.json").write_text(json.dumps(note))
     url = server.start().doors["runpod"]
     end = time.monotonic() + WAIT
-    while [path.parent.name for path in jobs.glob("*/job.json")] != ["abc2"]:
+    while [path.relative_to(jobs).as_posix() for path in jobs.glob("*/*")] != ["abc2/job.json"]:
         assert time.monotonic() < end
         time.sleep(0.1)
     for before in (job, ended):
@@ -226,6 +229,8 @@ def test_notes_that_lay_beside_the_results_are_in_the_outbox_after_the_start_and
         assert (now["results"] | {"stems": None}) == (before["results"] | {"stems": None})
         assert now["results"]["stems"].keys() == before["results"]["stems"].keys()
         assert {httpx.get(link).status_code for link in now["results"]["stems"].values()} == {200}
+    for given in job["results"]["stems"].values():
+        assert httpx.get(f"{url}/files/{given.partition('/files/')[2]}").status_code == 200
     failed = {"id": "abc1", "status": "failed", "config": WHOLE, "progress": 0.0}
     assert httpx.get(f"{url}/jobs/abc1").json() == failed | {"error": "it is damaged", "code": "corrupt"}
     assert httpx.get(f"{url}/jobs/abc2").status_code == 404

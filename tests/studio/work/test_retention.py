@@ -123,6 +123,15 @@ def test_objects_that_no_row_knows_go_once_they_are_old(desk: Desk) -> None:
     assert desk.keys() == kept | {"local/uploads/young"}
 
 
+def test_objects_of_doors_and_of_other_systems_are_not_swept(desk: Desk) -> None:
+    others = {"doors/runpod/jobs/j/vocals.wav", "uploads/song.mp3", "backup.tar", "inputs/band/song.wav"}
+    for key in others:
+        desk.put(key, age=DAY)
+    desk.put("local/uploads/orphan", age=DAY)
+    assert swept(desk) == {"objects": 1}
+    assert desk.keys() == others
+
+
 def test_stems_in_the_making_stay_however_old(desk: Desk) -> None:
     run = desk.run(desk.song())
     desk.put(f"local/separations/{run}/made/vocals.flac", age=DAY)

@@ -193,7 +193,7 @@ def test_of_many_who_end_a_run_at_once_exactly_one_does(desk: Desk) -> None:
         ends: dict[str, Callable[[], bool]] = {
             "succeeded": partial(saved, run, f"s{number}"),
             "cancelled": partial(cancel, run),
-            "failed": partial(desk.runs.give_up, run, unchanged_since=time.time() + 60),
+            "failed": partial(desk.runs.give_up, run, unchanged_since=time.time() + 60, by="other"),
         }
         with ThreadPoolExecutor(3) as pool:
             won = dict(zip(ends, pool.map(lambda end: end(), ends.values()), strict=True))

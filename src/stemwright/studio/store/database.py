@@ -65,6 +65,7 @@ class Database:
             event.listen(self.engine, "connect", _prepare_sqlite)
         else:
             event.listen(self.engine, "connect", _prepare_postgres)
+            event.listen(self.engine, "connect", allow_nul)
 
     def _how(self, pool: int) -> Mapping[str, object]:
         """What the engine is made with."""
@@ -198,11 +199,10 @@ def _lock(connection: Connection) -> None:
 
 
 def _prepare_postgres(connection: Any, _record: object) -> None:
-    """Set up a new connection: a process that hangs amid a transaction must not hold what others need."""
+    """Set the limits of a new connection: a process that hangs amid a transaction must not hold what others need."""
     with connection.cursor() as cursor:
         cursor.execute(f"SET idle_in_transaction_session_timeout = {_IDLE}")
     connection.commit()
-    allow_nul(connection)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

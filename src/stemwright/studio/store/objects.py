@@ -71,8 +71,8 @@ class ObjectStore:
     """Objects in a local folder or in a bucket.
 
     Keys are ours, never names from outside: lower-case letters, digits, and `._-/`.
-    A bucket that is refused, hangs, fails or is not there raises `StorageUnavailableError`, within 8 s unless bytes are
-    on their way already.
+    A bucket that refuses, hangs, fails or is not there raises `StorageUnavailableError`, within 8 s unless bytes are on
+    their way already. What was asked of one that hung may still be done when it goes on.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -87,6 +87,14 @@ class ObjectStore:
             self._bulk: obstores.LocalStore | obstores.S3Store = self._quick
         else:
             self._quick, self._bulk = _bucket(storage, _QUICK), _bucket(storage, _PATIENT)
+
+    @property
+    def origin(self) -> str | None:
+        """The origin of links to objects, such as `https://s3.example.org`; None for a folder."""
+        if self.folder is not None:
+            return None
+        parts = urlsplit(self._storage.public_url or self._address(""))
+        return f"{parts.scheme}://{parts.netloc}"
 
     def ping(self) -> None:
         """See whether the store can be read. Raises `StorageUnavailableError`."""
@@ -157,7 +165,7 @@ class ObjectStore:
             if isinstance(ours, NotFoundError):
                 self.ping()  # or is it the bucket that is not there?
             raise ours from error
-        return Stored(meta["path"], meta["size"], meta["last_modified"].timestamp())
+        return Stored(key, meta["size"], meta["last_modified"].timestamp())
 
     def get(self, key: str) -> bytes:
         """All bytes of a small object. Raises `NotFoundError`, `StorageUnavailableError`."""

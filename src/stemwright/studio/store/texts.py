@@ -29,7 +29,7 @@ def _collated(element: by_code_point, compiler: SQLCompiler, **options: Any) -> 
     return f'({compiler.process(element.clauses, **options)} COLLATE "C")'
 
 
-def allow_nul(connection: Any) -> None:
+def allow_nul(connection: Any, _record: object) -> None:
     """Let a connection to PostgreSQL take texts with NUL, which it cannot hold: U+FFFD stands for it."""
     from psycopg.types.string import StrDumperUnknown
 
