@@ -49,7 +49,7 @@ class FleetSettings(Group):
         "workers: something that starts one.",
     )
     wake_token: SecretStr | None = Field(
-        default=None, description="Is sent along as `Authorization: Bearer`, as RunPod wants its API key."
+        default=None, description="Is sent along as `Authorization: Bearer`, as hosts want their API keys."
     )
 
 

@@ -191,6 +191,12 @@ class Runs:
             mine = Run.id == lease.run_id, Run.status == "running", Run.worker == lease.worker
             return session.scalar(select(Run.id).where(*mine, Run.lease == lease.number)) is not None
 
+    def is_adrift(self, lease: Lease) -> bool:
+        """Whether a run was taken from this lease, and nobody has begun it again yet."""
+        with self._db.session() as session:
+            mine = Run.id == lease.run_id, Run.status == "queued"
+            return session.scalar(select(Run.id).where(*mine, Run.lease == lease.number)) is not None
+
     def is_live(self, run_id: str) -> bool:
         """Whether a run is queued or running."""
         with self._db.session() as session:

@@ -26,7 +26,7 @@ log = logging.getLogger("stemwright.fleet")
 
 
 class Waker:
-    """One keeper of all calls `config.wake_url`; RunPod's and Modal's addresses take what it sends as they are."""
+    """One keeper of all calls `config.wake_url`; the addresses of serverless hosts take what it sends as it is."""
 
     def __init__(self, db: Database, config: JobsConfig, workers: Workers, *, name: str) -> None:
         """`name` is that of this process among all that use the database."""

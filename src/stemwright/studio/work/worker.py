@@ -53,6 +53,7 @@ T = TypeVar("T")
 log = logging.getLogger("stemwright.jobs")
 LOCAL_WORKER: Final = "local"  # the executor that has its database to itself
 _STOPPING: Final = 5.0  # seconds that the end of the engines may take
+_ADRIFT: Final = 0.5  # seconds between two looks at a run that was taken away
 _LOOK: Final = 0.2  # seconds between two looks at the fence
 _LONGEST_PAUSE: Final = 60.0  # seconds between two tries
 _LISTENING: Final = 0.02  # seconds, about, that a chart takes for a second of drums
@@ -85,8 +86,14 @@ class JobWorker:
         while True:  # the process ends this moment, and another one takes it
             time.sleep(60)
 
-    def ended(self, task: Task) -> None:
-        """Note that an attempt is over."""
+    async def ended(self, task: Task) -> None:
+        """Note that an attempt is over.
+
+        This waits while the run is adrift: DBOS must not hear that its work has ended, before another process has
+        taken it; and it hears nothing more of a process that leaves.
+        """
+        while self._leaving or await asyncio.to_thread(retry_on_db_error, self.runs.is_adrift, task.lease):
+            await asyncio.sleep(_ADRIFT)
         self._active.discard(task.lease)
         self._idle_since = time.monotonic()
 

@@ -121,8 +121,8 @@ def _register_separate(worker: JobWorker) -> None:
         try:
             await _carry_out(worker, task, hash_=hash_, preview=preview, make=make)
         finally:
-            worker.ended(task)
             await asyncio.to_thread(_tidy, worker, task)
+            await worker.ended(task)
 
 
 async def _carry_out(worker: JobWorker, task: Task, *, hash_: Step, preview: Step, make: Step) -> None:
