@@ -154,6 +154,7 @@ def test_every_setting_can_be_set_by_its_variable(monkeypatch: pytest.MonkeyPatc
         "database.url": "postgres://u:p@h/n",
         "fleet.wake_url": "https://a",
         "fleet.wake_token": "secret",
+        "fleet.gpu": "htdemucs",
         "storage.public_url": "https://pub-1.r2.dev",
         "runpod.public_url": "https://stems.example.org",
         "stemset.bypass_auth": "true",
