@@ -9,8 +9,10 @@ import secrets
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -21,13 +23,13 @@ from stemwright.studio.store.signing import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 KEY, SECRET = "AKIATESTS", "open-sesame-of-the-bucket"
 REGION = "us-east-1"
 _BUCKET = "tests"
 _WAIT = 120.0  # seconds, generous: the machine is shared
 _QUIET = ("-logtostderr=true", "-v=0")
+_ALONE = ("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false")  # fixed ports, and a call home
 _SOON = ("-master.electionTimeout=1s", "-master.heartbeatInterval=100ms")  # else a restart takes 20 s
 _LEAN = ("-volume.max=20", "-master.volumeSizeLimitMB=64", "-volume.minFreeSpace=0", "-s3.iam=false")
 
@@ -80,7 +82,7 @@ class S3:
         (self.folder / "s3.json").write_text(json.dumps({"identities": identities}))
         s3, master, volume, filer, *grpc = map(str, self.ports)
         command = [str(WEED), *_QUIET, "server", f"-dir={self.folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", *_LEAN]
-        command += _SOON
+        command += [*_SOON, *_ALONE]
         command += [f"-master.port={master}", f"-master.port.grpc={grpc[0]}"]
         command += [f"-volume.port={volume}", f"-volume.port.grpc={grpc[1]}"]
         command += ["-filer", f"-filer.port={filer}", f"-filer.port.grpc={grpc[2]}"]
@@ -135,3 +137,6 @@ def running(folder: Path) -> Iterator[S3]:
         yield server.start()
     finally:
         server.kill()
+        for port in server.ports:
+            for left in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
+                left.unlink(missing_ok=True)
