@@ -9,8 +9,10 @@ import secrets
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -21,13 +23,13 @@ from stemwright.studio.store.signing import Signer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 KEY, SECRET = "AKIATESTS", "open-sesame-of-the-bucket"
 REGION = "us-east-1"
 _BUCKET = "tests"
 _WAIT = 120.0  # seconds, generous: the machine is shared
 _QUIET = ("-logtostderr=true", "-v=0")
+_ALONE = ("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false")  # fixed ports, and a call home
 _SOON = ("-master.electionTimeout=1s", "-master.heartbeatInterval=100ms")  # else a restart takes 20 s
 _LEAN = ("-volume.max=20", "-master.volumeSizeLimitMB=64", "-volume.minFreeSpace=0", "-s3.iam=false")
 _ALONE = (
@@ -140,3 +142,6 @@ def running(folder: Path) -> Iterator[S3]:
         yield server.start()
     finally:
         server.kill()
+        for port in server.ports:
+            for left in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
+                left.unlink(missing_ok=True)

@@ -42,6 +42,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   too_large: 'Save it as FLAC or MP3, which are smaller, or ask who runs this studio for a higher limit.',
   too_long: 'Cut it into shorter pieces, or ask who runs this studio for a higher limit.',
   decode_timeout: 'It takes too long to read. Save it as WAV or FLAC and add it again.',
+  storage_unavailable: 'The studio does not reach its files at the moment. Try again.',
   disk_full: 'Delete songs that you no longer need, then try again.',
   out_of_memory: 'Close other programs, or choose a smaller model, then try again.',
   model_unavailable: 'Choose another way of separating, or install what it needs.',

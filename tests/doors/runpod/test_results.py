@@ -88,6 +88,7 @@ def test_folder_has_links_of_its_public_address_or_of_its_disk(tmp_path: Path) -
 def test_only_what_is_old_is_swept_and_the_key_stays(tmp_path: Path) -> None:
     store = local(tmp_path)
     put(store, "a/vocals.wav", "a/drums.wav")
+    store.link("a/vocals.wav", base="http://d")
     store.objects.put("local/uploads/other", b"sound")
     assert store.sweep(older_than=time.time() - 60) == 0
     assert store.sweep(older_than=time.time() + 60) == 2

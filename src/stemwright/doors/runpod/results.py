@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import os
@@ -38,12 +39,15 @@ class ResultStore:
 
     def __init__(self, objects: ObjectStore, config: Config, *, home: Path) -> None:
         self.objects, self._config, self._home = objects, config, home
-        before = home / _KEY_FILE
-        if objects.folder is not None:
-            make_private(objects.folder / _HOME)
-            self._secret = _secret(objects.folder / _HOME / _KEY_FILE, before=before)
-        else:  # S3 signs; links that we signed before are good until they run out
-            self._secret = before.read_bytes() if is_regular(before) else b""
+
+    @functools.cached_property
+    def _secret(self) -> bytes:
+        """The key that signs our links, which a folder has; that of an earlier edition is taken over."""
+        before = self._home / _KEY_FILE
+        if self.objects.folder is None:  # S3 signs; links that we signed before are good until they run out
+            return before.read_bytes() if is_regular(before) else b""
+        make_private(self.objects.folder / _HOME)
+        return _secret(self.objects.folder / _HOME / _KEY_FILE, before=before)
 
     def put_file(self, path: Path, key: str) -> None:
         """Store a file. Raises `OutputError`, `DiskFullError`, `StorageUnavailableError`."""
