@@ -20,6 +20,7 @@ import postgres
 import s3
 from fleet.fleet import Fleet
 from sounds import write_wav
+from stemwright.studio.options import JobOptions
 from stemwright.studio.store.objects import ObjectStore
 from stemwright.studio.store.tables import Job, Run, Song, new_id
 from stemwright.studio.work.queue import Queue
@@ -123,7 +124,7 @@ class Rows:
                 session.add(run)
                 session.flush()
                 self._queue.submit(session, run)
-                session.add(Job(owner="local", song_id=song, run_id=run.id, options={}, request_digest="r"))
+                session.add(Job(owner="local", song_id=song, run_id=run.id, options=JobOptions(), request_digest="r"))
             made.append(run.id)
         return made
 
