@@ -168,9 +168,7 @@ def bytes_of_the_api(place: Place) -> list[Row]:
         size = sum(song.stat().st_size for song in songs)
         rows += told("API: upload as a form", _per_mb(cost, size))
         rows += _presigned(plain, [place.song(seconds=120.0) for _ in range(5)])
-        wait(plain, jobs[0]["id"])
-        stems = plain.http.get(f"/api/v1/songs/{jobs[0]['song_id']}").json()["stems"]
-        links = [next(iter(stem["links"].values())) for stem in stems]
+        links = [*wait(plain, jobs[0]["id"])["result"]["stems"].values()]
         for name, server in (("through the API", plain), ("by a link to the bucket", redirecting)):
             sizes: list[int] = []
             cost = _cost(server, lambda: sizes.extend(_download(server, links)))  # noqa: B023

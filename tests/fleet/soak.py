@@ -14,6 +14,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +30,7 @@ from stemwright.studio.store.objects import ObjectStore
 from stemwright.studio.store.tables import File, Job, Run, Separation, Song
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from fleet.fleet import WorkerProcess
     from server import Server
@@ -99,6 +100,7 @@ class Soak:
         self._workers: list[WorkerProcess] = []
         self._over = threading.Event()
         self._chance = random.Random(7)
+        self._http = httpx.Client(timeout=30)
         self.found = Found()
 
     def run(self) -> Found:
@@ -164,25 +166,26 @@ class Soak:
         data, key = song.read_bytes(), uuid.uuid4().hex
         fields = {"analysis": "false", "callback_url": self._receiver.url()}
 
-        def submit(http: httpx.Client) -> httpx.Response:
+        def submit(url: str) -> httpx.Response:
             files, headers = {"file": (song.name, data)}, {"Idempotency-Key": key}
-            return http.post("/api/v1/jobs", files=files, data=fields, headers=headers)
+            return self._http.post(f"{url}/api/v1/jobs", files=files, data=fields, headers=headers)
 
         job = self._patiently(submit)
         while job["status"] not in {"succeeded", "failed", "cancelled"}:
             time.sleep(0.3)
-            path = f"/api/v1/jobs/{job['id']}"
-            job = self._patiently(lambda http: http.get(path))  # noqa: B023
+            job = self._patiently(partial(self._ask, job["id"]))
         song.unlink()
         return job
 
-    def _patiently(self, ask: Any) -> dict[str, Any]:
+    def _ask(self, job_id: str, url: str) -> httpx.Response:
+        return self._http.get(f"{url}/api/v1/jobs/{job_id}")
+
+    def _patiently(self, ask: Callable[[str], httpx.Response]) -> dict[str, Any]:
         """Ask one replica after the other, as long as they are away or say that they are busy."""
         end = time.monotonic() + WAIT
         for turn in self._turns():
             try:
-                with httpx.Client(base_url=self._replicas[turn].url, timeout=30) as http:
-                    answer: httpx.Response = ask(http)
+                answer = ask(self._replicas[turn].url)
             except httpx.TransportError as error:
                 self.found.again[type(error).__name__] += 1
             else:
