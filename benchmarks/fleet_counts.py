@@ -1,4 +1,4 @@
-"""What parts of a fleet ask of the database and of the bucket, counted while they do it, for `benchmarks.fleet_model`."""
+"""What the parts of a fleet ask of database and bucket, counted while they do it, for `benchmarks.fleet_model`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import text
 
+from benchmarks import HERE
 from benchmarks.fleet_measures import rows_of
 from benchmarks.fleet_place import IDLE_ENGINE, CountedLink, ask, postgres_seconds
 from fleet.fleet import until, wait  # of tests/
@@ -34,7 +35,11 @@ _ASKED: Final = (
     " WHERE datname = current_database()"
 )
 _NOTE: Final = "UPDATE runs SET stage="  # what a note of progress begins with
-_SONG: Final = 30.0  # seconds
+_STORED: Final = (
+    "SELECT (songs.size_bytes + sum(files.size_bytes)) / duration FROM songs"
+    " JOIN files ON files.separation_id = songs.separation_id WHERE songs.id = :song GROUP BY songs.id"
+)
+SONG: Final = HERE.parent / "demo" / "song.ogg"
 
 
 @dataclass(slots=True)
@@ -63,6 +68,7 @@ class Counts:
     """All that the model is made of."""
 
     worker: Asked = field(default_factory=Asked)  # a second of one that waits
+    patient: Asked = field(default_factory=Asked)  # the same, when it looks into the queue ten times more rarely
     replica: Asked = field(default_factory=Asked)  # a second of one that nobody asks
     run: Asked = field(default_factory=Asked)  # without its notes
     note: Asked = field(default_factory=Asked)
@@ -118,22 +124,37 @@ def _idle(place: Place, counts: Counts) -> None:
     with _fleet(place) as (fleet, db):
         with db.session() as session:
             session.add_all(
-                Worker(id=f"other-{new_id()}", host="h", queue="cpu", device="cpu", models=["sketch"], release="0",
-                       version="2", state="live", seen_at=db.now() + 3600)  # fmt: skip
+                Worker(
+                    id=f"other-{new_id()}",
+                    host="h",
+                    queue="cpu",
+                    device="cpu",
+                    models=["sketch"],
+                    release="0",
+                    version="2",
+                    state="live",
+                    seen_at=db.now() + 3600,
+                )
                 for _ in range(ROWS)
             )
-        for _ in range(_REAL):
-            fleet.worker().ready()
+        for worker in [fleet.worker() for _ in range(_REAL)]:
+            worker.ready()
         time.sleep(2 * BEAT)
         with _asked(place, db) as asked:
             time.sleep(_SECONDS)
         counts.worker = asked.per(_REAL * _SECONDS)
+        with db.engine.begin() as connection:  # all workers read that at each look
+            connection.execute(text("UPDATE dbos.queues SET polling_interval_sec = 10 * polling_interval_sec"))
+        time.sleep(2 * BEAT)
+        with _asked(place, db) as asked:
+            time.sleep(_SECONDS)
+        counts.patient = asked.per(_REAL * _SECONDS)
     for pool in (2, 4):
         with _fleet(place) as (fleet, db):
             fleet.worker(STEMWRIGHT_DATABASE_POOL=f"{pool}", DATABASE_URL=f"{fleet.url}?application_name=w").ready()
             time.sleep(3 * BEAT)
             query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'w'"
-            counts.connections[pool] = max(ask(db, query)[0][0] for _ in range(40) if not time.sleep(0.05))
+            counts.connections[pool] = max(int(ask(db, query)[0][0]) for _ in range(200))
 
 
 def _work(place: Place, counts: Counts) -> None:
@@ -212,11 +233,11 @@ def _bucket(place: Place, counts: Counts) -> None:
         with place.fleet(STEMWRIGHT_STORAGE_ENDPOINT=f"http://127.0.0.1:{link.port}") as fleet, fleet.database() as db:
             api, worker = fleet.api(), fleet.worker().ready()
             time.sleep(3)
-            job = api.submit(place.song(seconds=_SONG), analysis="false")
+            job = api.submit(place.song(seconds=1.0), analysis="false")
             wait(api, job["id"])
             time.sleep(2)  # it tidies up
             link.seen.clear()
-            job = api.submit(place.song(seconds=_SONG), analysis="false")
+            job = api.submit(SONG)
             counts.bucket["a song comes in, and is taken apart"] = link.seen
             stems = wait(api, job["id"])["result"]["stems"]
             time.sleep(2)
@@ -224,8 +245,7 @@ def _bucket(place: Place, counts: Counts) -> None:
             for path in stems.values():
                 api.http.get(path).raise_for_status()
             counts.bucket["its stems are fetched once, through the API"] = link.seen
-            sizes = "SELECT (SELECT sum(size_bytes) FROM files) + (SELECT sum(size_bytes) FROM songs)"
-            counts.stored = float(ask(db, sizes)[0][0]) / 2 / _SONG
+            counts.stored = float(ask(db, _STORED, song=job["song_id"])[0][0])
             worker.stop()
     finally:
         link.close()

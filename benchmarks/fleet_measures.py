@@ -37,9 +37,11 @@ TAKE_OVERS: Final = ((8.0, 1.0, 3), (30.0, 5.0, 2))  # seconds of `dead` and of 
 QUEUED: Final = 1000
 _MB: Final = 1e6
 
+
 def told(what: str, measured: str, aim: str = "") -> list[Row]:
     print(f"{what}: {measured}" + (f" (aim {aim})" if aim else ""), flush=True)
     return [(what, measured, aim)]
+
 
 @contextlib.contextmanager
 def rows_of(fleet: Fleet) -> Iterator[Rows]:
@@ -50,6 +52,7 @@ def rows_of(fleet: Fleet) -> Iterator[Rows]:
         yield Rows(fleet, db, queue)
         queue.close()
 
+
 def rates(place: Place) -> list[Row]:
     """Jobs a second of one, two and four workers."""
     rows = []
@@ -58,7 +61,9 @@ def rates(place: Place) -> list[Row]:
             of.enqueue(of.song(), 60 * count)
             workers = [fleet.worker(program=IDLE_ENGINE) for _ in range(count)]
             rows += told(
-                f"tiny jobs with an engine that does nothing, {count} worker(s)", _rate(of, workers), f"{PROBE[count]}/s"
+                f"tiny jobs with an engine that does nothing, {count} worker(s)",
+                _rate(of, workers),
+                f"{PROBE[count]}/s",
             )
     for count in (1, 2, 4):
         with place.fleet(STEMWRIGHT_FLEET_BEAT="5", STEMWRIGHT_FLEET_DEAD="30") as fleet, rows_of(fleet) as of:
@@ -70,6 +75,7 @@ def rates(place: Place) -> list[Row]:
                 f"songs of one second through `sketch`, uploaded before, {count} worker(s)", _rate(of, workers), ""
             )
     return rows
+
 
 def _rate(of: Rows, workers: list[WorkerProcess]) -> str:
     """Wait until all is done; jobs a second from when each worker had done one, and from the first begin on."""
@@ -84,6 +90,7 @@ def _rate(of: Rows, workers: list[WorkerProcess]) -> str:
     rest = of.ask("SELECT count(*) FROM runs WHERE finished_at > :warm", warm=warm)[0][0]
     return f"{rest / (ended - warm):.1f}/s ({count / (ended - begun):.1f}/s with the start of the engines)"
 
+
 def take_overs(place: Place) -> list[Row]:
     """Seconds from kill -9 of a worker to the next begin of what it worked on."""
     with ThreadPoolExecutor(len(TAKE_OVERS)) as pool:
@@ -93,6 +100,7 @@ def take_overs(place: Place) -> list[Row]:
         what = f"kill -9 of a worker until another has begun its run, `fleet.dead` {dead:g}, `beat` {beat:g}"
         rows += told(what, f"{', '.join(f'{one:.1f}' for one in sorted(seconds))} s", f"{dead + beat + 1:g} s")
     return rows
+
 
 def _take_over(place: Place, dead: float, beat: float, times: int) -> list[float]:
     seconds = []
@@ -116,6 +124,7 @@ def _take_over(place: Place, dead: float, beat: float, times: int) -> list[float
             workers.append(fleet.worker().ready())
     return seconds
 
+
 def progress(place: Place) -> list[Row]:
     """From the row that a worker writes to the event at the other replica, for songs that `sketch` separates."""
     lags: list[float] = []
@@ -129,6 +138,7 @@ def progress(place: Place) -> list[Row]:
     p50, p95 = np.percentile(lags, [50, 95]) * 1000
     what = f"progress: a worker's row to the event at another replica, p50, p95 of {len(lags)}"
     return told(what, f"{p50:.0f}, {p95:.0f} ms", "p95 300 ms")
+
 
 def _lags(fleet: Fleet, server: Server, job_id: str) -> list[float]:
     """Of each state of a job, the time of its event after that of its row."""
@@ -156,6 +166,7 @@ def _lags(fleet: Fleet, server: Server, job_id: str) -> list[float]:
     shared = [state for state in got if state in seen][1:]  # the first was there before we listened
     return [max(0.0, got[state] - seen[state]) for state in shared]
 
+
 def bytes_of_the_api(place: Place) -> list[Row]:
     """Processor seconds of the API's process a megabyte, by which way songs come in and stems go out."""
     rows = []
@@ -175,12 +186,14 @@ def bytes_of_the_api(place: Place) -> list[Row]:
             rows += told(f"API: download of stems {name}", _per_mb(cost, sum(sizes)))
     return rows
 
+
 def _download(server: Server, links: list[str]) -> Iterator[int]:
     for _ in range(5):
         for link in links:
             with httpx.stream("GET", f"{server.url}{link}", follow_redirects=True, timeout=60) as answer:
                 answer.raise_for_status()
                 yield sum(len(piece) for piece in answer.iter_raw())
+
 
 def _cost(server: Server, work: Callable[[], None]) -> float:
     assert server.process
@@ -189,8 +202,10 @@ def _cost(server: Server, work: Callable[[], None]) -> float:
     work()
     return cpu_seconds(server.process.pid) - before
 
+
 def _per_mb(seconds: float, size: int) -> str:
     return f"{1000 * seconds / (size / _MB):.2f} ms a MB ({seconds:.2f} s for {size / _MB:.0f} MB)"
+
 
 def _presigned(server: Server, songs: list[Path]) -> list[Row]:
     """Uploads that go to the bucket itself, where the API offers that."""
@@ -207,6 +222,7 @@ def _presigned(server: Server, songs: list[Path]) -> list[Row]:
             server.http.post("/api/v1/jobs", json={"upload_id": upload["id"], "analysis": False}).raise_for_status()
 
     return told(what, _per_mb(_cost(server, send), sum(song.stat().st_size for song in songs)))
+
 
 def lists(place: Place) -> list[Row]:
     """What the API takes to tell of a queue of a thousand jobs."""
@@ -228,6 +244,7 @@ def lists(place: Place) -> list[Row]:
             rows += told(f"GET {shown} with {QUEUED} queued jobs, p50, p95 of 40", figures, "50 ms")
     return rows
 
+
 def connections(place: Place) -> list[Row]:
     """Connections to the database of processes that have nothing to do."""
     with place.fleet() as fleet, fleet.database() as db:
@@ -244,5 +261,3 @@ def connections(place: Place) -> list[Row]:
     for name, aim in (("worker", "5"), ("api", "")):
         rows += told(f"connections of {NAMES[name]} that has nothing to do", str(most[name]), aim)
     return rows
-
-__all__ = ["WORKER", "Row", "told"]

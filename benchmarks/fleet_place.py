@@ -1,4 +1,4 @@
-"""What the measurements of a fleet share: a PostgreSQL and a bucket of their own, songs, rows, and what a process costs."""
+"""What the measurements of a fleet share: PostgreSQL, a bucket, songs, rows, and what a process costs."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from sounds import write_wav
 from stemwright.studio.options import JobOptions
 from stemwright.studio.store.objects import ObjectStore
 from stemwright.studio.store.tables import Job, Run, Song, new_id
-from stemwright.studio.work.queue import Queue
 from studio.work.desks import options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from stemwright.studio.store.database import Database
+    from stemwright.studio.work.queue import Queue
 
 RATE: Final = 44_100
 IDLE_ENGINE: Final = ("-P", str(Path(__file__).with_name("fleet_worker.py")))

@@ -1,4 +1,4 @@
-"""A worker of a fleet whose engine does nothing, so that what is measured is all the rest: `benchmarks.fleet` starts it.
+"""A worker of a fleet whose engine does nothing: what is measured is all the rest. `benchmarks.fleet` starts it.
 
 Apart from its engine it is `stemwright worker`, put together of the same parts.
 """

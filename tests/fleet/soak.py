@@ -267,7 +267,9 @@ class Soak:
         return last
 
     def _connections(self, name: str) -> int:
-        count = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = :n")
+        count = text(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = :n"
+        )
         with self._fleet.database() as db, db.engine.connect() as connection:
             return int(connection.execute(count, {"n": name}).scalar_one())
 

@@ -25,7 +25,6 @@ def test_no_job_is_lost_or_done_twice_while_processes_are_killed(fleet: Fleet, t
     with listening(receiver):
         soak = Soak(fleet, receiver, PLAN, tmp_path)
         found = soak.run()
-        print(found.kills, found.again, f"{found.seconds:.0f} s", found.connections, found.orphans, found.growth)
         soak.check()
     assert {*found.kills} == {*KINDS}
     before, after = found.connections
