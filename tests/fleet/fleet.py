@@ -25,7 +25,7 @@ from stemwright.studio.config import JobsConfig
 from stemwright.studio.store.database import Database
 from stemwright.studio.store.objects import ObjectStore
 from stemwright.studio.store.tables import LIVE, File, Run, Separation, Song, Worker
-from stemwright.studio.work.queue import prepare_jobs
+from stemwright.studio.work.queue import VERSION, prepare_jobs
 from stemwright.studio.work.retention import sweep
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class WorkerProcess:
     """`stemwright worker` as a process."""
 
     def __init__(self, folder: Path, environment: dict[str, str], *arguments: str) -> None:
-        self.folder = folder
+        self.folder, self._arguments = folder, arguments
         self.log = folder.with_name(f"{folder.name}.log")
         with self.log.open("ab") as log:
             self._began = log.tell()
@@ -63,6 +63,12 @@ class WorkerProcess:
     def said(self, words: str) -> int:
         """How often its log has some words."""
         return self.log.read_bytes()[self._began :].decode().count(words)
+
+    def metrics(self) -> str:
+        """What its port says of it."""
+        port = self._arguments[self._arguments.index("--port") + 1]
+        assert httpx.get(f"http://127.0.0.1:{port}/livez").text == "ok\n"
+        return httpx.get(f"http://127.0.0.1:{port}/metrics").raise_for_status().text
 
     def ready(self) -> WorkerProcess:
         """Wait until it takes runs."""
@@ -234,6 +240,22 @@ class Fleet:
         assert not [run for run in self.rows(Run) if run.status in LIVE]
         live = [worker.folder for worker in self._workers if worker.process.poll() is None]
         until(lambda: not [path for folder in live for path in folder.glob("work/*/runs/*")], seconds=20)
+
+    def runs(self) -> list[Run]:
+        """All runs."""
+        return self.rows(Run)
+
+    def announce(self, *, queue: str, models: list[str]) -> None:
+        """Say that there is a worker, which nobody sees as long as it takes no run."""
+        with self.database() as db, db.session() as session:
+            row = Worker(id=uuid.uuid4().hex, host="far", queue=queue, device=queue, models=models, release="1")
+            row.version, row.seen_at = VERSION, db.now() + WAIT
+            session.add(row)
+
+    def free_port(self) -> int:
+        """A port that nobody has."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            return int(listener.getsockname()[1])
 
     def live(self) -> list[Worker]:
         """The rows of processes that are believed alive."""

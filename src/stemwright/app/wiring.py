@@ -219,6 +219,7 @@ def web_config(settings: Settings, *, executor: Callable[[], bool]) -> WebConfig
         any_address=not is_loopback(settings.host),
         trusted_proxies=tuple(map(str, settings.http.trusted_proxies)),
         root_path=settings.http.root_path or "",
+        fleet_page=settings.fleet.page,
         rate_per_minute=settings.http.rate_per_minute,
         uploads_per_minute=settings.http.uploads_per_minute,
         link_seconds=int(settings.storage.link_seconds) if settings.storage.redirect else None,

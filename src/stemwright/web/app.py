@@ -52,7 +52,7 @@ def create_app(studio: Studio, config: WebConfig) -> FastAPI:
         license_info={"name": "MIT"},
     )
     app.state.stemwright = State(studio=studio, feed=Feed(studio), health=Health(studio), config=config)
-    app.state.metrics = ops.Metrics(since=studio.db.now())
+    app.state.metrics = ops.Metrics()
     problems.install(app)
     add_routes(app, jobs.router, songs.router, mixes.router, push.router, ops.router)
     page.install(app, bucket=studio.store.origin if config.link_seconds else None)
