@@ -92,7 +92,7 @@ class Fleet:
         self.points = folder / "points"
         self.points.mkdir(parents=True)
         self.storage = s3.storage()
-        self._environment = {
+        self.environment = {
             "DATABASE_URL": url,
             "STEMWRIGHT_STORAGE_URL": self.storage.url,
             "STEMWRIGHT_STORAGE_ENDPOINT": str(self.storage.endpoint),
@@ -112,13 +112,16 @@ class Fleet:
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, folder: Path, postgres: Postgres, s3: S3, **environment: str) -> Iterator[Fleet]:
-        """A fleet without processes yet, over an empty database and an empty place in the store."""
+    def opened(
+        cls, folder: Path, postgres: Postgres, s3: S3, *, tables: bool = True, **environment: str
+    ) -> Iterator[Fleet]:
+        """A fleet without processes yet, over a database without rows and an empty place in the store."""
         name = f"t{uuid.uuid4().hex}"
         postgres.execute(f"CREATE DATABASE {name}")
         db = Database(postgres.url(name))
-        db.migrate()
-        prepare_jobs(db)
+        if tables:
+            db.migrate()
+            prepare_jobs(db)
         db.close()
         fleet = cls(folder, postgres, s3, postgres.url(name), **environment)
         try:
@@ -134,27 +137,49 @@ class Fleet:
     def api(self, **environment: str) -> Server:
         """One more replica of the API, with its keeper."""
         self._count += 1
-        server = Server(self.folder / f"api-{self._count}", **(self._environment | environment)).start()
+        server = Server(self.folder / f"api-{self._count}", **(self.environment | environment)).start()
         self._stack.callback(server.stop, signal.SIGKILL)
         return server
 
     def worker(self, *arguments: str, folder: Path | None = None, **environment: str) -> WorkerProcess:
         """One more worker, in a folder of its own unless one is given."""
         self._count += 1
-        plain = {
-            name: value for name, value in os.environ.items() if not name.startswith("STEMWRIGHT_") or name == CACHE
-        }
         ours = {
             "STEMWRIGHT_MODEL_DEFAULT": "sketch",
             "STEMWRIGHT_LOG_FORMAT": "json",
             "STEMWRIGHT_MODEL_OFFLINE": "true",
         }
         worker = WorkerProcess(
-            folder or self.folder / f"worker-{self._count}", plain | ours | self._environment | environment, *arguments
+            folder or self.folder / f"worker-{self._count}",
+            self._plain() | ours | self.environment | environment,
+            *arguments,
         )
         self._stack.callback(worker.stop, signal.SIGKILL)
         self._workers.append(worker)
         return worker
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of ours that ends by itself."""
+        return subprocess.run(
+            [sys.executable, "-P", "-m", "stemwright", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=WAIT,
+            env=self._plain() | self.environment,
+            cwd=self.folder,
+        )
+
+    def _plain(self) -> dict[str, str]:
+        """This process's environment without settings."""
+        return {
+            name: value for name, value in os.environ.items() if not name.startswith("STEMWRIGHT_") or name == CACHE
+        }
+
+    def config(self, **changes: Any) -> JobsConfig:
+        """What a sweep needs to know."""
+        plain: dict[str, Any] = {"work": self.folder / "none", "engine_command": (), "limits": DecodeLimits()}
+        return JobsConfig(**(plain | changes))
 
     def stop_workers(self) -> None:
         """End all workers politely."""
@@ -227,9 +252,7 @@ class Fleet:
     def assert_clean(self) -> None:
         """Once all is quiet, one sweep leaves no object without a row, and no row without its object."""
         until(lambda: self.workflows() == 0, why=self.logs)
-        config = JobsConfig(
-            work=self.folder / "none", engine_command=(), limits=DecodeLimits(), results_seconds=0, sweep_grace=-60
-        )
+        config = self.config(results_seconds=0, sweep_grace=-60)
         store = ObjectStore(self.storage)
         with self.database() as db:
             sweep(db, store, config)
