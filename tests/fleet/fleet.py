@@ -355,6 +355,16 @@ def until(holds: Callable[[], Any], *, seconds: float = WAIT, why: Callable[[], 
         time.sleep(0.05)
 
 
+def clock(folder: Path, seconds: int) -> str:
+    """A `PYTHONPATH` with which Python's clocks are wrong; obstore, which signs, has the machine's own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "sitecustomize.py").write_text(
+        f"import time\nreal, ns = time.time, time.time_ns\ntime.time = lambda: real() + {seconds}\n"
+        f"time.time_ns = lambda: ns() + {seconds} * 10**9\n"
+    )
+    return f"{folder}:{os.environ.get('PYTHONPATH', '')}"
+
+
 def engines(pid: int) -> list[int]:
     """The engine processes of a worker that live."""
     return [child for child in descendants(pid) if alive(child)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fleet.fleet import until
+from fleet.fleet import clock, until
 from web.answers import problem_of
 
 if TYPE_CHECKING:
@@ -71,8 +71,10 @@ def test_replica_with_slots_works_alone_with_its_database(fleet: Fleet, song: Pa
     assert len(alone.http.get("/api/v1/songs").json()["items"]) == 1
 
 
-def test_progress_is_seen_at_the_other_replica(fleet: Fleet, song: Path) -> None:
-    here, there = fleet.api(), fleet.api()
+def test_progress_is_seen_at_the_other_replica_whatever_its_clock_says(
+    fleet: Fleet, song: Path, tmp_path: Path
+) -> None:
+    here, there = fleet.api(), fleet.api(PYTHONPATH=clock(tmp_path / "clock", 120))
     fleet.worker().ready()
     fleet.arm("engine.separating")
     job = here.submit(song)
