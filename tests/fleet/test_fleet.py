@@ -108,6 +108,7 @@ def test_api_offers_what_its_workers_have(fleet: Fleet) -> None:
 
 def test_run_goes_where_its_model_can_run(fleet: Fleet, song: Path) -> None:
     fleet.announce(queue="gpu", models=["htdemucs", "sketch"])
+    fleet.announce(queue="cpu", models=["spleeter:2stems", "sketch"])  # a queue offers what all of its workers have
     api = fleet.api(STEMWRIGHT_MODEL_DEFAULT="auto")
     worker = fleet.worker().ready()
     fine = api.submit(song, analysis="false")
