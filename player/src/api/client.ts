@@ -15,6 +15,7 @@ export type ModelList = Schemas['ModelList']
 export type Strategy = Schemas['StrategyOut']
 export type StrategyList = Schemas['StrategyList']
 export type Results = Schemas['Results']
+export type FleetState = Schemas['FleetState']
 export type Limits = Schemas['LimitsOut']
 type Problem = Schemas['Problem']
 
