@@ -93,8 +93,12 @@ def _rate(of: Rows, workers: list[WorkerProcess]) -> str:
 
 def take_overs(place: Place) -> list[Row]:
     """Seconds from kill -9 of a worker to the next begin of what it worked on."""
-    with ThreadPoolExecutor(len(TAKE_OVERS)) as pool:
-        found = [*pool.map(lambda one: _take_over(place, *one), TAKE_OVERS)]
+    with contextlib.ExitStack() as stack, ThreadPoolExecutor(len(TAKE_OVERS)) as pool:
+        fleets = [
+            stack.enter_context(place.fleet(STEMWRIGHT_FLEET_BEAT=f"{beat}", STEMWRIGHT_FLEET_DEAD=f"{dead}"))
+            for dead, beat, _ in TAKE_OVERS
+        ]
+        found = [*pool.map(lambda fleet, one: _take_over(place, fleet, *one), fleets, TAKE_OVERS)]
     rows = []
     for (dead, beat, _), seconds in zip(TAKE_OVERS, found, strict=True):
         what = f"kill -9 of a worker until another has begun its run, `fleet.dead` {dead:g}, `beat` {beat:g}"
@@ -102,26 +106,25 @@ def take_overs(place: Place) -> list[Row]:
     return rows
 
 
-def _take_over(place: Place, dead: float, beat: float, times: int) -> list[float]:
+def _take_over(place: Place, fleet: Fleet, dead: float, beat: float, times: int) -> list[float]:
     seconds = []
-    with place.fleet(STEMWRIGHT_FLEET_BEAT=f"{beat}", STEMWRIGHT_FLEET_DEAD=f"{dead}") as fleet:
-        api, workers = fleet.api(), [fleet.worker().ready() for _ in range(2)]
-        time.sleep(dead + 2 * beat)  # before that nobody judges
-        for _ in range(times):
-            fleet.arm("engine.separating")
-            job = api.submit(place.song(seconds=2.0), analysis="false")
-            fleet.stopped("engine.separating")
-            [victim] = [one for one in workers if f"-{one.pid}-" in str(fleet.run_of(job).worker)]
-            os.kill(victim.pid, signal.SIGKILL)
-            began = time.monotonic()
-            fleet.release("engine.separating")
-            with fleet.database() as db:
-                attempts = "SELECT attempts FROM runs WHERE song_id = :song"
-                until(lambda: ask(db, attempts, song=job["song_id"])[0][0] == 2)  # noqa: B023
-                seconds.append(time.monotonic() - began)
-            assert wait(api, job["id"])["status"] == "succeeded"
-            workers.remove(victim)
-            workers.append(fleet.worker().ready())
+    api, workers = fleet.api(), [fleet.worker().ready() for _ in range(2)]
+    time.sleep(dead + 2 * beat)  # before that nobody judges
+    for _ in range(times):
+        fleet.arm("engine.separating")
+        job = api.submit(place.song(seconds=2.0), analysis="false")
+        fleet.stopped("engine.separating")
+        [victim] = [one for one in workers if f"-{one.pid}-" in str(fleet.run_of(job).worker)]
+        os.kill(victim.pid, signal.SIGKILL)
+        began = time.monotonic()
+        fleet.release("engine.separating")
+        with fleet.database() as db:
+            attempts = "SELECT attempts FROM runs WHERE song_id = :song"
+            until(lambda: ask(db, attempts, song=job["song_id"])[0][0] == 2)  # noqa: B023
+            seconds.append(time.monotonic() - began)
+        assert wait(api, job["id"])["status"] == "succeeded"
+        workers.remove(victim)
+        workers.append(fleet.worker().ready())
     return seconds
 
 
