@@ -29,25 +29,28 @@ from stemwright.studio.work.queue import VERSION, prepare_jobs
 from stemwright.studio.work.retention import sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from postgres import Postgres
     from s3 import S3
 
 BEAT, DEAD = 0.5, 4.0  # seconds
+WORKER = ("-P", "-m", "stemwright", "worker")  # what Python is told to run
 
 
 class WorkerProcess:
     """`stemwright worker` as a process."""
 
-    def __init__(self, folder: Path, environment: dict[str, str], *arguments: str) -> None:
+    def __init__(
+        self, folder: Path, environment: dict[str, str], *arguments: str, program: Sequence[str] = WORKER
+    ) -> None:
         self.folder, self._arguments = folder, arguments
         self.log = folder.with_name(f"{folder.name}.log")
         with self.log.open("ab") as log:
             self._began = log.tell()
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "stemwright", "worker", "--data", str(folder), *arguments],
+                [sys.executable, *program, "--data", str(folder), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -141,8 +144,10 @@ class Fleet:
         self._stack.callback(server.stop, signal.SIGKILL)
         return server
 
-    def worker(self, *arguments: str, folder: Path | None = None, **environment: str) -> WorkerProcess:
-        """One more worker, in a folder of its own unless one is given."""
+    def worker(
+        self, *arguments: str, folder: Path | None = None, program: Sequence[str] = WORKER, **environment: str
+    ) -> WorkerProcess:
+        """One more worker, in a folder of its own unless one is given; `program` works like `stemwright worker`."""
         self._count += 1
         ours = {
             "STEMWRIGHT_MODEL_DEFAULT": "sketch",
@@ -153,6 +158,7 @@ class Fleet:
             folder or self.folder / f"worker-{self._count}",
             self._plain() | ours | self.environment | environment,
             *arguments,
+            program=program,
         )
         self._stack.callback(worker.stop, signal.SIGKILL)
         self._workers.append(worker)

@@ -7,8 +7,11 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import text
 
 from fleet.fleet import clock, until
+from stemwright.studio.store.tables import Worker
+from stemwright.studio.work.queue import VERSION
 from web.answers import problem_of
 
 if TYPE_CHECKING:
@@ -129,3 +132,28 @@ def test_idle_worker_ends_by_itself_and_gives_nothing_back(fleet: Fleet, song: P
     assert worker.process.wait(30) == 0
     assert "there was nothing to do" in worker.log.read_text()
     assert not [one for one in fleet.live() if one.queue == "cpu"]
+
+
+def test_many_workers_look_into_their_queue_more_rarely(fleet: Fleet) -> None:
+    fleet.worker().ready()
+    pause = "SELECT polling_interval_sec FROM dbos.queues WHERE name = 'cpu'"
+    with fleet.database() as db:
+        with db.session() as session:
+            assert session.scalar(text(pause)) == pytest.approx(0.3)
+            session.add_all(
+                Worker(
+                    id=f"w-{number}",
+                    host="h",
+                    queue="cpu",
+                    device="cpu",
+                    models=["sketch"],
+                    release="0",
+                    version=VERSION,
+                    state="live",
+                    seen_at=db.now() + 600,
+                )
+                for number in range(999)
+            )
+        fleet.worker().ready()
+        with db.session() as session:
+            assert session.scalar(text(pause)) == pytest.approx(2.0, abs=0.01)

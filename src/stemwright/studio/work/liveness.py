@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from stemwright.types import Seconds
 
 KEEPER: Final = "keeper"  # in the place of a queue: it takes no runs
+_REAPER: Final = "reaper"  # the lock of the one who takes over
 _FENCE: Final = 0.7  # of `dead`, without a beat
 _FORGOTTEN: Final = 7 * 86_400.0  # seconds after which workers that left are forgotten
 _LOOK: Final = 0.25  # seconds between two looks at the fence
@@ -95,6 +96,7 @@ class Liveness:
         self._stopping.set()
         with self._db.session() as session:
             session.execute(update(Worker).where(Worker.id == self._me.id).values(state="left", seen_at=self._db.now()))
+        self._locks.release(_REAPER)  # else nobody would take over until it ran out
 
     def _announce(self) -> None:
         me = self._me
@@ -155,10 +157,17 @@ class Liveness:
     def reap(self, *, judging: bool) -> int:
         """Put the work of processes that left and, when `judging`, of silent ones back into its queues; how much.
 
-        One process does so at a time.
+        One process does so at a time, the same again and again; one that cannot judge yet lets others have their turn.
         """
-        if not self._locks.take("reaper", seconds=max(self._dead, 2 * self._beat)):
+        if not self._locks.take(_REAPER, seconds=max(self._dead, 2 * self._beat)):
             return 0
+        try:
+            return self._take_over(judging=judging)
+        finally:
+            if not judging:
+                self._locks.release(_REAPER)
+
+    def _take_over(self, *, judging: bool) -> int:
         now = self._db.now()
         with self._db.session() as session:
             if judging:

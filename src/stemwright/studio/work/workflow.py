@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=Record)
 log = logging.getLogger("stemwright.jobs")
 _RECOVERIES: Final = 50  # DBOS's own limit, above ours, which leaves rows that say what happened
+_POLL: Final = 0.3  # seconds between two looks of a worker into its queue
+_LOOKS: Final = 500.0  # a second, by all workers of a queue together: the more there are, the more rarely each looks
 _FINDS: Final = 3  # times that stems which were found may be deleted before they are published
 
 
@@ -79,8 +81,10 @@ def start_executor(
     logger.handlers.clear()  # ours will do
     logger.propagate = True
     logger.addFilter(_is_news)
-    for name, count in slots.items():
-        DBOS.register_queue(name, worker_concurrency=count, polling_interval_sec=0.3, on_conflict="always_update")
+    live = Workers(db, jobs).offers().live if db.shared and slots else {}
+    for name, count in slots.items():  # all workers of a queue read at each look what the newest of them sets
+        pause = max(_POLL, live.get(name, 0) / _LOOKS)
+        DBOS.register_queue(name, worker_concurrency=count, polling_interval_sec=pause, on_conflict="always_update")
     if callbacks:
         DBOS.register_queue(CALLBACKS, worker_concurrency=32, polling_interval_sec=0.5, on_conflict="always_update")
 
