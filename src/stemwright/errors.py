@@ -319,39 +319,11 @@ class NoChartError(StemwrightError):
     status = 404
 
 
-class UploadExpiredError(StemwrightError):
-    """The time in which the file could be sent is over."""
-
-    code = "upload_expired"
-    status = 403  # as a bucket answers
-
-
-class TooManyUploadsError(StemwrightError):
-    """Too many uploads were announced and not submitted."""
-
-    code = "too_many_uploads"
-    status = 429
-    retryable = True
-
-
-class WrongDigestError(StemwrightError):
-    """The bytes that came are not those that were announced."""
-
-    code = "wrong_digest"
-    status = 400
-
-
 class ConflictError(StemwrightError):
     """The state of things does not allow that."""
 
     code = "conflict"
     status = 409
-
-
-class UploadIncompleteError(ConflictError):
-    """The file of an upload is not there yet."""
-
-    code = "upload_incomplete"
 
 
 class ReportedError(StemwrightError):

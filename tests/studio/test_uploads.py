@@ -21,18 +21,23 @@ from stemwright.errors import (
     NotAudioError,
     StorageUnavailableError,
     TooLargeError,
-    TooManyUploadsError,
     UnknownModelError,
-    UploadExpiredError,
-    UploadIncompleteError,
-    WrongDigestError,
 )
 from stemwright.studio import uploads
 from stemwright.studio.options import JobOptions
 from stemwright.studio.store.objects import ObjectStore, Storage
 from stemwright.studio.store.tables import Job, PendingUpload, Run, Song
 from stemwright.studio.submit import JobRequest, Upload, submit_announced, submit_song, submit_upload
-from stemwright.studio.uploads import Announcement, Opened, drop_upload, open_upload
+from stemwright.studio.uploads import (
+    Announcement,
+    Opened,
+    TooManyUploadsError,
+    UploadExpiredError,
+    UploadIncompleteError,
+    WrongDigestError,
+    drop_upload,
+    open_upload,
+)
 from stemwright.studio.work.retention import sweep
 from studio.shelves import idle
 

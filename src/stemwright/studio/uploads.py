@@ -11,15 +11,12 @@ from sqlalchemy import delete, func, select
 
 from stemwright.audio.sniff import sniff_file
 from stemwright.errors import (
+    ConflictError,
     EmptyInputError,
     InputError,
     JobNotFoundError,
     NotFoundError,
     StemwrightError,
-    TooManyUploadsError,
-    UploadExpiredError,
-    UploadIncompleteError,
-    WrongDigestError,
     too_large,
 )
 from stemwright.strategies.plan import digest_of
@@ -39,6 +36,34 @@ LINK_SECONDS: Final = 3600  # in which a file can be sent; a bucket asks when th
 MOST_OPEN: Final = 100  # of one owner: announced and not submitted
 _NONE: Final = "there is no such upload; one that was submitted is a song now"
 log = logging.getLogger("stemwright.uploads")
+
+
+class UploadExpiredError(StemwrightError):
+    """The time in which the file could be sent is over."""
+
+    code = "upload_expired"
+    status = 403  # as a bucket answers
+
+
+class TooManyUploadsError(StemwrightError):
+    """Too many uploads were announced and not submitted."""
+
+    code = "too_many_uploads"
+    status = 429
+    retryable = True
+
+
+class WrongDigestError(StemwrightError):
+    """The bytes that came are not those that were announced."""
+
+    code = "wrong_digest"
+    status = 400
+
+
+class UploadIncompleteError(ConflictError):
+    """The file of an upload is not there yet."""
+
+    code = "upload_incomplete"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
