@@ -51,7 +51,7 @@ class Place:
         """A fleet without processes yet, whose processes nobody stops at any point."""
         self.count += 1
         folder = self.folder / f"fleet-{self.count}"
-        with Fleet.opened(folder, self.server, self.bucket, **environment) as fleet:
+        with Fleet.opened(folder, self.server, self.bucket, tables=True, **environment) as fleet:
             yield fleet
 
     def song(self, *, seconds: float) -> Path:

@@ -25,9 +25,7 @@ def desk(tmp_path: Path) -> Iterator[desks.Desk]:
 
 def member(desk: desks.Desk, name: str) -> Liveness:
     """A process that has announced itself, and beats when the test says so."""
-    made = Liveness(
-        desk.db, desk.runs, Member(id=name, queue="cpu"), beat=600.0, dead=1800.0, fence=lambda _: None
-    )
+    made = Liveness(desk.db, desk.runs, Member(id=name, queue="cpu"), beat=600.0, dead=1800.0, fence=lambda _: None)
     made.join()
     return made
 
