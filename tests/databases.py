@@ -25,7 +25,7 @@ def fresh_url(kind: str, path: Path, *, tables: bool = True) -> Iterator[str]:
         yield sqlite_url(path)
         return
     postgres.require()
-    with postgres.fresh_url(_template() if tables else "template0") as url:
+    with postgres.fresh_url(template() if tables else "template0") as url:
         yield url
 
 
@@ -39,7 +39,7 @@ def _sqlite() -> bytes:
 
 
 @functools.cache
-def _template() -> str:
+def template() -> str:
     """A database of PostgreSQL with all tables."""
     server, name = postgres.shared(), "prepared"
     server.execute(f"CREATE DATABASE {name}")

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from s3 import S3
 
 CACHE = "STEMWRIGHT_MODEL_CACHE"  # where the tests' weights are, or none
+SHARED = os.environ.get("STUDIO_FOR_TESTS") == "shared"  # on PostgreSQL and a bucket, not on SQLite and a folder
 WAIT = 120.0  # seconds, generous: the machine is shared
 
 
@@ -38,6 +46,7 @@ class Server:
             "STEMWRIGHT_HTTP_UPLOADS_PER_MINUTE": "0",
             "STEMWRIGHT_LOG_FORMAT": "json",
             "STEMWRIGHT_MODEL_OFFLINE": "true",
+            **(_shared() if SHARED else {}),
             **environment,
         }
         self.process: subprocess.Popen[str] | None = None
@@ -108,6 +117,34 @@ class Server:
         folder = self.data / "objects"
         found = os.walk(folder)  # which passes over folders that are removed meanwhile, unlike `rglob`
         return sorted(os.path.relpath(f"{place}/{name}", folder) for place, _, names in found for name in names)
+
+
+def _shared() -> dict[str, str]:
+    """Settings of a studio over a fresh database of PostgreSQL and an empty place in a bucket."""
+    import databases
+    import postgres
+
+    name, storage = f"t{uuid.uuid4().hex}", _bucket().storage()
+    postgres.shared().execute(f"CREATE DATABASE {name} TEMPLATE {databases.template()} STRATEGY FILE_COPY")
+    return {
+        "DATABASE_URL": postgres.shared().url(name),
+        "STEMWRIGHT_STORAGE_URL": storage.url,
+        "STEMWRIGHT_STORAGE_ENDPOINT": str(storage.endpoint),
+        "STEMWRIGHT_STORAGE_REGION": storage.region,
+        "STEMWRIGHT_STORAGE_ACCESS_KEY_ID": str(storage.access_key_id),
+        "STEMWRIGHT_STORAGE_SECRET_ACCESS_KEY": str(storage.secret_access_key),
+    }
+
+
+@functools.cache
+def _bucket() -> S3:
+    """An S3 server for the rest of this process."""
+    from s3 import S3
+
+    made = S3(Path(tempfile.mkdtemp(prefix="s3-")))
+    atexit.register(shutil.rmtree, made.folder, ignore_errors=True)
+    atexit.register(made.kill)
+    return made.start()
 
 
 @contextlib.contextmanager

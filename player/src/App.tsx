@@ -16,10 +16,13 @@ import { Notes } from './ui/surfaces'
 /** A view of its own file, fresh: React keeps what became of an older one, failures too. */
 const songView = () => ({ SongView: lazy(() => fetchPart(() => import('./song/SongView'))) })
 const songViews = createStore(songView())
+const fleetView = () => ({ FleetView: lazy(() => fetchPart(() => import('./fleet/FleetView'))) })
+const fleetViews = createStore(fleetView())
 
 export function App() {
   const route = useRoute()
   const part = useStore(songViews)
+  const fleet = useStore(fleetViews)
   const main = useArrival(route)
   useEffect(listen, [])
   return (
@@ -32,6 +35,13 @@ export function App() {
           <Boundary key={route.id} onRetry={() => songViews.set(songView())}>
             <Suspense fallback={null}>
               <part.SongView id={route.id} />
+            </Suspense>
+          </Boundary>
+        )}
+        {route.view === 'fleet' && (
+          <Boundary onRetry={() => fleetViews.set(fleetView())}>
+            <Suspense fallback={null}>
+              <fleet.FleetView />
             </Suspense>
           </Boundary>
         )}

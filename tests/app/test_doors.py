@@ -109,13 +109,13 @@ def test_executor_gets_no_secret_of_any_door_and_loads_none(jukebox: Path, monke
     given = {
         "STEMWRIGHT_JUKEBOX_COIN": "a",
         "STEMWRIGHT_RUIN_SECRET": "b",
-        "R2_SECRET_ACCESS_KEY": "c",
+        "R2_SECRET_ACCESS_KEY": "c",  # of the store, which is no door's
         "STEMWRIGHT_JUKEBOX_GREETING": "d",
         "STEMWRIGHT_CALLBACKS_SECRET": "e",
         "STEMWRIGHT_MAX_BYTES": "1GB",
         "PATH": "f",
     }
-    assert "".join(_without_doors_secrets(given).values()) == "de1GBf"
+    assert "".join(_without_doors_secrets(given).values()) == "cde1GBf"
 
 
 # ---- what does not work ----------------------------------------------------------------------------------------------

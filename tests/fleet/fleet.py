@@ -25,7 +25,7 @@ from stemwright.studio.config import JobsConfig
 from stemwright.studio.store.database import Database
 from stemwright.studio.store.objects import ObjectStore
 from stemwright.studio.store.tables import LIVE, File, Run, Separation, Song, Worker
-from stemwright.studio.work.queue import prepare_jobs
+from stemwright.studio.work.queue import VERSION, prepare_jobs
 from stemwright.studio.work.retention import sweep
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class WorkerProcess:
     """`stemwright worker` as a process."""
 
     def __init__(self, folder: Path, environment: dict[str, str], *arguments: str) -> None:
-        self.folder = folder
+        self.folder, self._arguments = folder, arguments
         self.log = folder.with_name(f"{folder.name}.log")
         with self.log.open("ab") as log:
             self._began = log.tell()
@@ -63,6 +63,12 @@ class WorkerProcess:
     def said(self, words: str) -> int:
         """How often its log has some words."""
         return self.log.read_bytes()[self._began :].decode().count(words)
+
+    def metrics(self) -> str:
+        """What its port says of it."""
+        port = self._arguments[self._arguments.index("--port") + 1]
+        assert httpx.get(f"http://127.0.0.1:{port}/livez").text == "ok\n"
+        return httpx.get(f"http://127.0.0.1:{port}/metrics").raise_for_status().text
 
     def ready(self) -> WorkerProcess:
         """Wait until it takes runs."""
@@ -86,7 +92,7 @@ class Fleet:
         self.points = folder / "points"
         self.points.mkdir(parents=True)
         self.storage = s3.storage()
-        self._environment = {
+        self.environment = {
             "DATABASE_URL": url,
             "STEMWRIGHT_STORAGE_URL": self.storage.url,
             "STEMWRIGHT_STORAGE_ENDPOINT": str(self.storage.endpoint),
@@ -106,13 +112,16 @@ class Fleet:
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, folder: Path, postgres: Postgres, s3: S3, **environment: str) -> Iterator[Fleet]:
-        """A fleet without processes yet, over an empty database and an empty place in the store."""
+    def opened(
+        cls, folder: Path, postgres: Postgres, s3: S3, *, tables: bool = True, **environment: str
+    ) -> Iterator[Fleet]:
+        """A fleet without processes yet, over a database without rows and an empty place in the store."""
         name = f"t{uuid.uuid4().hex}"
         postgres.execute(f"CREATE DATABASE {name}")
         db = Database(postgres.url(name))
-        db.migrate()
-        prepare_jobs(db)
+        if tables:
+            db.migrate()
+            prepare_jobs(db)
         db.close()
         fleet = cls(folder, postgres, s3, postgres.url(name), **environment)
         try:
@@ -128,27 +137,49 @@ class Fleet:
     def api(self, **environment: str) -> Server:
         """One more replica of the API, with its keeper."""
         self._count += 1
-        server = Server(self.folder / f"api-{self._count}", **(self._environment | environment)).start()
+        server = Server(self.folder / f"api-{self._count}", **(self.environment | environment)).start()
         self._stack.callback(server.stop, signal.SIGKILL)
         return server
 
     def worker(self, *arguments: str, folder: Path | None = None, **environment: str) -> WorkerProcess:
         """One more worker, in a folder of its own unless one is given."""
         self._count += 1
-        plain = {
-            name: value for name, value in os.environ.items() if not name.startswith("STEMWRIGHT_") or name == CACHE
-        }
         ours = {
             "STEMWRIGHT_MODEL_DEFAULT": "sketch",
             "STEMWRIGHT_LOG_FORMAT": "json",
             "STEMWRIGHT_MODEL_OFFLINE": "true",
         }
         worker = WorkerProcess(
-            folder or self.folder / f"worker-{self._count}", plain | ours | self._environment | environment, *arguments
+            folder or self.folder / f"worker-{self._count}",
+            self._plain() | ours | self.environment | environment,
+            *arguments,
         )
         self._stack.callback(worker.stop, signal.SIGKILL)
         self._workers.append(worker)
         return worker
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of ours that ends by itself."""
+        return subprocess.run(
+            [sys.executable, "-P", "-m", "stemwright", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=WAIT,
+            env=self._plain() | self.environment,
+            cwd=self.folder,
+        )
+
+    def _plain(self) -> dict[str, str]:
+        """This process's environment without settings."""
+        return {
+            name: value for name, value in os.environ.items() if not name.startswith("STEMWRIGHT_") or name == CACHE
+        }
+
+    def config(self, **changes: Any) -> JobsConfig:
+        """What a sweep needs to know."""
+        plain: dict[str, Any] = {"work": self.folder / "none", "engine_command": (), "limits": DecodeLimits()}
+        return JobsConfig(**(plain | changes))
 
     def stop_workers(self) -> None:
         """End all workers politely."""
@@ -221,9 +252,7 @@ class Fleet:
     def assert_clean(self) -> None:
         """Once all is quiet, one sweep leaves no object without a row, and no row without its object."""
         until(lambda: self.workflows() == 0, why=self.logs)
-        config = JobsConfig(
-            work=self.folder / "none", engine_command=(), limits=DecodeLimits(), results_seconds=0, sweep_grace=-60
-        )
+        config = self.config(results_seconds=0, sweep_grace=-60)
         store = ObjectStore(self.storage)
         with self.database() as db:
             sweep(db, store, config)
@@ -234,6 +263,22 @@ class Fleet:
         assert not [run for run in self.rows(Run) if run.status in LIVE]
         live = [worker.folder for worker in self._workers if worker.process.poll() is None]
         until(lambda: not [path for folder in live for path in folder.glob("work/*/runs/*")], seconds=20)
+
+    def runs(self) -> list[Run]:
+        """All runs."""
+        return self.rows(Run)
+
+    def announce(self, *, queue: str, models: list[str]) -> None:
+        """Say that there is a worker, which nobody sees as long as it takes no run."""
+        with self.database() as db, db.session() as session:
+            row = Worker(id=uuid.uuid4().hex, host="far", queue=queue, device=queue, models=models, release="1")
+            row.version, row.seen_at = VERSION, db.now() + WAIT
+            session.add(row)
+
+    def free_port(self) -> int:
+        """A port that nobody has."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            return int(listener.getsockname()[1])
 
     def live(self) -> list[Worker]:
         """The rows of processes that are believed alive."""
@@ -308,6 +353,16 @@ def until(holds: Callable[[], Any], *, seconds: float = WAIT, why: Callable[[], 
     while not holds():
         assert time.monotonic() < end, why()
         time.sleep(0.05)
+
+
+def clock(folder: Path, seconds: int) -> str:
+    """A `PYTHONPATH` with which Python's clocks are wrong; obstore, which signs, has the machine's own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "sitecustomize.py").write_text(
+        f"import time\nreal, ns = time.time, time.time_ns\ntime.time = lambda: real() + {seconds}\n"
+        f"time.time_ns = lambda: ns() + {seconds} * 10**9\n"
+    )
+    return f"{folder}:{os.environ.get('PYTHONPATH', '')}"
 
 
 def engines(pid: int) -> list[int]:

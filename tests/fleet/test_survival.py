@@ -21,7 +21,7 @@ import httpx
 import numpy as np
 import pytest
 
-from fleet.fleet import DEAD, Fleet, Link, WorkerProcess, engines, until, wait
+from fleet.fleet import DEAD, Fleet, Link, WorkerProcess, clock, engines, until, wait
 from needs import needs
 from processes import alive
 from sounds import write_wav
@@ -355,13 +355,11 @@ def test_worker_whose_clock_is_wrong_works_as_any_other(pair: Pair, tmp_path: Pa
     pair.fleet.stop_workers()
 
 
-def clock(folder: Path, seconds: int) -> str:
-    """A `PYTHONPATH` with which Python's clocks are wrong; obstore, which signs, has the machine's own."""
-    (folder / "sitecustomize.py").write_text(
-        f"import time\nreal, ns = time.time, time.time_ns\ntime.time = lambda: real() + {seconds}\n"
-        f"time.time_ns = lambda: ns() + {seconds} * 10**9\n"
-    )
-    return f"{folder}:{os.environ.get('PYTHONPATH', '')}"
+def test_machine_whose_clock_the_store_would_refuse_does_not_start(pair: Pair, tmp_path: Path) -> None:
+    late = pair.fleet.worker(PYTHONPATH=clock(tmp_path, -1200))
+    assert late.process.wait(60) == 1
+    assert "20 minutes behind" in late.log.read_text()
+    assert "wrong_clock" in late.log.read_text()
 
 
 @needs("ip", "unshare")

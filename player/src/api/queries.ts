@@ -4,7 +4,7 @@ import { QueryClient, keepPreviousData, queryOptions, useInfiniteQuery, useMutat
 import { waysOf, type Way } from './ways'
 import { readPeaks, together, type Peaks } from '../lib/peaks'
 import { readChart } from '../lib/chart'
-import { API, ApiError, answered, request, send, type Job, type JobPage, type Limits, type ModelList, type SongDetail, type SongPage, type StrategyList } from './client'
+import { API, ApiError, answered, request, send, type FleetState, type Job, type JobPage, type Limits, type ModelList, type SongDetail, type SongPage, type StrategyList } from './client'
 
 const PAGE = 60
 const FOREVER = Infinity
@@ -48,6 +48,11 @@ export function useJobs() {
     queryKey: ['jobs'],
     queryFn: async ({ signal }) => (await request<JobPage>(`${API}/jobs?limit=100`, { signal })).items,
   })
+}
+
+/** What goes on in the whole studio, looked at every two seconds. */
+export function useFleet() {
+  return useQuery({ queryKey: ['fleet'], queryFn: ({ signal }) => request<FleetState>(`${API}/fleet`, { signal }), refetchInterval: 2_000 })
 }
 
 /** The largest and longest files that the studio takes. */

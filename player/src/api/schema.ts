@@ -615,6 +615,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/fleet": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Fleet
+         * @description Workers, queues, what runs where, and what failed; 404 unless the setting `fleet.page` shows it.
+         */
+        get: operations["get_fleet_api_v1_fleet_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/metrics": {
         parameters: {
             query?: never;
@@ -745,6 +765,28 @@ export interface components {
             };
         };
         /**
+         * Failure
+         * @description A run that failed.
+         */
+        Failure: {
+            /**
+             * At
+             * Format: date-time
+             * @example 2026-11-21T17:49:32.248Z
+             */
+            at: string;
+            /** Title */
+            title: string | null;
+            /** Model */
+            model: string;
+            /** Code */
+            code: string;
+            /** Message */
+            message: string;
+            /** Worker */
+            worker: string | null;
+        };
+        /**
          * Fault
          * @description What went wrong: a stable code, and what to do about it in words.
          */
@@ -774,6 +816,47 @@ export interface components {
              * @description SHA-256 of its bytes; null for an earlier run's stem
              */
             digest?: string | null;
+        };
+        /**
+         * FleetState
+         * @description The whole studio at one moment.
+         */
+        FleetState: {
+            /**
+             * Database
+             * @enum {string}
+             */
+            database: "sqlite" | "postgresql";
+            /**
+             * Storage
+             * @enum {string}
+             */
+            storage: "folder" | "bucket";
+            queues: components["schemas"]["QueueState"];
+            /**
+             * Oldest Seconds
+             * @description How long the run waits that waits longest.
+             */
+            oldest_seconds: number | null;
+            /**
+             * Workers
+             * @description Those that live first; none where one process does it all.
+             */
+            workers: components["schemas"]["WorkerState"][];
+            /** Runs */
+            runs: components["schemas"]["RunState"][];
+            /**
+             * Ended In Hour
+             * @description Runs that ended in the last hour, by how.
+             */
+            ended_in_hour: {
+                [key: string]: number;
+            };
+            /**
+             * Failures
+             * @description The last ones, newest first.
+             */
+            failures: components["schemas"]["Failure"][];
         };
         /**
          * Health
@@ -1362,6 +1445,18 @@ export interface components {
             oldest_queued_at: string | null;
         };
         /**
+         * QueueState
+         * @description The queues.
+         */
+        QueueState: {
+            /** Queues */
+            queues: {
+                [key: string]: components["schemas"]["QueueCounts"];
+            };
+            /** Oldest Queued At */
+            oldest_queued_at: string | null;
+        };
+        /**
          * Receipt
          * @description Everything about one separation.
          */
@@ -1485,6 +1580,37 @@ export interface components {
             mix: string;
             /** @description Where a job asked for `transcribe`. */
             drums: components["schemas"]["DrumChart"] | null;
+        };
+        /**
+         * RunState
+         * @description A run that is under way.
+         */
+        RunState: {
+            /** Song Id */
+            song_id: string | null;
+            /** Title */
+            title: string | null;
+            /** Model */
+            model: string;
+            /** Stage */
+            stage: string;
+            /**
+             * Progress
+             * @description Percent.
+             */
+            progress: number;
+            /** Attempts */
+            attempts: number;
+            /**
+             * Seconds
+             * @description Since it was first begun.
+             */
+            seconds: number;
+            /**
+             * Worker
+             * @description The process that works on it.
+             */
+            worker: string | null;
         };
         /**
          * SeparationOut
@@ -1898,6 +2024,47 @@ export interface components {
              * @description When the URL ends.
              */
             expires_at: string | null;
+        };
+        /**
+         * WorkerState
+         * @description A process of the fleet.
+         */
+        WorkerState: {
+            /** Id */
+            id: string;
+            /** Host */
+            host: string;
+            /**
+             * Queue
+             * @description That it takes runs from; `keeper`: it takes none, sends callbacks and cleans up.
+             */
+            queue: string;
+            /** Device */
+            device: string;
+            /** Release */
+            release: string;
+            /**
+             * Models
+             * @description How many it can run.
+             */
+            models: number;
+            /**
+             * State
+             * @description `silent`: nothing was heard of it for longer than `fleet.dead`; `left`: it ended, or was given up.
+             * @enum {string}
+             */
+            state: "live" | "silent" | "left";
+            /**
+             * Started At
+             * Format: date-time
+             * @example 2026-11-21T17:49:32.248Z
+             */
+            started_at: string;
+            /**
+             * Silent Seconds
+             * @description Since it was last heard of.
+             */
+            silent_seconds: number;
         };
         /**
          * SongJobRequest
@@ -5113,6 +5280,71 @@ export interface operations {
             };
             /** @description Too many requests; `Retry-After` says when to come again. */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_fleet_api_v1_fleet_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FleetState"];
+                };
+            };
+            /** @description The request cannot be understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is wrong; `errors` names each. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that is needed is not here now. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

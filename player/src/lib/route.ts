@@ -1,14 +1,15 @@
-/** Where in the page one is: `/`, `/add`, `/songs/ID`, below the studio's own path. */
+/** Where in the page one is: `/`, `/add`, `/fleet`, `/songs/ID`, below the studio's own path. */
 
 import { useEffect } from 'react'
 import { hrefOf, viewAt } from './base'
 import { createStore, useStore } from './store'
 
-export type Route = { view: 'library' } | { view: 'add' } | { view: 'song'; id: string } | { view: 'nowhere' }
+export type Route = { view: 'library' } | { view: 'add' } | { view: 'fleet' } | { view: 'song'; id: string } | { view: 'nowhere' }
 
 export function routeOf(path: string): Route {
   if (path === '/') return { view: 'library' }
   if (path === '/add') return { view: 'add' }
+  if (path === '/fleet') return { view: 'fleet' }
   const song = /^\/songs\/([\w-]+)$/.exec(path)?.[1]
   return song ? { view: 'song', id: song } : { view: 'nowhere' }
 }

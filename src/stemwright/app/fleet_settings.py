@@ -43,6 +43,11 @@ class FleetSettings(Group):
         default=(),
         description="Models for which GPU workers can be started: their runs wait in the queue `gpu` where none is.",
     )
+    page: bool = Field(
+        default=False,
+        description="`true`: the page `/fleet` and `/api/v1/fleet` show workers, queues, what runs and what failed, "
+        "to everybody who reaches the studio.",
+    )
     wake_url: Annotated[Address, Alias("GPU_WORKER_URL")] = Field(
         default=None,
         description="Is sent a POST, at most once in ten seconds, while more runs wait in the queue `gpu` than it has "

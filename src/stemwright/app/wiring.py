@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import os
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from stemwright.app.settings import environment
 from stemwright.disk import make_private
@@ -31,6 +32,15 @@ if TYPE_CHECKING:
     from stemwright.app.settings import Settings
 
 
+_CLOCK: Final = 840.0  # seconds: S3 refuses requests that are signed more than 15 minutes early or late
+
+
+class WrongClockError(SetupError):
+    """The clock of this machine is wrong."""
+
+    code = "wrong_clock"
+
+
 def database(settings: Settings) -> Database:
     """The database as it is. Raises `SetupError` when its driver is missing."""
     url = settings.database.url
@@ -47,9 +57,20 @@ def open_database(settings: Settings) -> Database:
     db = database(settings)
     if db.shared:
         db.verify()
+        check_clock(db, settings)
     else:
         migrate(db)
     return db
+
+
+def check_clock(db: Database, settings: Settings) -> None:
+    """See that a bucket will take what this machine signs, once the database was asked. Raises `WrongClockError`."""
+    wrong = time.time() - db.now()
+    if abs(wrong) > _CLOCK and (settings.storage.url or "").startswith("s3://"):
+        raise WrongClockError(
+            f"this machine's clock is {abs(wrong) / 60:.0f} minutes {'ahead' if wrong > 0 else 'behind'}: the store "
+            "refuses what it signs; set the clock (timedatectl set-ntp true)"
+        )
 
 
 def migrate(db: Database) -> None:
@@ -68,7 +89,8 @@ def where_it_is(settings: Settings) -> str:
     """Where rows and files are, for the operator; no password."""
     url = settings.database.url
     shared = f", database {without_secrets(url.get_secret_value())}" if url else ""
-    return f"data in {settings.data}{shared}"
+    objects = settings.storage.url
+    return f"data in {settings.data}{shared}{f', objects in {objects}' if objects else ''}"
 
 
 def role_of(settings: Settings, config: JobsConfig, *, queue: str, name: str, child: bool) -> Role:
@@ -219,6 +241,7 @@ def web_config(settings: Settings, *, executor: Callable[[], bool]) -> WebConfig
         any_address=not is_loopback(settings.host),
         trusted_proxies=tuple(map(str, settings.http.trusted_proxies)),
         root_path=settings.http.root_path or "",
+        fleet_page=settings.fleet.page,
         rate_per_minute=settings.http.rate_per_minute,
         uploads_per_minute=settings.http.uploads_per_minute,
         link_seconds=int(settings.storage.link_seconds) if settings.storage.redirect else None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from stemwright.app.executor import run
 from stemwright.app.process import keep_private, prepare_failpoints
-from stemwright.app.wiring import database, jobs_config, role_of
+from stemwright.app.wiring import check_clock, database, jobs_config, open_store, role_of
 from stemwright.disk import make_private
 from stemwright.errors import OptionError
 from stemwright.studio.work.liveness import fresh_id
@@ -29,8 +29,8 @@ class NoSharedDatabaseError(OptionError):
 def work(settings: Settings) -> None:
     """Take runs from the queue `worker.queue` until SIGTERM, Ctrl-C, or `worker.idle` seconds without any.
 
-    Raises `NoSharedDatabaseError`, `NeedsMigrationError`, `DatabaseUnavailableError`, and `SetupError` where a GPU is
-    wanted and there is none.
+    Raises `NoSharedDatabaseError`, `NeedsMigrationError`, `DatabaseUnavailableError`, `StorageUnavailableError`,
+    `WrongClockError`, and `SetupError` where a GPU is wanted and there is none.
     """
     if settings.database.url is None:
         raise NoSharedDatabaseError(
@@ -43,6 +43,8 @@ def work(settings: Settings) -> None:
     db = database(settings)
     try:
         db.verify()
+        check_clock(db, settings)
+        open_store(settings).ping()
     finally:
         db.close()
     config = jobs_config(settings)

@@ -47,7 +47,7 @@ class _Port(ThreadingHTTPServer):
         super().__init__(address, _Handler)
         self._db, self._name, self._is_well = db, name, is_well
         self._registry = CollectorRegistry()
-        self._runs = RunMetrics(self._registry, since=db.now())
+        self._runs = RunMetrics(self._registry)
         self._looking = threading.Lock()
 
     def answer(self, path: str) -> tuple[int, str, bytes]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
+import time
 from typing import TYPE_CHECKING, Final
 
 from stemwright.errors import DatabaseUnavailableError
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from stemwright.studio.studio import Studio
 
+_SURE: Final = 0.7  # of that time, after which it is not sure any more that the lock is still ours
 _SHARE: Final = 3  # renewals in the time for which a lock is held
 log = logging.getLogger("stemwright.fleet")
 
@@ -29,17 +32,19 @@ async def run_alone(studio: Studio, name: str, work: Callable[[], Awaitable[None
         return
     locks, held = Locks(studio.db, studio.name), studio.config.dead
     going: asyncio.Task[None] | None = None
+    taken = -math.inf
     try:
         while True:
             try:
                 mine = await asyncio.to_thread(locks.take, name, seconds=held)
+                taken = time.monotonic() if mine else taken
             except DatabaseUnavailableError:
-                mine = False  # another process may have it before we know
+                mine = time.monotonic() - taken < _SURE * held  # later another process may have it before we know
             if mine and going is None:
                 log.info("this process does it for all", extra={"what": name})
                 going = asyncio.ensure_future(_started(work))
             elif not mine and going is not None:
-                log.warning("another process does it from now on", extra={"what": name})
+                log.warning("another process may do it from now on", extra={"what": name})
                 await _end(going)
                 going = None
             if going is None:

@@ -113,7 +113,7 @@ def queue_state(studio: Studio) -> QueueState:
         rows = session.execute(live.group_by(Run.queue, Run.priority, Run.status)).all()
         oldest = session.scalar(select(func.min(Run.created_at)).where(Run.status == "queued"))
     counts = {(row[0], row[1], row[2]): row[3] for row in rows}
-    slots = {name: count for name, count in studio.workers.slots().items() if count}
+    slots = {name: count for name, count in studio.workers.slots().items() if count or studio.shared}
     queues = {
         name: QueueCounts(
             slots=slots.get(name, 0),

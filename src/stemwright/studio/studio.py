@@ -42,6 +42,10 @@ class Studio:
         """Whether processes on other machines have the same studio."""
         return self.db.shared
 
+    def now(self) -> float:
+        """The time in seconds since the epoch, by the clock that all rows go by."""
+        return self.db.now()
+
     def require_room(self, size_bytes: int = 0) -> None:
         """Raise `DiskFullError` when the disk is so full that nothing, or nothing so large, may be accepted."""
         free = shutil.disk_usage(self.incoming).free - size_bytes

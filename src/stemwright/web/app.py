@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from starlette.middleware.cors import CORSMiddleware
 
 from stemwright import __version__
+from stemwright.studio import allowances
 from stemwright.web import jobs, mixes, ops, page, problems, push, songs, transfers
 from stemwright.web.common import State, WebConfig, add_routes, new_app
 from stemwright.web.feed import Feed
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from stemwright.records import JsonObject
+    from stemwright.studio.store.database import Database
     from stemwright.studio.studio import Studio
 
 _ABOUT: Final = """Takes songs apart: a recording goes in; stems, loudness, waveforms, tempo and key come out.
@@ -57,7 +61,7 @@ def create_app(studio: Studio, config: WebConfig) -> FastAPI:
     """The API as an ASGI app; `asgi` puts Socket.IO and the middleware around it."""
     app = api()
     app.state.stemwright = State(studio=studio, feed=Feed(studio), health=Health(studio), config=config)
-    app.state.metrics = ops.Metrics(since=studio.db.now())
+    app.state.metrics = ops.Metrics()
     page.install(app, bucket=studio.store.origin if config.link_seconds else None, uploads=studio.store.upload_origin)
     return app
 
@@ -72,7 +76,9 @@ def asgi(
     state: State = app.state.stemwright
     origins = list(state.config.cors_origins)
     inner = _with_socket_io(push.socket_io(state.feed), SmallerJson(app))
-    whole: ASGIApp = Gate(Heads(beside(inner) if beside else inner), state.config)
+    db = state.studio.db
+    counted = partial(_count_uploads, db) if db.shared else None
+    whole: ASGIApp = Gate(Heads(beside(inner) if beside else inner), state.config, count_uploads=counted)
     if origins:
         whole = CORSMiddleware(
             whole,
@@ -84,6 +90,10 @@ def asgi(
         )
     whole = RequestLog(whole, app.state.metrics, origins=origins)
     return Proxied(whole, state.config, door_ports=door_ports)
+
+
+async def _count_uploads(db: Database, client: str, per_minute: int) -> float:
+    return await asyncio.to_thread(allowances.take, db, client, per_minute=per_minute)
 
 
 def _with_socket_io(server: socketio.AsyncServer, app: ASGIApp) -> ASGIApp:

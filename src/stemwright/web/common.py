@@ -27,6 +27,7 @@ class WebConfig:
     any_address: bool = False  # any IP address in the Host header will do: no page has one as its name
     trusted_proxies: tuple[str, ...] = ()
     root_path: str = ""  # the sub-path that the studio is served below, such as `/stemwright`
+    fleet_page: bool = False  # whether `/fleet` shows what goes on
     rate_per_minute: int = 600  # requests of one client; 0 is no limit
     uploads_per_minute: int = 60
     link_seconds: int | None = None  # that a link to the bucket is good for, where stems are read there

@@ -116,7 +116,7 @@ class Feed:
         if self._closed:
             snapshots.close()
         if self._task is None or self._task.done():
-            self._since = time.time()
+            self._since = self._studio.now()
             self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
@@ -135,7 +135,7 @@ class Feed:
 
     async def _look(self) -> None:
         snapshots: dict[str, JobSnapshot] = {}
-        before = time.time() - _SLACK
+        before = self._studio.now() - _SLACK
         for owner in [*self._of_owner]:
             live = await asyncio.to_thread(jobs.live_jobs, self._studio, owner, since=self._since)
             self._owner |= dict.fromkeys(live, owner)

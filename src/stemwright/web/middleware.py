@@ -6,12 +6,14 @@ import ipaddress
 import re
 import secrets
 import time
-from typing import TYPE_CHECKING, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 import structlog
 from starlette.middleware.gzip import GZipMiddleware
 
+from stemwright.errors import DatabaseUnavailableError
 from stemwright.studio.studio import LOCAL
 from stemwright.web.limits import Buckets, Proxies
 from stemwright.web.problems import problem
@@ -20,13 +22,15 @@ from stemwright.web.roots import path_of
 from stemwright.words import has_controls, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from stemwright.web.common import WebConfig
     from stemwright.web.ops import Metrics
+
+    CountUploads: TypeAlias = Callable[[str, int], Awaitable[float]]
 
 log = structlog.get_logger("stemwright.web")
 _HEADERS: Final = {
@@ -60,8 +64,9 @@ class SmallerJson:
 class Gate:
     """Refuses clients that ask too often, foreign pages that change or listen, and addresses that no path can hold."""
 
-    def __init__(self, app: ASGIApp, config: WebConfig) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, config: WebConfig, *, count_uploads: CountUploads | None = None) -> None:
+        """`count_uploads` counts those of a client for all replicas and says how long it has to wait, in seconds."""
+        self._app, self._count_uploads = app, count_uploads
         self._origins = {*config.cors_origins}
         self._hosts, self._any_address = config.hosts, config.any_address
         self._proxies = Proxies(config.trusted_proxies)
@@ -69,11 +74,11 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or turn it away."""
-        response = self._refusal(scope) if scope["type"] in {"http", "websocket"} else None
+        response = await self._refusal(scope) if scope["type"] in {"http", "websocket"} else None
         await (response or self._app)(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> Response | None:
-        if wait := self._wait(scope):
+    async def _refusal(self, scope: Scope) -> Response | None:
+        if wait := await self._wait(scope):
             again = {"Retry-After": str(int(wait) + 1)}
             return problem(429, code="too_many_requests", detail="too many requests", headers=again)
         hosts = _hosts(scope)
@@ -89,7 +94,7 @@ class Gate:
         """Whether the server may be called so: names point wherever their owners like, addresses do not."""
         return self._hosts is None or host in self._hosts or (self._any_address and _is_address(host))
 
-    def _wait(self, scope: Scope) -> float:
+    async def _wait(self, scope: Scope) -> float:
         """Seconds until this client may ask."""
         path = _DOOR.sub("", path_of(scope))
         if path.startswith(_FREE):
@@ -98,6 +103,9 @@ class Gate:
         wait = self._requests.take(client)
         if not wait and scope.get("method") == "POST":
             wait = self._uploads.take(client)
+            if not wait and self._count_uploads and self._uploads.per_minute:
+                with suppress(DatabaseUnavailableError):  # the request itself will say so
+                    wait = await self._count_uploads(client, self._uploads.per_minute)
         return wait
 
     def _foreign_origin(self, scope: Scope) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -12,9 +13,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 
 from stemwright import __version__
 from stemwright.studio import jobs
+from stemwright.studio.fleet_state import FleetState, fleet_state
 from stemwright.web import schemas
 from stemwright.web.common import problems, state_of
-from stemwright.web.problems import NotReadyError
+from stemwright.web.problems import NoFleetPageError, NotReadyError
 
 if TYPE_CHECKING:
     from stemwright.studio.store.database import Database
@@ -28,8 +30,7 @@ _JOB_SECONDS: Final = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)
 class RunMetrics:
     """What one process and its executors did: in a fleet each run is counted once, by whoever ended it."""
 
-    def __init__(self, registry: CollectorRegistry, *, since: float) -> None:
-        """`since` in seconds since the epoch, by the database's clock."""
+    def __init__(self, registry: CollectorRegistry) -> None:
         self._jobs = Histogram(
             "stemwright_job_seconds",
             "Runs that ended, by model and stage (waiting, working).",
@@ -38,12 +39,14 @@ class RunMetrics:
             registry=registry,
         )
         self._cached = Counter("stemwright_cache_hits", "Jobs whose stems were there.", registry=registry)
-        self._since = since
+        self._since: float | None = None  # by the database's clock, which is not known yet
+        self._began = time.monotonic()
 
     def look(self, db: Database, name: str) -> jobs.Figures:
-        """Count what ended since the last look."""
+        """Count what ended since the last look, or since this was made."""
         now = db.now()
-        found = jobs.figures(db, name, since=self._since, until=now)
+        since = now - (time.monotonic() - self._began) if self._since is None else self._since
+        found = jobs.figures(db, name, since=since, until=now)
         self._since = now
         self._cached.inc(found.cached)
         for run in found.ended:
@@ -55,8 +58,7 @@ class RunMetrics:
 class Metrics:
     """What Prometheus is told; labels are bounded: routes, never paths or ids."""
 
-    def __init__(self, *, since: float) -> None:
-        """`since` as `RunMetrics` has it."""
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "stemwright_http_requests", "Requests.", ["method", "route", "status"], registry=self.registry
@@ -71,7 +73,7 @@ class Metrics:
         self._queued = Gauge("stemwright_queue_length", "Waiting.", ["queue", "priority"], registry=self.registry)
         self._running = Gauge("stemwright_running", "Running.", ["queue"], registry=self.registry)
         self._workers = Gauge("stemwright_workers", "Workers that are alive.", ["queue"], registry=self.registry)
-        self._runs = RunMetrics(self.registry, since=since)
+        self._runs = RunMetrics(self.registry)
         self._songs = Gauge("stemwright_songs", "Songs in the library.", registry=self.registry)
         self._disk = Gauge("stemwright_disk_bytes", "Of the data folder's disk.", ["kind"], registry=self.registry)
         self._looking = threading.Lock()
@@ -129,6 +131,15 @@ async def _looked(request: Request) -> schemas.Health:
         checks["executor"] = "ok" if state.config.executor() else "is not running"
     status: Literal["ok", "degraded"] = "ok" if set(checks.values()) == {"ok"} else "degraded"
     return schemas.Health(status=status, checks=checks, version=__version__)
+
+
+@router.get("/api/v1/fleet", responses=problems(404, 503))
+async def get_fleet(request: Request) -> FleetState:
+    """Workers, queues, what runs where, and what failed; 404 unless the setting `fleet.page` shows it."""
+    state = state_of(request)
+    if not state.config.fleet_page:
+        raise NoFleetPageError("the operator does not show this (fleet.page)")
+    return await asyncio.to_thread(fleet_state, state.studio)
 
 
 @router.get(

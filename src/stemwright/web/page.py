@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
 FOLDER: Final = Path(__file__).with_name("page")
-VIEWS: Final = ("/", "/add", "/songs/{song_id}")  # paths that the page itself shows; see player/src/lib/route.ts
+VIEWS: Final = ("/", "/add", "/fleet", "/songs/{song_id}")  # that the page shows; see player/src/lib/route.ts
 POLICY: Final = "; ".join(
     (
         "default-src 'none'",

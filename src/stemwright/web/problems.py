@@ -125,6 +125,13 @@ class NotReadyError(StemwrightError):
     retryable = True
 
 
+class NoFleetPageError(StemwrightError):
+    """What goes on in the studio is not shown."""
+
+    code = "not_found"
+    status = 404
+
+
 class InvalidFieldsError(OptionError):
     """Fields of a request are wrong; names each."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -77,7 +76,7 @@ class Dispatcher:
         """Go on until cancelled."""
         since = looked_at_all = 0.0
         while True:
-            began = time.time()
+            began = self._studio.now()
             self._news.clear()
             if self._all or began - looked_at_all > _ALL:
                 self._all, looked_at_all = False, began
@@ -127,7 +126,7 @@ class Dispatcher:
     async def _overdue(self, entry: Entry, snapshot: JobSnapshot) -> Fault | None:
         """What is wrong with a job that runs for longer than the operator lets it; it is cancelled then."""
         limit, started = self._config.timeout, snapshot.started_at
-        if not limit or snapshot.status != "running" or started is None or time.time() - started <= limit:
+        if not limit or snapshot.status != "running" or started is None or self._studio.now() - started <= limit:
             return None
         try:
             await asyncio.to_thread(jobs.cancel_job, self._studio, snapshot.id, owner=entry.owner)
@@ -171,7 +170,7 @@ class Dispatcher:
         url = promise.callback_url
         body = messages.callback(entry, stage, data=data, error=fault)
         if promise.kind == "engine" and not await self._push(promise, data, fault):
-            if time.time() - entry.created_at > _UNSENT:
+            if self._studio.now() - entry.created_at > _UNSENT:
                 await asyncio.to_thread(outbox.close, self._studio, entry.id)
             return
         await asyncio.to_thread(

@@ -172,7 +172,7 @@ class Uploads:
             going: list[Entry] = []
             try:
                 if time.monotonic() - swept >= _SWEEP:
-                    await asyncio.to_thread(outbox.forget, self._studio, door=DOOR, before=time.time() - _KEEP)
+                    await asyncio.to_thread(outbox.forget, self._studio, door=DOOR, before=self._studio.now() - _KEEP)
                     swept = time.monotonic()
                 going = await asyncio.to_thread(outbox.open_entries, self._studio, door=DOOR)
             except DatabaseUnavailableError as error:  # to start over would clean away what is being made

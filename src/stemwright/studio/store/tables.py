@@ -287,3 +287,13 @@ class Lock(Base):
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     holder: Mapped[str] = mapped_column(String(96))
     until: Mapped[float]
+
+
+class Allowance(Base):
+    """What is left of what a client may do in a minute."""
+
+    __tablename__ = "allowances"
+
+    client: Mapped[str] = mapped_column(String(96), primary_key=True)
+    left: Mapped[float]
+    at: Mapped[float]  # when that was so

@@ -200,14 +200,14 @@ class Queue:
         left = table.c.application_version.not_in([VERSION, *beside])
         older = select(table.c.workflow_uuid, table.c.application_version).where(live, left)
         _ = self._client
+        there = {"schema_translate_map": {table.schema: schema}}
         with self._db.session() as session:
-            session.connection(execution_options={"schema_translate_map": {table.schema: schema}})
-            ids = [row[0] for row in session.execute(older) if _number(row[1]) < int(VERSION)]
+            found = session.execute(older, execution_options=there)
+            ids = [row[0] for row in found if _number(row[1]) < int(VERSION)]
             if ids:
-                session.execute(steps.delete().where(steps.c.workflow_uuid.in_(ids)))
-                session.execute(
-                    table.update().where(table.c.workflow_uuid.in_(ids)).values(application_version=VERSION)
-                )
+                anew = table.update().where(table.c.workflow_uuid.in_(ids)).values(application_version=VERSION)
+                session.execute(steps.delete().where(steps.c.workflow_uuid.in_(ids)), execution_options=there)
+                session.execute(anew, execution_options=there)
 
     def cancel(self, run_id: str) -> None:
         """Cancel a run that is queued or running; what has ended stays so. Raises `DatabaseUnavailableError`."""

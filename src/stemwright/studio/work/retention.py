@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import Select, delete, func, select, update
 
 from stemwright.errors import NotFoundError
+from stemwright.studio import allowances
 from stemwright.studio.store.tables import LIVE, File, Job, PendingUpload, Run, Separation, Song
 from stemwright.studio.work.runs import count_of
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from stemwright.studio.store.database import Database
     from stemwright.studio.store.objects import ObjectStore
 
+_MINUTES: Final = 600.0  # seconds after which what a client may do in a minute is its whole again
 _SONGS: Final = 500  # at once
 _ROWS: Final = 5000  # read at once
 _MASTERS: Final = (".flac", ".dat", ".json", ".mid", ".svg")  # files without which a separation is of no use
@@ -44,6 +46,7 @@ def sweep(db: Database, store: ObjectStore, config: JobsConfig, *, thorough: boo
     if thorough:
         gone |= _orphans(db, store, before=now - config.sweep_grace)
         gone["partials"] = store.forget_partials(before=now - config.sweep_grace)
+    allowances.forget(db, before=now - _MINUTES)
     return {name: count for name, count in gone.items() if count}
 
 

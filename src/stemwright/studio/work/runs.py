@@ -192,10 +192,12 @@ class Runs:
             return session.scalar(select(Run.id).where(*mine, Run.lease == lease.number)) is not None
 
     def is_adrift(self, lease: Lease) -> bool:
-        """Whether a run was taken from this lease, and nobody has begun it again yet."""
+        """Whether a run was taken from this lease, and is not in its queue again yet."""
         with self._db.session() as session:
-            mine = Run.id == lease.run_id, Run.status == "queued"
-            return session.scalar(select(Run.id).where(*mine, Run.lease == lease.number)) is not None
+            mine = Run.id == lease.run_id, Run.status == "queued", Run.lease == lease.number
+            if session.scalar(select(Run.id).where(*mine)) is None:
+                return False
+        return self.queue.statuses([lease.run_id]).get(lease.run_id) == "PENDING"
 
     def is_live(self, run_id: str) -> bool:
         """Whether a run is queued or running."""

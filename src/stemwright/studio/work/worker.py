@@ -86,14 +86,18 @@ class JobWorker:
         while True:  # the process ends this moment, and another one takes it
             time.sleep(60)
 
-    async def ended(self, task: Task) -> None:
-        """Note that an attempt is over.
+    async def ashore(self, task: Task) -> None:
+        """Wait while a run is adrift: taken away, and not in its queue again yet; and for ever once we leave.
 
-        This waits while the run is adrift: DBOS must not hear that its work has ended, before another process has
-        taken it; and it hears nothing more of a process that leaves.
+        DBOS must not hear from us that a step failed, or the work ended, before it has the run in its queue: whoever
+        takes it next would go by that. (Our place is free for the run only afterwards, so this waits no longer.)
         """
         while self._leaving or await asyncio.to_thread(retry_on_db_error, self.runs.is_adrift, task.lease):
             await asyncio.sleep(_ADRIFT)
+
+    async def ended(self, task: Task) -> None:
+        """Note that an attempt is over, once its run is not adrift."""
+        await self.ashore(task)
         self._active.discard(task.lease)
         self._idle_since = time.monotonic()
 

@@ -101,17 +101,17 @@ def _register_separate(worker: JobWorker) -> None:
     @DBOS.step(name="hash", preemptible=True)
     async def hash_(task: str) -> str:
         wanted = Task.model_validate_json(task)
-        return await _outcome(worker.hash(wanted), wanted)
+        return await _outcome(worker, worker.hash(wanted), wanted)
 
     @DBOS.step(name="preview", preemptible=True)
     async def preview(task: str, song: str) -> str:
         wanted = Task.model_validate_json(task)
-        return await _outcome(worker.make(wanted, Hashed.model_validate_json(song), preview=True), wanted)
+        return await _outcome(worker, worker.make(wanted, Hashed.model_validate_json(song), preview=True), wanted)
 
     @DBOS.step(name="make", preemptible=True)
     async def make(task: str, song: str) -> str:
         wanted = Task.model_validate_json(task)
-        return await _outcome(worker.make(wanted, Hashed.model_validate_json(song)), wanted)
+        return await _outcome(worker, worker.make(wanted, Hashed.model_validate_json(song)), wanted)
 
     @DBOS.workflow(name="separate", max_recovery_attempts=_RECOVERIES)
     async def separate(run_id: str) -> None:
@@ -163,7 +163,7 @@ def _tidy(worker: JobWorker, task: Task) -> None:
         log.exception("could not tidy up", extra={"run_id": task.lease.run_id})
 
 
-async def _outcome(work: Awaitable[Record], task: Task) -> str:
+async def _outcome(worker: JobWorker, work: Awaitable[Record], task: Task) -> str:
     """What a step gives, or its fault, as JSON."""
     try:
         return Outcome[Any](value=await work).model_dump_json()
@@ -176,6 +176,7 @@ async def _outcome(work: Awaitable[Record], task: Task) -> str:
             fault = StepFault(code=ours.code, message=ours.message, final=is_final(ours))
         else:
             fault = StepFault(code="internal", message=f"{type(error).__name__}: {error}", final=False)
+    await worker.ashore(task)
     return Outcome[Any](fault=fault).model_dump_json()
 
 

@@ -1,4 +1,4 @@
-"""Workers, who of them has which run, and locks."""
+"""Workers, who of them has which run, locks, and what clients may still do."""
 
 from __future__ import annotations
 
@@ -36,4 +36,11 @@ def upgrade() -> None:
         sa.Column("holder", sa.String(96), nullable=False),
         sa.Column("until", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_locks"),
+    )
+    op.create_table(
+        "allowances",
+        sa.Column("client", sa.String(96), nullable=False),
+        sa.Column("left", sa.Double(), nullable=False),
+        sa.Column("at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("client", name="pk_allowances"),
     )
