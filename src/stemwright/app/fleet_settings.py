@@ -45,7 +45,7 @@ class FleetSettings(Group):
     )
     page: bool = Field(
         default=False,
-        description="`true`: the page `/fleet`, and the API, show workers, queues, what runs and what failed, to everybody "
+        description="`true`: the page `/fleet`, and the API, show workers, queues, runs and failures, to everybody "
         "who reaches the studio.",
     )
     wake_url: Annotated[Address, Alias("GPU_WORKER_URL")] = Field(
