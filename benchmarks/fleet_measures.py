@@ -219,7 +219,9 @@ def _presigned(server: Server, songs: list[Path]) -> list[Row]:
             wanted = {"name": song.name, "size_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
             upload = server.http.post("/api/v1/uploads", json=wanted).raise_for_status().json()
             httpx.put(upload["url"], content=data, headers=upload["headers"], timeout=60).raise_for_status()
-            server.http.post("/api/v1/jobs", json={"upload_id": upload["id"], "analysis": False}).raise_for_status()
+            server.http.post(
+                "/api/v1/jobs", json={"upload_id": upload["upload_id"], "analysis": False}
+            ).raise_for_status()
 
     return told(what, _per_mb(_cost(server, send), sum(song.stat().st_size for song in songs)))
 
