@@ -52,6 +52,7 @@ class S3:
 
     folder: Path
     ports: list[int] = field(default_factory=lambda: free_ports(8))
+    origins: str = "*"  # whose pages may use it
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -92,6 +93,7 @@ class S3:
         command += [f"-volume.port={volume}", f"-volume.port.grpc={grpc[1]}"]
         command += ["-filer", f"-filer.port={filer}", f"-filer.port.grpc={grpc[2]}"]
         command += ["-s3", f"-s3.port={s3}", f"-s3.port.grpc={grpc[3]}", f"-s3.config={self.folder}/s3.json"]
+        command += [f"-s3.allowedOrigins={self.origins}"]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, start_new_session=True)
         end = time.monotonic() + _WAIT
@@ -134,10 +136,10 @@ class S3:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[S3]:
-    """A server for the time of a block; a test is skipped where it is not installed."""
+def running(folder: Path, *, origins: str = "*") -> Iterator[S3]:
+    """A server for the time of a block, for pages of these origins; a test is skipped where it is not installed."""
     require("weed")
-    server = S3(folder)
+    server = S3(folder, origins=origins)
     try:
         yield server.start()
     finally:

@@ -128,6 +128,7 @@ class Soak:
         until(lambda: self._fleet.workflows() == 0, why=self._fleet.logs)
         self.found.orphans = self._orphans()
         self.found.connections = before, self._quiet()
+        self._http.close()
         return self.found
 
     def check(self) -> None:

@@ -5,6 +5,7 @@ import { limits, refresh, tellJob } from '../api/queries'
 import { bytes } from '../lib/format'
 import { createStore } from '../lib/store'
 import { say } from '../ui/surfaces'
+import { sendDirect, type Song } from './direct'
 
 export interface Upload {
   readonly id: number
@@ -18,7 +19,8 @@ interface Parcel {
   readonly name: string
   readonly form: FormData
   readonly path: string
-  readonly limit?: keyof Limits // of each file; that of uploads where it is left out
+  readonly song?: Song // that may go to the bucket by itself; the form is for where it cannot
+  readonly limit?: 'midi_max_bytes' // of each file; that of uploads where it is left out
 }
 
 const AT_ONCE = 2
@@ -33,7 +35,7 @@ export function sendSong(file: File, options: Readonly<Record<string, string>>):
   const form = new FormData()
   for (const [name, value] of Object.entries(options)) form.append(name, value)
   form.append('file', file)
-  enqueue({ name: file.name, form, path: `${API}/jobs` })
+  enqueue({ name: file.name, form, path: `${API}/jobs`, song: { file, options, arrived: null } })
 }
 
 /** Sends stems, and MIDI with them, as one song. */
@@ -93,9 +95,11 @@ async function transfer(id: number): Promise<void> {
   stops.set(id, stop)
   change(id, { status: 'sending' })
   try {
-    check(parcel, await limits().catch(() => null))
-    const onProgress = (sent: number) => change(id, { sent })
-    const made = await upload<Job | SongDetail>(parcel.path, parcel.form, { onProgress, signal: stop.signal })
+    const allowed = await limits().catch(() => null)
+    check(parcel, allowed)
+    const sending = { onProgress: (sent: number) => change(id, { sent }), signal: stop.signal }
+    const direct = parcel.song && allowed?.direct_uploads ? await sendDirect(parcel.song, sending) : null
+    const made = direct ?? (await upload<Job | SongDetail>(parcel.path, parcel.form, sending))
     if ('progress' in made) {
       tellJob(made)
       if (made.cached) say(`“${parcel.name}” is here already, made in this way.`)
@@ -116,11 +120,12 @@ async function transfer(id: number): Promise<void> {
 }
 
 /** Throws an `ApiError` for a file that the studio would refuse, before it is sent. */
-function check({ form, limit = 'upload_max_bytes' }: Parcel, allowed: Limits | null): void {
+function check({ form, limit }: Parcel, allowed: Limits | null): void {
   if (!allowed) return
+  const most = allowed[limit ?? 'upload_max_bytes']
   for (const [, file] of form) {
-    if (!(file instanceof File) || file.size <= allowed[limit]) continue
-    throw new ApiError('too_large', 0, `${file.name}: it has ${bytes(file.size)}, and this studio takes ${bytes(allowed[limit])}.`)
+    if (!(file instanceof File) || file.size <= most) continue
+    throw new ApiError('too_large', 0, `${file.name}: it has ${bytes(file.size)}, and this studio takes ${bytes(most)}.`)
   }
 }
 

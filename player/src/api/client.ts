@@ -17,6 +17,7 @@ export type StrategyList = Schemas['StrategyList']
 export type Results = Schemas['Results']
 export type FleetState = Schemas['FleetState']
 export type Limits = Schemas['LimitsOut']
+export type Opened = Schemas['UploadOut']
 type Problem = Schemas['Problem']
 
 export const API = `${BASE}api/v1`
@@ -76,7 +77,7 @@ export async function answered(path: string, options: RequestInit = {}): Promise
     if (options.signal?.aborted) throw error
     throw new ApiError('offline', 0, 'The studio does not answer.')
   }
-  if (!response.ok) throw problemOf(response.status, await response.text())
+  if (!response.ok) throw problemOf(response.status, await response.text(), response.headers.get('Retry-After'))
   return response
 }
 
@@ -86,26 +87,52 @@ export function send<T>(method: 'POST' | 'PATCH' | 'DELETE', path: string, body?
   return request<T>(path, { method, ...json })
 }
 
-interface Sending {
+export interface Sending {
   readonly onProgress: (sent: number) => void // 0 to 1
   readonly signal: AbortSignal
 }
 
-/** Sends a form with files, and tells how far it is, which `fetch` cannot. Throws an `ApiError`. */
-export function upload<T>(path: string, form: FormData, { onProgress, signal }: Sending): Promise<T> {
+/** Sends a form with files. Throws an `ApiError`. */
+export async function upload<T>(path: string, form: FormData, sending: Sending): Promise<T> {
+  return JSON.parse(await transmit('POST', path, form, {}, sending)) as T
+}
+
+const OWN: ReadonlySet<string> = new Set(['content-length', 'host']) // headers that browsers send by themselves, and let nobody set
+const FIRST = 20_000 // ms within which the first byte must have gone: some networks swallow what they do not let through
+
+/** Sends a file to where the studio says, perhaps to its bucket. Throws an `ApiError`; status 0 if nothing came back. */
+export async function put(url: string, headers: Readonly<Record<string, string>>, file: File, sending: Sending): Promise<void> {
+  const settable = Object.fromEntries(Object.entries(headers).filter(([name]) => !OWN.has(name)))
+  const slow = new AbortController()
+  const timer = setTimeout(() => slow.abort(), FIRST)
+  const onProgress = (sent: number) => {
+    if (sent > 0) clearTimeout(timer)
+    sending.onProgress(sent)
+  }
+  try {
+    const bytes = file.slice() // without a type: Content-Type is not signed
+    await transmit('PUT', url, bytes, settable, { onProgress, signal: AbortSignal.any([sending.signal, slow.signal]) })
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Sends a body and tells how far it is, which `fetch` cannot; gives the answer's text. Throws an `ApiError`. */
+function transmit(method: string, url: string, body: FormData | Blob, headers: Readonly<Record<string, string>>, { onProgress, signal }: Sending): Promise<string> {
   return new Promise((resolve, reject) => {
     const xhr = new XMLHttpRequest()
     const fail = (code: string, message: string) => reject(new ApiError(code, 0, message))
     xhr.upload.addEventListener('progress', (event) => event.lengthComputable && onProgress(event.loaded / event.total))
     xhr.addEventListener('load', () => {
-      if (xhr.status < 300) resolve(JSON.parse(xhr.responseText) as T)
+      if (xhr.status < 300) resolve(xhr.responseText)
       else reject(problemOf(xhr.status, xhr.responseText, xhr.getResponseHeader('Retry-After')))
     })
     xhr.addEventListener('error', () => fail('stopped', 'The connection was lost.'))
     xhr.addEventListener('abort', () => fail('cancelled', 'The upload was cancelled.'))
     signal.addEventListener('abort', () => xhr.abort())
-    xhr.open('POST', path)
-    xhr.send(form)
+    xhr.open(method, url)
+    for (const [name, value] of Object.entries(headers)) xhr.setRequestHeader(name, value)
+    xhr.send(body)
   })
 }
 

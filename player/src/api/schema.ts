@@ -19,7 +19,7 @@ export interface paths {
         put?: never;
         /**
          * Create Job
-         * @description Upload a song (multipart) or name one of the library (JSON), and have it taken apart.
+         * @description Upload a song (multipart), or name one of the library or an upload (JSON), and have it taken apart.
          *
          *     202 with a job that is queued; 200 with one that is ready when the same stems have been made before, or when the
          *     request repeats an earlier one by its `Idempotency-Key`.
@@ -170,6 +170,52 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Open Upload
+         * @description Announce a file, and learn where to send it: PUT it to `url` with these `headers`, then `POST /jobs`.
+         *
+         *     `url` is good until `expires_at`, for these bytes alone. Bytes that the library has already need not be sent.
+         */
+        post: operations["open_upload_api_v1_uploads_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/uploads/{upload_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Put Upload
+         * @description Send the file of an upload, where the studio's files are not in a bucket that takes it.
+         */
+        put: operations["put_upload_api_v1_uploads__upload_id__put"];
+        post?: never;
+        /**
+         * Drop Upload
+         * @description Forget an upload that will not be submitted, and what has come of it.
+         */
+        delete: operations["drop_upload_api_v1_uploads__upload_id__delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1137,6 +1183,11 @@ export interface components {
              * @description Seconds of one recording.
              */
             max_duration: number;
+            /**
+             * Direct Uploads
+             * @description Files that are announced (`POST /uploads`) go straight to the bucket.
+             */
+            direct_uploads: boolean;
         };
         /**
          * Loudness
@@ -1927,6 +1978,54 @@ export interface components {
             octave_strength: number;
         };
         /**
+         * UploadOut
+         * @description Where to send a file that was announced, or the song that it is already.
+         * @example {
+         *       "expires_at": "2026-11-21T18:49:32.048Z",
+         *       "headers": {
+         *         "content-length": "4213760",
+         *         "x-amz-checksum-sha256": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NM="
+         *       },
+         *       "method": "PUT",
+         *       "upload_id": "019a8c0f2b33",
+         *       "url": "/api/v1/uploads/019a8c0f2b33"
+         *     }
+         */
+        UploadOut: {
+            /**
+             * Upload Id
+             * @description What `POST /jobs` takes once the file is there.
+             */
+            upload_id: string | null;
+            /**
+             * Song Id
+             * @description The song that these bytes are already: nothing is to be sent.
+             */
+            song_id: string | null;
+            /**
+             * Url
+             * @description Of the bucket, or a path of this server.
+             */
+            url: string | null;
+            /**
+             * Method
+             * @constant
+             */
+            method: "PUT";
+            /**
+             * Headers
+             * @description To be sent as they are, no more and no less; they are signed.
+             */
+            headers: {
+                [key: string]: string;
+            };
+            /**
+             * Expires At
+             * @description When the URL ends.
+             */
+            expires_at: string | null;
+        };
+        /**
          * WorkerState
          * @description A process of the fleet.
          */
@@ -1969,7 +2068,7 @@ export interface components {
         };
         /**
          * SongJobRequest
-         * @description A job for a song of the library.
+         * @description A job for a song of the library, or for a file that was announced and sent (`POST /uploads`).
          * @example {
          *       "format": "mp3",
          *       "model": "auto",
@@ -2070,13 +2169,47 @@ export interface components {
              */
             track?: number | null;
             /** Song Id */
-            song_id: string;
+            song_id?: string;
+            /**
+             * Upload Id
+             * @description Of a file that has been sent; once it is submitted, its song has it.
+             */
+            upload_id?: string;
             /**
              * Callback Url
              * @description Is told of each stage; see the docs.
              * @default null
              */
             callback_url?: string | null;
+        } & (unknown | unknown);
+        /**
+         * UploadRequest
+         * @description A file that a client is going to send.
+         * @example {
+         *       "name": "sodium.flac",
+         *       "sha256": "e3b0c442e3b0c442e3b0c442e3b0c442e3b0c442e3b0c442e3b0c442e3b0c442",
+         *       "size_bytes": 4213760
+         *     }
+         */
+        UploadRequest: {
+            /**
+             * Name
+             * @description What the file is called.
+             */
+            name: string;
+            /** Size Bytes */
+            size_bytes: number;
+            /**
+             * Sha256
+             * @description Of its bytes, hexadecimal.
+             */
+            sha256: string;
+            /**
+             * Track
+             * @description As the job will have it, for a file with several audio tracks.
+             * @default null
+             */
+            track?: number | null;
         };
         /**
          * SongChange
@@ -2886,6 +3019,286 @@ export interface operations {
             };
             /** @description Too many requests; `Retry-After` says when to come again. */
             429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    open_upload_api_v1_uploads_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UploadRequest"];
+            };
+        };
+        responses: {
+            /** @description The library has these bytes: `song_id` names the song. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadOut"];
+                };
+            };
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UploadOut"];
+                };
+            };
+            /** @description The request cannot be understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body stopped coming. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not audio, or of a kind that is not supported. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is wrong; `errors` names each. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that is needed is not here now. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_upload_api_v1_uploads__upload_id__put: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description As it was given with the URL. */
+                "x-amz-checksum-sha256"?: string | null;
+            };
+            path: {
+                /** @description As it was given. */
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": unknown;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The time for that is over. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body stopped coming. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is wrong; `errors` names each. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that is needed is not here now. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The disk is full. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    drop_upload_api_v1_uploads__upload_id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description As it was given. */
+                upload_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be understood. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A field is wrong; `errors` names each. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says when to come again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something that is needed is not here now. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

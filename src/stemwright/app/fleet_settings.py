@@ -45,8 +45,8 @@ class FleetSettings(Group):
     )
     page: bool = Field(
         default=False,
-        description="`true`: the page `/fleet` and `/api/v1/fleet` show workers, queues, what runs and what failed, "
-        "to everybody who reaches the studio.",
+        description="`true`: the page `/fleet`, and the API, show workers, queues, runs and failures, to everybody "
+        "who reaches the studio.",
     )
     wake_url: Annotated[Address, Alias("GPU_WORKER_URL")] = Field(
         default=None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, BinaryIO, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal, Protocol, TypeAlias
 
 from stemwright.errors import (
     EmptyInputError,
@@ -91,7 +91,17 @@ def open_regular(path: Path) -> BinaryIO:
     raise NotAudioError(f"{path}: not a regular file; save the recording to a file first")
 
 
-def sniff_file(file: BinaryIO, *, name: str) -> Demuxer:
+class Readable(Protocol):
+    """What can be read from any of its bytes on: an open file, or an object of a store."""
+
+    def seek(self, offset: int, /) -> object:
+        """Go to a byte, perhaps behind the last one."""
+
+    def read(self, size: int, /) -> bytes:
+        """Give at most so many bytes; none at the end."""
+
+
+def sniff_file(file: Readable, *, name: str) -> Demuxer:
     """Name of the one demuxer that may read this open file, called `name` in messages.
 
     Raises `EmptyInputError` (no bytes), `UnsupportedInputError`, `NotAudioError`, `InputError` (cannot be read).
@@ -111,7 +121,7 @@ def sniff_file(file: BinaryIO, *, name: str) -> Demuxer:
     raise NotAudioError(f"{name}: {'an ID3 tag with no audio behind it' if tags else 'not an audio file'}")
 
 
-def _head(file: BinaryIO, start: int) -> bytes:
+def _head(file: Readable, start: int) -> bytes:
     file.seek(start)
     return file.read(_HEAD)
 

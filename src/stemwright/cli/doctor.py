@@ -31,13 +31,21 @@ def doctor(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="The folder whose disk is looked at.")
     ] = Path(),
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ORIGIN",
+            help="Where the studio's page is, such as https://studio.example.org: see whether the bucket lets it in.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
     """Say what this machine has and lacks.
 
-    Looks at ffmpeg, devices, extras, weights and disk; the exit code is 1 when something needed is missing.
+    Looks at ffmpeg, devices, extras, weights, disk, and the bucket where the settings name one, with a small object
+    that it puts there for a moment. The exit code is 1 when something needed is missing.
     """
-    checks = [*_base(), *_ffmpeg(), *_devices(), *_models(), *_doors(), *_disk(output)]
+    checks = [*_base(), *_ffmpeg(), *_devices(), *_models(), *_doors(), *_disk(output), *_storage(origin or [])]
     if as_json:
         typer.echo(json.dumps([asdict(check) for check in checks], indent=2))
     else:
@@ -160,6 +168,43 @@ def _doors() -> Iterator[Check]:
         yield Check("doors", "note", "not served: the server needs the extra [server]")
     for problem in door_problems(with_server=server):
         yield Check("doors", "fault", problem)
+
+
+def _storage(origins: list[str]) -> Iterator[Check]:
+    """What can be done with the bucket, by us and by pages of these origins, else of those that the settings list."""
+    import importlib.util
+    import logging
+
+    from stemwright.app.settings import load_settings
+    from stemwright.errors import OptionError, StemwrightError
+
+    try:
+        settings = load_settings()
+    except OptionError:  # told already
+        return
+    given = settings.storage
+    if given.url is None or not given.url.startswith("s3://") or not all(map(importlib.util.find_spec, _SERVER)):
+        return
+    from stemwright.app.wiring import open_store
+    from stemwright.studio.store.bucket_check import check_bucket, check_pages
+
+    logging.getLogger("stemwright.storage").disabled = True  # the table says why
+    try:
+        store = open_store(settings)
+    except StemwrightError as error:
+        yield Check("bucket", "fault", error.message)
+        return
+    found = check_bucket(store)
+    yield Check(found.name, "ok" if found.good else "fault", f"{given.url}: {found.text}")
+    if not found.good:
+        return
+    listed = origins or [one for one in settings.http.cors_origins if one != "*"]
+    for one in listed:
+        for page in check_pages(store, one.rstrip("/"), redirect=given.redirect):
+            bad: Literal["fault", "note"] = "note" if page.name == "uploads" else "fault"  # songs find another way
+            yield Check(page.name, "ok" if page.good else bad, page.text)
+    if not listed:
+        yield Check("pages", "note", "whether the bucket lets the page in was not tried: give its --origin https://…")
 
 
 def _disk(output: Path) -> Iterator[Check]:

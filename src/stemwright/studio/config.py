@@ -49,6 +49,7 @@ class JobsConfig:
     results_seconds: Seconds = 7 * 86400.0  # 0 keeps them
     disk_budget: int = 0  # of all objects; 0 is none
     disk_reserve: int = 1_000_000_000  # with less room on the disk, nothing is accepted
+    uploads_seconds: Seconds = 86_400.0  # after which an upload goes that was announced and never submitted
     sweep_seconds: Seconds = 60.0
     sweep_grace: Seconds = 600.0  # objects without a row that are younger may be in the making
     forget_jobs_seconds: Seconds = 30 * 86400.0

@@ -20,6 +20,7 @@ from stemwright.studio.options import JobOptions, RunOptions
 from stemwright.studio.snapshot import snapshot_of
 from stemwright.studio.store.database import now_of
 from stemwright.studio.store.tables import LIVE, Job, Run, Separation, Song, new_id
+from stemwright.studio.uploads import Recording, arrived, source_of, take, tidy
 from stemwright.studio.work.holding import hold_song
 from stemwright.studio.work.runs import is_measured, lock_run, show, title_of
 from stemwright.studio.work.worker import separation_key
@@ -37,13 +38,10 @@ _TRIES: Final = 5  # of a transaction that others are in the way of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Upload:
+class Upload(Recording):
     """A file that came in, in a private folder: it is moved or removed by who takes it."""
 
     path: Path
-    name: str  # as the client calls it; shown, never used as a path
-    digest: str  # SHA-256 of its bytes
-    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +93,34 @@ def _submit_stored(studio: Studio, upload: Upload, request: JobRequest, *, owner
             used = session.scalar(select(Song.id).where(Song.owner == owner, Song.upload_key == key))
         if not used:
             studio.store.delete([key])
+
+
+def submit_announced(studio: Studio, upload_id: str, request: JobRequest, *, owner: str) -> tuple[JobSnapshot, bool]:
+    """A job for a file that was sent after `uploads.open_upload`; the job, and whether it is a new one.
+
+    The song takes the file over; where it has its recording already, the file goes. Raises `JobNotFoundError`, also
+    for an upload that was submitted before; `UploadIncompleteError`, `NotAudioError` and its like, `DiskFullError`, and
+    what `choice.check` raises.
+    """
+    what = f"announced {upload_id}"
+    if earlier := _repeated(studio, request, what, owner=owner):
+        return earlier, False
+    studio.require_room()
+    _check(studio, request.options)
+    try:
+        file = arrived(studio, upload_id, owner=owner)
+
+        def song(session: Session) -> Song:
+            take(session, upload_id, owner=owner)
+            return _song(session, file, file.key, track=request.options.track, owner=owner)
+
+        submitted = _submit(studio, request, what, owner=owner, song=song)
+    except JobNotFoundError:
+        if earlier := _repeated(studio, request, what, owner=owner):  # the same request was quicker
+            return earlier, False
+        raise
+    tidy(studio, file.key)
+    return submitted
 
 
 def _check(studio: Studio, options: JobOptions) -> None:
@@ -161,9 +187,9 @@ def _submit(
     raise last  # others are not to blame each time: it is a fault of ours, and is told as one
 
 
-def _song(session: Session, upload: Upload, key: str, *, track: int | None, owner: str) -> Song:
+def _song(session: Session, upload: Recording, key: str, *, track: int | None, owner: str) -> Song:
     """The song of an upload: a new row, or that of an earlier upload of the same bytes and track."""
-    source = upload.digest if track is None else digest_of([upload.digest, track])
+    source = source_of(upload.digest, track)
     song = session.scalar(select(Song).where(Song.owner == owner, Song.source_digest == source))
     if song is None:
         title = title_of(upload.name)

@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from stemwright import __version__
 from stemwright.studio import allowances
-from stemwright.web import jobs, mixes, ops, page, problems, push, songs
+from stemwright.web import jobs, mixes, ops, page, problems, push, songs, transfers
 from stemwright.web.common import State, WebConfig, add_routes, new_app
 from stemwright.web.feed import Feed
 from stemwright.web.heads import Heads
@@ -41,8 +41,8 @@ Errors are `application/problem+json` with a stable `code`. Times are UTC. Progr
 _EXPOSED: Final = ["Location", "ETag", "Content-Range", "Retry-After", "Stemwright-Gain-dB", "X-Request-ID"]
 
 
-def create_app(studio: Studio, config: WebConfig) -> FastAPI:
-    """The API as an ASGI app; `asgi` puts Socket.IO and the middleware around it."""
+def api() -> FastAPI:
+    """The routes of the API and their description, without a studio behind them."""
     app = new_app(
         title="Stemwright",
         version=__version__,
@@ -51,12 +51,18 @@ def create_app(studio: Studio, config: WebConfig) -> FastAPI:
         redoc_url=None,
         license_info={"name": "MIT"},
     )
+    problems.install(app)
+    add_routes(app, jobs.router, transfers.router, songs.router, mixes.router, push.router, ops.router)
+    _document(app)
+    return app
+
+
+def create_app(studio: Studio, config: WebConfig) -> FastAPI:
+    """The API as an ASGI app; `asgi` puts Socket.IO and the middleware around it."""
+    app = api()
     app.state.stemwright = State(studio=studio, feed=Feed(studio), health=Health(studio), config=config)
     app.state.metrics = ops.Metrics()
-    problems.install(app)
-    add_routes(app, jobs.router, songs.router, mixes.router, push.router, ops.router)
-    page.install(app, bucket=studio.store.origin if config.link_seconds else None)
-    _document(app)
+    page.install(app, bucket=studio.store.origin if config.link_seconds else None, uploads=studio.store.upload_origin)
     return app
 
 
@@ -109,7 +115,7 @@ def _document(app: FastAPI) -> None:
             schemas = make()["components"]["schemas"]
             for schema in schemas.values():
                 schema.pop("additionalProperties", None)  # answers may get more fields
-            for model in (jobs.SongJobRequest, SongChange, problems.Problem):
+            for model in (jobs.SongJobRequest, transfers.UploadRequest, SongChange, problems.Problem):
                 schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
                 schemas |= schema.pop("$defs", {}) | {model.__name__: schema}
             for name in ("HTTPValidationError", "ValidationError"):

@@ -92,6 +92,7 @@ def problems(*statuses: int) -> Responses:
     content = {MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     texts: Final = {
         400: "The request cannot be understood.",
+        403: "The time for that is over.",
         404: "There is no such thing.",
         408: "The body stopped coming.",
         409: "The state of things does not allow that.",

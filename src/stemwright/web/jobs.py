@@ -15,7 +15,7 @@ from stemwright.studio import models
 from stemwright.studio.options import JobOptions
 from stemwright.studio.outbound import check_url
 from stemwright.studio.snapshot import Status  # noqa: TC001  (FastAPI reads signatures)
-from stemwright.studio.submit import JobRequest, resubmit, submit_song, submit_upload
+from stemwright.studio.submit import JobRequest, resubmit, submit_announced, submit_song, submit_upload
 from stemwright.web import schemas, uploads
 from stemwright.web.bodies import kind_of, read_json
 from stemwright.web.common import Id, Limit, Offset, Owner, Root, TheStudio, problems
@@ -29,17 +29,38 @@ if TYPE_CHECKING:
 router = APIRouter(prefix="/api/v1", tags=["jobs"])
 
 
+def _without_default(schema: JsonObject) -> None:
+    """Leave out of a field's description that it may be empty: one of two is given."""
+    schema.pop("default", None)
+
+
 class SongJobRequest(JobOptions):
-    """A job for a song of the library."""
+    """A job for a song of the library, or for a file that was announced and sent (`POST /uploads`)."""
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"song_id": "019a8c0f2b00a1b2c3d4e5f6a7b8", "model": "auto", "format": "mp3", "preview": True}]
+            "examples": [
+                {"song_id": "019a8c0f2b00a1b2c3d4e5f6a7b8", "model": "auto", "format": "mp3", "preview": True}
+            ],
+            "oneOf": [{"required": ["song_id"]}, {"required": ["upload_id"]}],
         }
     )
 
-    song_id: str = Field(max_length=64)
+    song_id: str = Field(default="", min_length=1, max_length=64, json_schema_extra=_without_default)
+    upload_id: str = Field(
+        default="",
+        min_length=1,
+        max_length=64,
+        description="Of a file that has been sent; once it is submitted, its song has it.",
+        json_schema_extra=_without_default,
+    )
     callback_url: str | None = Field(default=None, max_length=2048, description="Is told of each stage; see the docs.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> SongJobRequest:
+        if bool(self.song_id) == bool(self.upload_id):
+            raise ValueError("give either `song_id` or `upload_id`")
+        return self
 
 
 class _Fields(JobOptions):
@@ -93,7 +114,7 @@ async def create_job(
     root: Root,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
 ) -> Response:
-    """Upload a song (multipart) or name one of the library (JSON), and have it taken apart.
+    """Upload a song (multipart), or name one of the library or an upload (JSON), and have it taken apart.
 
     202 with a job that is queued; 200 with one that is ready when the same stems have been made before, or when the
     request repeats an earlier one by its `Idempotency-Key`.
@@ -101,7 +122,8 @@ async def create_job(
     if kind_of(request) == "application/json":
         wanted = await read_json(request, SongJobRequest)
         asked = _asked(wanted, callback_url=wanted.callback_url, key=idempotency_key)
-        return _accepted(*await asyncio.to_thread(submit_song, studio, wanted.song_id, asked, owner=owner), root=root)
+        submit, which = (submit_song, wanted.song_id) if wanted.song_id else (submit_announced, wanted.upload_id)
+        return _accepted(*await asyncio.to_thread(submit, studio, which, asked, owner=owner), root=root)
     async with uploads.received(
         request, studio.incoming, room=studio.require_room, max_bytes=studio.upload_max_bytes
     ) as form:
@@ -188,6 +210,7 @@ async def get_limits(studio: TheStudio) -> Any:
         "upload_max_bytes": studio.upload_max_bytes,
         "midi_max_bytes": min(studio.upload_max_bytes, studio.config.midi_max_bytes),
         "max_duration": studio.config.limits.duration,
+        "direct_uploads": studio.store.upload_origin is not None,
     }
 
 

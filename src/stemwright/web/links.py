@@ -17,6 +17,7 @@ from stemwright.web.schemas import (
     SeparationOut,
     SongOut,
     StemOut,
+    UploadOut,
 )
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from stemwright.records import JsonObject
     from stemwright.studio.snapshot import JobSnapshot, MadeStems
     from stemwright.studio.songs import SeparationSummary, SongDetail
+    from stemwright.studio.uploads import Opened
 
 
 def job_out(job: JobSnapshot, *, root: str) -> JobOut:
@@ -37,6 +39,19 @@ def job_out(job: JobSnapshot, *, root: str) -> JobOut:
             "result": job.result and _results(songs, job.result),
             "links": JobLinks(self=here, song=songs if job.song_id else None, events=f"{here}/events"),
         }
+    )
+
+
+def upload_out(opened: Opened, *, root: str) -> UploadOut:
+    """Where to send a file: to the bucket, else to the API itself; or the song that it is already."""
+    here = f"{root}/api/v1/uploads/{opened.upload_id}" if opened.upload_id else None
+    return UploadOut(
+        upload_id=opened.upload_id,
+        song_id=opened.song_id,
+        url=opened.url or here,
+        method="PUT",
+        headers=opened.headers,
+        expires_at=opened.expires_at,
     )
 
 

@@ -40,21 +40,21 @@ _MISSING: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title
 <p>then reload. The API works without it: <a href="./openapi.json">openapi.json</a>.</p></html>"""
 
 
-def policy(bucket: str | None) -> str:
-    """What the page may do; `bucket` is the origin that stems are read from, beside our own."""
-    if bucket is None:
-        return POLICY
-    return POLICY.replace("connect-src 'self'", f"connect-src 'self' {bucket}").replace(
-        "media-src 'self'", f"media-src 'self' {bucket}"
+def policy(bucket: str | None, uploads: str | None = None) -> str:
+    """What the page may do; `bucket` is the origin that stems are read from, `uploads` that files are sent to."""
+    asked = " ".join(dict.fromkeys(["'self'", *filter(None, (bucket, uploads))]))
+    heard = " ".join(["'self'", *filter(None, (bucket,))])
+    return POLICY.replace("connect-src 'self'", f"connect-src {asked}").replace(
+        "media-src 'self'", f"media-src {heard}"
     )
 
 
 class _Files(StaticFiles):
     """Files of the build, whose names change with what they hold, so that a browser may keep them for ever."""
 
-    def __init__(self, folder: Path, *, bucket: str | None) -> None:
+    def __init__(self, folder: Path, *, policy: str) -> None:
         super().__init__(directory=folder, check_dir=False)
-        self._policy = policy(bucket)
+        self._policy = policy
 
     def file_response(
         self, full_path: Any, stat_result: os.stat_result, scope: Scope, status_code: int = 200
@@ -66,17 +66,18 @@ class _Files(StaticFiles):
         return response
 
 
-def install(app: FastAPI, folder: Path = FOLDER, *, bucket: str | None = None) -> None:
+def install(app: FastAPI, folder: Path = FOLDER, *, bucket: str | None = None, uploads: str | None = None) -> None:
     """Serve the page at its own addresses, and nothing at any others; where it is not built, say how to.
 
-    `bucket` is the origin of a bucket that stems are read from.
+    `bucket` is the origin of a bucket that stems are read from, `uploads` of one that files are sent to.
     """
+    allowed = policy(bucket, uploads)
 
     def shown(*, deep: bool) -> Callable[[], Response]:
         """The page names its files relative to itself, to work below any sub-path; a song's is a step deeper."""
 
         def page() -> Response:
-            headers = {"Content-Security-Policy": policy(bucket), "Cache-Control": "no-cache"}
+            headers = {"Content-Security-Policy": allowed, "Cache-Control": "no-cache"}
             index = folder / "index.html"
             html = index.read_bytes() if index.is_file() else _MISSING.encode()
             html = html.replace(b'"./', b'"../') if deep else html
@@ -93,4 +94,4 @@ def install(app: FastAPI, folder: Path = FOLDER, *, bucket: str | None = None) -
     for view in VIEWS:
         app.add_api_route(view, shown(deep=view.count("/") > 1), methods=["GET", "HEAD"], include_in_schema=False)
     app.add_api_route("/icon.svg", icon, methods=["GET", "HEAD"], include_in_schema=False)
-    app.mount("/assets", _Files(folder / "assets", bucket=bucket), name="assets")
+    app.mount("/assets", _Files(folder / "assets", policy=allowed), name="assets")

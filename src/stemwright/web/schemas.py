@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from stemwright.records import JsonObject, Record
+from stemwright.records import JsonObject, Moment, Record
 from stemwright.studio.jobs import DeliveryRecord, QueueState
 from stemwright.studio.models import ModelRecord, StrategyRecord
 from stemwright.studio.snapshot import JobState
@@ -165,6 +165,29 @@ class LimitsOut(Record):
     upload_max_bytes: int = Field(description="Of one upload.")
     midi_max_bytes: int = Field(description="Of one MIDI file.")
     max_duration: float = Field(description="Seconds of one recording.")
+    direct_uploads: bool = Field(description="Files that are announced (`POST /uploads`) go straight to the bucket.")
+
+
+class UploadOut(Record):
+    """Where to send a file that was announced, or the song that it is already."""
+
+    model_config = _example(
+        {
+            "upload_id": "019a8c0f2b33",
+            "song_id": None,
+            "url": "/api/v1/uploads/019a8c0f2b33",
+            "method": "PUT",
+            "headers": {"content-length": "4213760", "x-amz-checksum-sha256": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NM="},
+            "expires_at": "2026-11-21T18:49:32.048Z",
+        }
+    )
+
+    upload_id: str | None = Field(description="What `POST /jobs` takes once the file is there.")
+    song_id: str | None = Field(description="The song that these bytes are already: nothing is to be sent.")
+    url: str | None = Field(description="Of the bucket, or a path of this server.")
+    method: Literal["PUT"]
+    headers: dict[str, str] = Field(description="To be sent as they are, no more and no less; they are signed.")
+    expires_at: Moment | None = Field(description="When the URL ends.")
 
 
 class SongBrief(SongSummary):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
-HEAD: Final = "0005"  # the revision of the newest migration; a test compares
+HEAD: Final = "0006"  # the revision of the newest migration; a test compares
 _LOCK: Final = 7_361_942_258  # of PostgreSQL's advisory locks: while migrations run
 _FRESH: Final = 30.0  # seconds after which the database's clock is looked at again
 _IDLE: Final = 15_000  # milliseconds that a transaction may stand still

@@ -91,10 +91,12 @@ class ObjectStore:
     @property
     def origin(self) -> str | None:
         """The origin of links to objects, such as `https://s3.example.org`; None for a folder."""
-        if self.folder is not None:
-            return None
-        parts = urlsplit(self._storage.public_url or self._address(""))
-        return f"{parts.scheme}://{parts.netloc}"
+        return None if self.folder is not None else _origin(self._storage.public_url or self._address(""))
+
+    @property
+    def upload_origin(self) -> str | None:
+        """The origin of `upload_link`; None where no link can be signed."""
+        return _origin(self._address("")) if self.folder is None and self._signer() else None
 
     def ping(self) -> None:
         """See whether the store can be read. Raises `StorageUnavailableError`."""
@@ -173,6 +175,15 @@ class ObjectStore:
 
         try:
             return bytes(obstore.get(self._quick, key).bytes())
+        except Exception as error:
+            raise self._as_ours(error) from error
+
+    def part(self, key: str, *, start: int, end: int) -> bytes:
+        """The few bytes `start` to `end` (exclusive) of an object, which has that many. Raises as `get`."""
+        import obstore
+
+        try:
+            return bytes(obstore.get_range(self._quick, key, start=start, end=end)) if start < end else b""
         except Exception as error:
             raise self._as_ours(error) from error
 
@@ -337,6 +348,11 @@ class ObjectStore:
         if isinstance(error, StemwrightError):
             return error
         return _away(error) if self.folder is None else _as_folder_error(error)
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _bucket(storage: Storage, patience: tuple[int, int, int]) -> obstores.S3Store:

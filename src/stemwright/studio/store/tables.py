@@ -3,7 +3,7 @@
 A song is a recording that an owner has (or stems that were imported). A separation is a set of stems made of some
 samples; songs of equal samples share it. A run makes a separation. A job is one client's request for it; jobs that want
 the same share a run. A track is a file in a folder that the operator listed; its song is found by its digest. An entry
-of the outbox is what is still owed to a client.
+of the outbox is what is still owed to a client. A pending upload is a file that was announced and is no song yet.
 """
 
 from __future__ import annotations
@@ -85,6 +85,24 @@ class Song(Base):
     separation_id: Mapped[str | None] = mapped_column(ForeignKey("separations.id", ondelete="SET NULL"))
     created_at: Mapped[float] = mapped_column(default=_now)
     used_at: Mapped[float] = mapped_column(default=_now)
+
+
+class PendingUpload(Base):
+    """A file that a client announced; it becomes a song's recording when it is submitted, and goes after a day."""
+
+    __tablename__ = "uploads"
+    __table_args__ = (
+        Index("ix_uploads_owner_created_at", "owner", "created_at"),
+        Index("ix_uploads_created_at", "created_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    owner: Mapped[str] = mapped_column(String(64))
+    object_key: Mapped[str] = mapped_column(index=True)
+    size_bytes: Mapped[int]
+    sha256: Mapped[str] = mapped_column(String(64))  # of its bytes, as the client says; who takes them compares
+    name: Mapped[str]
+    created_at: Mapped[float] = mapped_column(default=_now)
 
 
 class Separation(Base):

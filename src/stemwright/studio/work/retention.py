@@ -10,7 +10,7 @@ from sqlalchemy import Select, delete, func, select, update
 
 from stemwright.errors import NotFoundError
 from stemwright.studio import allowances
-from stemwright.studio.store.tables import LIVE, File, Job, Run, Separation, Song
+from stemwright.studio.store.tables import LIVE, File, Job, PendingUpload, Run, Separation, Song
 from stemwright.studio.work.runs import count_of
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def sweep(db: Database, store: ObjectStore, config: JobsConfig, *, thorough: boo
     now = db.now()
     gone = {
         "expired": _expire(db, store, config, now=now),
+        "uploads": _forget_uploads(db, store, before=now - config.uploads_seconds),
         "jobs": _forget_jobs(db, before=now - config.forget_jobs_seconds),
         "over_budget": _keep_budget(db, store, config),
         "folders": _old_folders(db, config, before=now - config.sweep_grace),
@@ -142,6 +143,15 @@ def _forget_files(session: Session, query: Select[File]) -> list[str]:
     return [file.object_key for file in files]
 
 
+def _forget_uploads(db: Database, store: ObjectStore, *, before: float) -> int:
+    """Delete uploads that were announced long ago and never submitted: their rows, then what came of them."""
+    with db.session() as session:
+        old = delete(PendingUpload).where(PendingUpload.created_at < before).returning(PendingUpload.object_key)
+        keys = [*session.scalars(old, execution_options={"synchronize_session": False})]
+    store.delete(keys)
+    return len(keys)
+
+
 def _forget_jobs(db: Database, *, before: float) -> int:
     """Delete the rows of jobs that ended long ago."""
     with db.session() as session:
@@ -182,7 +192,8 @@ def _orphans(db: Database, store: ObjectStore, *, before: float) -> dict[str, in
     """Delete objects that no row knows and that are not young, and rows whose objects are gone.
 
     The order matters: objects are listed first, then it is asked which runs live, then what rows name. So an object
-    that was listed is either that of a run which lived after, or its rows were committed before they are read.
+    that was listed is either that of a run which lived after, or its rows were committed before they are read. Uploads
+    are read before songs, which take their objects over.
     """
     keys, old = set[str](), set[str]()
     for stored in store.list():
@@ -191,6 +202,7 @@ def _orphans(db: Database, store: ObjectStore, *, before: float) -> dict[str, in
             old.add(stored.key)
     with db.session() as session:
         live = {*session.scalars(select(Run.id).where(Run.status.in_(LIVE)))}
+    old.difference_update(key for _, key in _named(db, PendingUpload))  # whose files may be still to come
     lost_files, lost_songs = list[tuple[str, str]](), list[tuple[str, str]]()
     for lost, names in ((lost_files, _named(db, File)), (lost_songs, _named(db, Song))):
         for row_id, key in names:
@@ -204,9 +216,9 @@ def _orphans(db: Database, store: ObjectStore, *, before: float) -> dict[str, in
     return {"objects": len(orphans), "rows": rows}
 
 
-def _named(db: Database, table: type[File | Song]) -> Iterator[tuple[str, str]]:
+def _named(db: Database, table: type[File | PendingUpload | Song]) -> Iterator[tuple[str, str]]:
     """Ids and object keys of all rows that name an object, page by page."""
-    key, last = (File.object_key if table is File else Song.upload_key), ""
+    key, last = (Song.upload_key if issubclass(table, Song) else table.object_key), ""
     while True:
         with db.session() as session:
             page = select(table.id, key).where(table.id > last, key.is_not(None)).order_by(table.id).limit(_ROWS)

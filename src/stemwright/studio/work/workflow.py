@@ -44,9 +44,7 @@ T = TypeVar("T", bound=Record)
 log = logging.getLogger("stemwright.jobs")
 _RECOVERIES: Final = 50  # DBOS's own limit, above ours, which leaves rows that say what happened
 _POLL: Final = 0.3  # seconds between two looks of a worker into its queue
-_LOOKS: Final = (
-    500.0  # a second, by all workers of a queue: more of them look more rarely, and one of them is soon there
-)
+_LOOKS: Final = 500.0  # a second, by all workers of a queue together: the more there are, the more rarely each looks
 _FINDS: Final = 3  # times that stems which were found may be deleted before they are published
 
 
