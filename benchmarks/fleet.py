@@ -44,8 +44,10 @@ class Part(NamedTuple):
 PARTS: Final = {
     "rates": Part(
         "Jobs a second",
-        "*Probe* is what the probe of the design measured, on an earlier edition, with the start of the engines. Both "
-        "figures leave out the start of the workers.",
+        "*Probe* is what the probe of the design measured, on an earlier edition, with the start of the engines. No figure "
+        "has the start of the workers in it. A worker takes one job at each look into the queue, every 0.3 s: real jobs "
+        "take far longer. Engines step back behind all else (`nice`): a machine that is busy with other things slows "
+        "`sketch` down first.",
         ("what", "measured", "probe"),
     ),
     "takeover": Part(
@@ -74,12 +76,23 @@ MEASURES: Final[dict[str, Callable[[Place], list[tuple[str, str, str]]]]] = {
     "lists": fleet_measures.lists,
     "connections": fleet_measures.connections,
 }
+MODEL: Final = {
+    name: f"Model: {title}"
+    for name, title in (
+        ("database", "the database of a large fleet"),
+        ("connections", "its connections"),
+        ("bucket", "its bucket"),
+        ("waiting", "how long its jobs wait"),
+        ("walls", "its walls, and what to do"),
+    )
+}
 _SOAK: Final = Part(
     "Soak",
     "Jobs through two replicas and four workers with callbacks, while one process after the other (a worker that "
     "works, a keeper, a replica) is killed with -9 and started again; `fleet.beat` 0.5, `fleet.dead` 4. Clients that "
     "are cut off try again with their Idempotency-Key. Each job succeeded once, with one separation and one callback.",
 )
+TITLES: Final = [*(part.title for part in PARTS.values()), _SOAK.title, *MODEL.values()]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -142,15 +155,15 @@ def model(counts: Counts, *, load: float) -> None:
         f"noon {100 * of.swing:.0f} % more than on average. Statements are PostgreSQL's own count "
         "(pg_stat_statements) of real processes, its processor time is that of this machine."
     )
-    write(Part("Model: the database of a large fleet", what, head),
+    write(Part(MODEL["database"], what, head),
           fleet_model.rows_of_model(counts, of), load=load)  # fmt: skip
-    write(Part("Model: connections", fleet_model.CONNECTIONS, ("what", "connections", "in all")),
+    write(Part(MODEL["connections"], fleet_model.CONNECTIONS, ("what", "connections", "in all")),
           connections, load=load)  # fmt: skip
-    write(Part("Model: the bucket", fleet_model.BUCKET, ("what", "requests or dollars", "is")),
+    write(Part(MODEL["bucket"], fleet_model.BUCKET, ("what", "requests or dollars", "is")),
           fleet_model.rows_of_bucket(counts, of), load=load)  # fmt: skip
-    write(Part("Model: waiting", fleet_model.WAITING, ("what", "wait p50, p95, longest", "busy")),
+    write(Part(MODEL["waiting"], fleet_model.WAITING, ("what", "wait p50, p95, longest", "busy")),
           fleet_model.rows_of_waiting(of), load=load)  # fmt: skip
-    write(Part("Model: the walls, and what to do", fleet_model.WALLS, ("wall", "where", "what to do")),
+    write(Part(MODEL["walls"], fleet_model.WALLS, ("wall", "where", "what to do")),
           fleet_model.rows_of_walls(counts, of), load=load)  # fmt: skip
 
 
@@ -162,10 +175,9 @@ def write(part: Part, rows: list[tuple[str, str, str]], *, load: float) -> None:
     head, line = " | ".join(part.head), "|".join(["---"] * len(part.head))
     table = "\n".join([f"| {head} |", f"|{line}|", *(f"| {' | '.join(row)} |" for row in rows)])
     parts[part.title] = f"{part.words}\n\n{table}\n\n{about}\n"
-    titles = [one.title for one in PARTS.values()]
-    ordered = sorted(parts, key=lambda title: (titles.index(title) if title in titles else len(titles), title))
+    ordered = [title for title in TITLES if title in parts]
     body = "\n".join(f"## {title}\n\n{parts[title].strip()}\n" for title in ordered)
-    page = "\n\n".join([_INTRODUCTION, "\n".join(machine.describe(load=0.0)), body])
+    page = "\n\n".join([_INTRODUCTION, "\n".join(machine.describe(load=0.0)[:2]), body])
     RESULTS.write_text(page, encoding="utf-8")
     print(f"## {part.title}\n\n{table}", flush=True)
 

@@ -68,7 +68,7 @@ class Counts:
     """All that the model is made of."""
 
     worker: Asked = field(default_factory=Asked)  # a second of one that waits
-    patient: Asked = field(default_factory=Asked)  # the same, when it looks into the queue ten times more rarely
+    patient: Asked = field(default_factory=Asked)  # the same, when it looks into the queue each 3 s, not 0.3
     replica: Asked = field(default_factory=Asked)  # a second of one that nobody asks
     run: Asked = field(default_factory=Asked)  # without its notes
     note: Asked = field(default_factory=Asked)
@@ -139,22 +139,24 @@ def _idle(place: Place, counts: Counts) -> None:
             )
         for worker in [fleet.worker() for _ in range(_REAL)]:
             worker.ready()
-        time.sleep(2 * BEAT)
-        with _asked(place, db) as asked:
-            time.sleep(_SECONDS)
-        counts.worker = asked.per(_REAL * _SECONDS)
-        with db.engine.begin() as connection:  # all workers read that at each look
-            connection.execute(text("UPDATE dbos.queues SET polling_interval_sec = 10 * polling_interval_sec"))
-        time.sleep(2 * BEAT)
-        with _asked(place, db) as asked:
-            time.sleep(_SECONDS)
-        counts.patient = asked.per(_REAL * _SECONDS)
+        counts.worker, counts.patient = [_looking(place, db, pause) for pause in (0.3, 3.0)]
     for pool in (2, 4):
         with _fleet(place) as (fleet, db):
             fleet.worker(STEMWRIGHT_DATABASE_POOL=f"{pool}", DATABASE_URL=f"{fleet.url}?application_name=w").ready()
             time.sleep(3 * BEAT)
             query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'w'"
             counts.connections[pool] = max(int(ask(db, query)[0][0]) for _ in range(200))
+
+
+def _looking(place: Place, db: Database, pause: float) -> Asked:
+    """A second of a worker that waits, when it looks into the queue each so many seconds."""
+    pace = text("UPDATE dbos.queues SET polling_interval_sec = :pause WHERE name = 'cpu'")
+    with db.engine.begin() as connection:
+        connection.execute(pace, {"pause": pause})  # all workers read that at each look
+    time.sleep(2 * BEAT)
+    with _asked(place, db) as asked:
+        time.sleep(_SECONDS)
+    return asked.per(_REAL * _SECONDS)
 
 
 def _work(place: Place, counts: Counts) -> None:
