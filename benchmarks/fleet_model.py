@@ -86,7 +86,7 @@ notes of progress
 nothing: one row by its key, and autovacuum
 
 bytes through the API
-{passing:.0f} MB/s on average, each way
+{passing:.0f} MB/s of stems on average
 `storage.redirect: true`; what a MB costs is above
 
 what leaves the bucket
