@@ -52,6 +52,7 @@ bench: $(VENV)/all $(VENV)/audio-separator debian player  ## speed and memory be
 	$(BIN)/python -m benchmarks.run
 	$(BIN)/python -m benchmarks.studio
 	$(BIN)/python -m benchmarks.doors
+	$(BIN)/python -m benchmarks.fleet
 	$(BIN)/python -m benchmarks.player
 
 parity: $(VENV)/all  ## our Spleeter beside the real one, in an environment of its own; writes benchmarks/SPLEETER.md

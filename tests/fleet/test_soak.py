@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 LONG = int(os.environ.get("SOAK", "0"))
-PLAN = Plan(jobs=LONG, every=1.2, kills=20.0) if LONG else Plan(jobs=40, every=0.7, kills=4.0)
+PLAN = Plan(jobs=LONG, every=1.2, kills=20.0) if LONG else Plan(jobs=16, every=1.0, kills=3.0)
 
 
 def test_no_job_is_lost_or_done_twice_while_processes_are_killed(fleet: Fleet, tmp_path: Path) -> None:
