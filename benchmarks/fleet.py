@@ -45,9 +45,9 @@ PARTS: Final = {
     "rates": Part(
         "Jobs a second",
         "*Probe* is what the probe of the design measured, on an earlier edition, with the start of the engines. No "
-        "figure has the start of the workers in it. A worker takes one job at each look into the queue, every 0.3 s: real "
-        "jobs take far longer. Engines step back behind all else (`nice`): a machine that is busy with other things slows "
-        "`sketch` down first.",
+        "figure has the start of the workers in it. A worker takes one job at each look into the queue, every 0.3 s; "
+        "real jobs take far longer. Engines step back behind all else (`nice`): a machine that is busy with other "
+        "things slows `sketch` down first.",
         ("what", "measured", "probe"),
     ),
     "takeover": Part(
