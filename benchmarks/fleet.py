@@ -45,7 +45,7 @@ PARTS: Final = {
     "rates": Part(
         "Jobs a second",
         "*Probe* is what the probe of the design measured, on an earlier edition, with the start of the engines. No "
-        "figure has the start of the workers in it. A worker takes one job at each look into the queue, every 0.3 s: "
+        "figure has the start of the workers in it. A worker takes one job at each look into the queue, every 0.3 s; "
         "real jobs take far longer. Engines step back behind all else (`nice`): a machine that is busy with other "
         "things slows `sketch` down first.",
         ("what", "measured", "probe"),
@@ -60,8 +60,7 @@ PARTS: Final = {
     ),
     "bytes": Part(
         "What songs and stems cost the API",
-        "Processor time of the API's process, user and system. By a link only requests cost it, whatever their size; "
-        "these were of 20 MB (songs) and of 5 MB (stems).",
+        "Processor time of the API's process, user and system.",
     ),
     "lists": Part("A long queue", "The API is asked by one client."),
     "connections": Part(

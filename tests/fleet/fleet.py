@@ -268,7 +268,7 @@ class Fleet:
         assert {stored.key for stored in store.list()} == named
         assert not [run for run in self.rows(Run) if run.status in LIVE]
         live = [worker.folder for worker in self._workers if worker.process.poll() is None]
-        until(lambda: not [path for folder in live for path in folder.glob("work/*/runs/*")], seconds=20)
+        until(lambda: not [path for folder in live for path in folder.glob("workers/*/runs/*")], seconds=20)
 
     def runs(self) -> list[Run]:
         """All runs."""

@@ -99,9 +99,9 @@ def test_worker_that_is_killed_while_it_separates_is_replaced(pair: Pair, worker
     began = time.monotonic()
     os.kill(worker.pid, signal.SIGKILL)
     pair.fleet.release("engine.separating")
-    assert [*worker.folder.glob("work/*/runs/*")]
+    assert [*worker.folder.glob("workers/*/runs/*")]
     pair.fleet.worker(folder=worker.folder).ready()
-    assert not [path for path in worker.folder.glob("work/*/runs/*") if str(worker.pid) in str(path)]
+    assert not [path for path in worker.folder.glob("workers/*/runs/*") if str(worker.pid) in str(path)]
     until(lambda: not any(map(alive, engine)), seconds=5)
     until(lambda: pair.fleet.run_of(job).attempts == 2)
     assert time.monotonic() - began > DEAD - 1  # nobody is believed dead before
@@ -148,7 +148,7 @@ def test_worker_that_is_told_to_leave_gives_its_run_back_untried(
     assert not any(map(alive, engine))
     pair.done(job, attempts=1)
     assert time.monotonic() - began < 30
-    assert not [*mine.folder.glob("work/*/*")]
+    assert not [*mine.folder.glob("workers/*/*")]
 
 
 def test_worker_that_slept_while_others_took_its_run_changes_nothing(pair: Pair, worker: WorkerProcess) -> None:

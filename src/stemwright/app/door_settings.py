@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
     from stemwright.setting_values import Group
 
-_FOLDERS: Final = {"incoming", "lock", "objects", "temp", "work"}  # in the data folder, where each door has one too
+_FOLDERS: Final = {
+    "incoming",
+    "lock",
+    "objects",
+    "temp",
+    "work",
+    "workers",
+}  # in the data folder, where each door has one too
 
 
 def parse_door(value: object) -> str:

@@ -51,7 +51,7 @@ def test_run_that_was_handed_back_is_queued_and_has_not_been_tried(desk: Desk) -
     desk.runs.progress(desk.lease(run), stage="separating", percent=50, remaining=3)
     lease = desk.lease(run)
     desk.runs.begin(other, attempts=3, worker="another")
-    desk.runs.hand_back(WORKER)
+    desk.runs.hand_back([lease, lease.model_copy(update={"run_id": other})])
     found = desk.get(run)
     assert (found.status, found.stage, found.attempts, found.progress, found.eta) == ("queued", "queued", 0, 0.0, None)
     assert desk.get(other).attempts == 1

@@ -215,7 +215,7 @@ class EnginePool:
 
     async def kill(self) -> None:
         """End all engines."""
-        for engine in self._all:
+        for engine in [*self._all]:  # others may be started meanwhile
             await engine.kill()
 
 

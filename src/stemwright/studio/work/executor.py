@@ -124,13 +124,13 @@ class _Scratch:
     """
 
     def __init__(self, config: JobsConfig, role: Role) -> None:
-        self._folder = config.work / role.id if role.member else None
+        self._folder = config.work.with_name("workers") / role.id if role.member else None
         if self._folder is None:
             self.config = config
             for folder in filter(None, (config.work, config.temp)):
                 _empty(folder)
             return
-        for other in [path for path in config.work.glob("*") if path.is_dir()]:
+        for other in self._folder.parent.glob("*"):
             if not _is_locked(other / "lock"):
                 shutil.rmtree(other, ignore_errors=True)
         work, temp = self._folder / "runs", self._folder / "temp"

@@ -152,11 +152,13 @@ class Runs:
                 measured=is_measured(song),
             )
 
-    def hand_back(self, worker: str) -> None:
+    def hand_back(self, leases: Iterable[Lease]) -> None:
         """Put the runs of a process that ends back into the queue: that was no attempt of theirs."""
-        mine = update(Run).where(Run.worker == worker, Run.status == "running")
         with self._db.session() as session:
-            session.execute(mine.values(attempts=Run.attempts - 1, **_requeued(self._db.now())))
+            for lease in leases:
+                if run := lock_run(session, lease.run_id, statuses=("running",), lease=lease):
+                    back = update(Run).where(Run.id == run.id).values(**_requeued(self._db.now()))
+                    session.execute(back.values(attempts=Run.attempts - 1))
 
     def take_from(self, workers: Iterable[str]) -> list[str]:
         """Put the runs of processes that died back into the queue, and end their leases; which runs."""

@@ -110,7 +110,7 @@ class JobWorker:
         """Begin nothing any more, and hand back what is under way: the process is about to end."""
         with self._door:
             self._leaving = True
-            self.runs.hand_back(self.name)
+            self.runs.hand_back(self._active)
 
     def fence(self, closed: bool) -> None:  # noqa: FBT001  (it is closed or not)
         """While closed, no engine works: the database has not heard of us for so long that others may take our runs."""
@@ -121,7 +121,11 @@ class JobWorker:
     def stop_engines(self) -> None:
         """End all engines, from any thread."""
         if self._loop:
-            asyncio.run_coroutine_threadsafe(self._pool.kill(), self._loop).result(_STOPPING)
+            going = asyncio.run_coroutine_threadsafe(self._pool.kill(), self._loop)
+            try:
+                going.result(_STOPPING)
+            except TimeoutError:
+                log.warning("the engines did not end in time")
 
     async def hash(self, task: Task) -> Hashed:
         """Read the song once: digest, length, tags, tempo, key, without stems its loudness; and which model it will be.
