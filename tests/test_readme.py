@@ -125,7 +125,7 @@ def test_api_guide_is_true_from_its_first_command_to_its_last(studio: Server, tm
 
 def test_extra_is_installed_by_the_command_that_the_readme_gives() -> None:
     """The Makefile installs the same extra with the same words; here pip only has to understand them."""
-    assert "--editable '.[demucs,server,runpod,dev]'" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "--editable '.[demucs,server,fleet,runpod,dev]'" in (ROOT / "Makefile").read_text(encoding="utf-8")
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "-e", ".[demucs]"]
     assert (
         "Would install stemwright"
