@@ -74,7 +74,8 @@ def test_wrong_fields_are_all_named_at_once(server: Server, fresh_song: Path) ->
 @pytest.mark.parametrize(
     ("body", "fields"),
     [
-        ({}, {"song_id"}),
+        ({}, {"body"}),
+        ({"song_id": "x", "upload_id": "y"}, {"body"}),
         ({"song_id": 5}, {"song_id"}),
         ({"song_id": "x", "stems": "vocals"}, {"stems"}),
         ({"song_id": "x", "stems": []}, {"stems"}),
@@ -353,6 +354,7 @@ def test_limits_are_told_before_anything_is_sent(small: Server, server: Server) 
         "upload_max_bytes": 500_000_000,
         "midi_max_bytes": 10_000_000,
         "max_duration": 3600.0,
+        "direct_uploads": False,
     }
 
 
