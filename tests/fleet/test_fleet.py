@@ -54,6 +54,10 @@ def test_job_that_one_replica_takes_is_made_by_a_worker_and_served_by_the_other(
         assert found.count("stemwright_job_seconds_count{") == own
         assert 'stemwright_workers{queue="cpu"} 1.0' in found
 
+    [row] = [one for one in fleet.live() if one.queue == "cpu"]
+    assert "sketch" in row.models
+    assert "htdemucs_ft" not in row.models  # tests are offline, and have no weights
+
     state = here.http.get("/api/v1/fleet").raise_for_status().json()
     assert (state["database"], state["storage"], state["runs"], state["failures"]) == ("postgresql", "bucket", [], [])
     assert sorted(one["queue"] for one in state["workers"]) == ["cpu", "keeper", "keeper"]
@@ -110,19 +114,16 @@ def test_api_offers_what_its_workers_have(fleet: Fleet) -> None:
 
 
 def test_run_goes_where_its_model_can_run(fleet: Fleet, song: Path) -> None:
-    fleet.announce(queue="gpu", models=["htdemucs", "sketch"])
-    fleet.announce(queue="cpu", models=["spleeter:2stems", "sketch"])  # a queue offers what all of its workers have
+    fleet.announce(queue="gpu", models=["htdemucs"])
     api = fleet.api(STEMWRIGHT_MODEL_DEFAULT="auto")
-    worker = fleet.worker().ready()
+    fleet.worker().ready()
     fine = api.submit(song, analysis="false")
-    small = api.submit(song, analysis="false", model="spleeter:2stems")
-    queues = {run.options.resolved: run.queue for run in fleet.runs()}
-    assert queues == {"htdemucs": "gpu", "spleeter:2stems": "cpu"}
+    small = api.submit(song, analysis="false", model="sketch")
+    assert {run.options.resolved: run.queue for run in fleet.runs()} == {"htdemucs": "gpu", "sketch": "cpu"}
     assert api.job(fine["id"])["status"] == "queued"
-    assert api.wait(small["id"])["status"] in {"succeeded", "failed"}  # by its weights, which tests may not have
+    assert api.wait(small["id"])["status"] == "succeeded"
     refused = api.http.post("/api/v1/jobs", files={"file": song.read_bytes()}, data={"model": "htdemucs_6s"})
     problem_of(refused, 503, "model_unavailable")
-    assert worker.process.poll() is None
 
 
 def test_idle_worker_ends_by_itself_and_gives_nothing_back(fleet: Fleet, song: Path) -> None:

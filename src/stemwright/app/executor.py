@@ -29,10 +29,12 @@ _TIMEOUT: Final = 10.0  # seconds that a predecessor gets to end
 def main(queue: str | None = None, name: str = LOCAL) -> None:
     """Work until the parent says so or is gone; with a `queue` as one of a fleet, whose name begins with `name`."""
     from stemwright.app.settings import load_settings
+    from stemwright.app.weights import use_weights
     from stemwright.app.wiring import jobs_config, role_of
     from stemwright.studio.work.executor import Role
 
     settings = load_settings(doors=False)  # it opens none, and does not get their secrets
+    use_weights(settings)  # before it is asked which models there are
     config = jobs_config(settings)
     if queue is None:
         with alone(settings.data / "executor.lock"):
@@ -45,12 +47,10 @@ def main(queue: str | None = None, name: str = LOCAL) -> None:
 def run(settings: Settings, config: JobsConfig, role: Role) -> None:
     """Work in a role until the process ends."""
     from stemwright.app.log import set_up_logs
-    from stemwright.app.weights import use_weights
     from stemwright.app.wiring import database, open_store
     from stemwright.studio.work.executor import run_executor
     from stemwright.web.links import job_json
 
-    use_weights(settings)
     set_up_logs(
         form=settings.log.format, level=settings.log.level, process=role.member.queue if role.member else "executor"
     )

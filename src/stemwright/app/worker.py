@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from stemwright.app.executor import run
 from stemwright.app.process import keep_private, prepare_failpoints
+from stemwright.app.weights import use_weights
 from stemwright.app.wiring import check_clock, database, jobs_config, open_store, role_of
 from stemwright.disk import make_private
 from stemwright.errors import OptionError
@@ -47,6 +48,7 @@ def work(settings: Settings) -> None:
         open_store(settings).ping()
     finally:
         db.close()
+    use_weights(settings)  # before it is asked which models there are
     config = jobs_config(settings)
     role = role_of(settings, config, queue=settings.worker.queue, name=fresh_id(), child=False)
     if settings.worker.port:
