@@ -143,7 +143,8 @@ class Workers:
             here = [row for row in rows if row[0] == queue and row[2]]
             gone = sorted((row for row in rows if row[0] == queue and not row[2]), key=lambda row: float(row[4]))
             live[queue] = sum(int(row[3]) for row in here)
-            sets = [frozenset[str](json.loads(row[1])) for row in here or gone[-1:]]
+            kept = gone[-1:] if queue == "cpu" else []  # nobody may ever start a GPU worker again; `fleet.gpu` says so
+            sets = [frozenset[str](json.loads(row[1])) for row in here or kept]
             if sets:
                 models[queue] = frozenset.intersection(*sets)
         if self._config.gpu_models and not live["gpu"]:
