@@ -124,7 +124,6 @@ class Separation(Base):
     receipt: Mapped[Receipt] = mapped_column(RecordColumn(Receipt))
     duration: Mapped[float]  # seconds of song
     elapsed: Mapped[float]  # seconds of work; 0 for imported stems
-    device: Mapped[str | None] = mapped_column(String(16))  # that made them: `cpu`, `cuda`, `mps`
     created_at: Mapped[float] = mapped_column(default=_now)
     used_at: Mapped[float] = mapped_column(default=_now)
 

@@ -14,7 +14,6 @@ def upgrade() -> None:
     op.add_column("runs", sa.Column("worker", sa.String(96), nullable=True))
     op.add_column("runs", sa.Column("lease", sa.BigInteger(), nullable=False, server_default="0"))
     op.create_index("ix_runs_worker", "runs", ["worker"])
-    op.add_column("separations", sa.Column("device", sa.String(16), nullable=True))
     op.create_table(
         "workers",
         sa.Column("id", sa.String(96), nullable=False),
