@@ -270,10 +270,6 @@ class Fleet:
         live = [worker.folder for worker in self._workers if worker.process.poll() is None]
         until(lambda: not [path for folder in live for path in folder.glob("workers/*/runs/*")], seconds=20)
 
-    def runs(self) -> list[Run]:
-        """All runs."""
-        return self.rows(Run)
-
     def announce(self, *, queue: str, models: list[str]) -> None:
         """Say that there is a worker, which nobody sees as long as it takes no run."""
         with self.database() as db, db.session() as session:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from fleet.fleet import clock, until
-from stemwright.studio.store.tables import Worker
+from stemwright.studio.store.tables import Run, Worker
 from stemwright.studio.work.queue import VERSION
 from web.answers import problem_of
 
@@ -119,7 +119,7 @@ def test_run_goes_where_its_model_can_run(fleet: Fleet, song: Path) -> None:
     fleet.worker().ready()
     fine = api.submit(song, analysis="false")
     small = api.submit(song, analysis="false", model="sketch")
-    assert {run.options.resolved: run.queue for run in fleet.runs()} == {"htdemucs": "gpu", "sketch": "cpu"}
+    assert {run.options.resolved: run.queue for run in fleet.rows(Run)} == {"htdemucs": "gpu", "sketch": "cpu"}
     assert api.job(fine["id"])["status"] == "queued"
     assert api.wait(small["id"])["status"] == "succeeded"
     refused = api.http.post("/api/v1/jobs", files={"file": song.read_bytes()}, data={"model": "htdemucs_6s"})

@@ -220,6 +220,7 @@ def test_database_that_restarts_costs_no_job_and_no_attempt(
     began = time.monotonic()
     answer = pair.there.http.get(f"/api/v1/jobs/{job['id']}")
     assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+    assert not [word for word in (str(server.port), "127.0.0.1", "psycopg") if word in answer.text]
     assert "retry-after" in answer.headers
     assert pair.there.http.get("/readyz").status_code == 503
     time.sleep(max(0.0, seconds - (time.monotonic() - began)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from stemwright.setting_values import Address, Alias, Group, InSeconds, Lower, Whole, Words, parse_database_url
 
@@ -12,7 +12,6 @@ DatabaseUrl: TypeAlias = Annotated[
     SecretStr | None,
     AfterValidator(lambda value: None if value is None else SecretStr(parse_database_url(value.get_secret_value()))),
 ]
-OptionalSeconds: TypeAlias = Annotated[InSeconds, Field(ge=0)]
 
 
 class DatabaseSettings(Group):
@@ -57,6 +56,13 @@ class FleetSettings(Group):
         default=None, description="Is sent along as `Authorization: Bearer`, as hosts want their API keys."
     )
 
+    @model_validator(mode="after")
+    def _heard_in_time(self) -> FleetSettings:
+        """Refuse settings by which a process that missed one beat would count as dead."""
+        if self.dead < 3 * self.beat:
+            raise ValueError("fleet.dead must be at least three times fleet.beat")
+        return self
+
 
 class WorkerSettings(Group):
     """What `stemwright worker` does."""
@@ -64,7 +70,7 @@ class WorkerSettings(Group):
     queue: Annotated[Literal["cpu", "gpu"], Lower] = Field(
         default="cpu", description="The queue that it takes runs from: `cpu`, or `gpu` for `model.device`."
     )
-    idle: OptionalSeconds = Field(default=0.0, description="It ends after so many seconds without work; 0: it stays.")
+    idle: InSeconds = Field(default=0.0, ge=0, description="It ends after so many seconds without work; 0: it stays.")
     port: Whole = Field(
         default=0, ge=0, le=65_535, description="A port for `/livez` and `/metrics` of the worker, at `host`; 0: none."
     )

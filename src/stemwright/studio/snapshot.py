@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 Status: TypeAlias = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 _LISTENING = 0.1  # seconds, about, that tempo, key and loudness take for a second of song
 _OURS: Final = "something went wrong on our side; the log says what"
-_UNTOLD: Final = {  # errors whose messages hold what a process said last
+_UNTOLD: Final = {  # errors whose messages hold what a process said last, or where a server is
     "internal": _OURS,
     "engine_crashed": _OURS,
     "out_of_memory": "the memory of the server did not suffice",
+    "database_unavailable": "the database does not answer; try again",
 }
 
 
